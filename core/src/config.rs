@@ -1,0 +1,99 @@
+//! What a node and its coordinator are told when they start.
+
+use std::time::Duration;
+
+use crate::{ClusterId, Incarnation, NodeId};
+
+/// Who a node is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The cluster its directory belongs to.
+    pub cluster: ClusterId,
+    /// Its name.
+    pub node: NodeId,
+    /// Its data directory.
+    pub incarnation: Incarnation,
+}
+
+/// A node's limits and intervals.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeConfig {
+    /// The cluster's number of slots; fixed when the cluster is created.
+    pub slots: u32,
+    /// What is admitted.
+    pub limits: Limits,
+    /// How often the node tells the coordinator that it is there. Must be well below the lease, so that
+    /// a few lost heartbeats do not end it. 100 ms.
+    pub heartbeat: Duration,
+    /// How long a neighbour may make no progress before it is asked what it has. Must exceed a round
+    /// trip and a sync. 50 ms.
+    pub probe: Duration,
+    /// How long committed entries may wait to be applied: longer batches them better, and costs
+    /// memory and recovery time. 20 ms.
+    pub apply: Duration,
+}
+
+/// What a write may weigh, and how much may be in flight (W10). Checked at the head, before a seq is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest key. 4 KiB.
+    pub key_bytes: usize,
+    /// The longest value. 16 MiB.
+    pub value_bytes: usize,
+    /// Uncommitted writes of one slot. 1,024.
+    pub slot_writes: usize,
+    /// Bytes of uncommitted writes of one slot. 64 MiB: a few of the largest.
+    pub slot_bytes: usize,
+    /// Uncommitted writes of all slots. 16,384.
+    pub node_writes: usize,
+    /// Bytes of uncommitted writes of all slots. 256 MiB.
+    pub node_bytes: usize,
+    /// Committed entries of one slot that are applied at once, without waiting. 256.
+    pub apply_entries: usize,
+    /// Bytes of entries in one message, unless a single one is larger. 256 KiB.
+    pub message_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const MIB: usize = 1 << 20;
+        Self {
+            key_bytes: 4096,
+            value_bytes: 16 * MIB,
+            slot_writes: 1024,
+            slot_bytes: 64 * MIB,
+            node_writes: 16_384,
+            node_bytes: 256 * MIB,
+            apply_entries: 256,
+            message_bytes: MIB / 4,
+        }
+    }
+}
+
+impl NodeConfig {
+    /// The starting values of the protocol, for a cluster of `slots`.
+    pub fn new(slots: u32) -> Self {
+        Self {
+            slots,
+            limits: Limits::default(),
+            heartbeat: Duration::from_millis(100),
+            probe: Duration::from_millis(50),
+            apply: Duration::from_millis(20),
+        }
+    }
+}
+
+/// What a cluster is; fixed when its coordinator's directory is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterConfig {
+    /// Its random identity.
+    pub cluster: ClusterId,
+    /// The number of hash buckets, hence of chains.
+    pub slots: u32,
+    /// Members of each chain.
+    pub replicas: u32,
+    /// The storage nodes.
+    pub nodes: Vec<NodeId>,
+    /// The lease that a heartbeat renews (R1). 600 ms.
+    pub lease: Duration,
+}

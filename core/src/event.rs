@@ -1,0 +1,153 @@
+//! The whole surface of the node machine: what goes in, what comes out, what lies on disk.
+
+use bytes::Bytes;
+
+use crate::{
+    CallError, Chain, ChainVersion, Command, Entry, EntryId, Envelope, Heartbeat, HeartbeatAnswer, Metadata, NodeId, Object,
+    RequestId, Seq, Slot, Ticket, WallTime,
+};
+
+/// What happens to a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A client writes.
+    Write {
+        /// Names the call; exactly one [`Effect::Reply`] answers it.
+        request: RequestId,
+        /// Where the client's route sent it.
+        target: Target,
+        /// What to do.
+        command: Command,
+        /// The object as the store has it, read in the same turn as this step.
+        stored: Option<Metadata>,
+    },
+    /// A client reads.
+    Read {
+        /// Names the call; exactly one [`Effect::Reply`] answers it.
+        request: RequestId,
+        /// Where the client's route sent it.
+        target: Target,
+        /// Which object.
+        key: Bytes,
+        /// The object as the store has it, read in the same turn as this step, before its `now` was taken (R1).
+        stored: Option<Object>,
+    },
+    /// A neighbour says something.
+    Message {
+        /// Who.
+        from: NodeId,
+        /// What.
+        envelope: Envelope,
+    },
+    /// The link to a neighbour is new: what was sent on the one before may be lost (W6).
+    LinkUp {
+        /// The neighbour.
+        peer: NodeId,
+    },
+    /// Everything handed to the disk up to `ticket` is synced, and visible to reads of the store.
+    Durable {
+        /// The last such batch.
+        ticket: Ticket,
+    },
+    /// The stream to the coordinator is new: it may not know what was reported before.
+    CoordinatorUp,
+    /// The coordinator answers a heartbeat.
+    Answer(HeartbeatAnswer),
+    /// A deadline has passed, or has not: early and repeated wakes are harmless.
+    Wake,
+}
+
+/// The route under which a call was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The slot of the key.
+    pub slot: Slot,
+    /// The chain version of the client's route (C2).
+    pub version: ChainVersion,
+}
+
+/// What the driver is to do, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Send to a neighbour. May be dropped: what matters is sent again.
+    Send {
+        /// To whom.
+        to: NodeId,
+        /// What.
+        envelope: Envelope,
+    },
+    /// Hand to the disk; report by [`Event::Durable`].
+    Persist(Batch),
+    /// Answer a client.
+    Reply {
+        /// Which call.
+        request: RequestId,
+        /// With what.
+        result: Result<Reply, CallError>,
+    },
+    /// Send to the coordinator.
+    Heartbeat(Heartbeat),
+}
+
+/// A call's result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The write is committed, or had nothing to do.
+    Written {
+        /// Where its entry stands; `None`: the object to delete was not there, nothing was ordered.
+        entry: Option<EntryId>,
+        /// The object as written; `None` after a delete.
+        object: Option<Metadata>,
+    },
+    /// The object as committed; `None`: there is none.
+    Read {
+        /// The version that the replica answered in.
+        version: ChainVersion,
+        /// The object.
+        object: Option<Object>,
+    },
+}
+
+/// Changes of one slot that reach the disk together or not at all. A crash keeps every synced batch and any
+/// subset of the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Its name.
+    pub ticket: Ticket,
+    /// Whose.
+    pub slot: Slot,
+    /// In order.
+    pub writes: Vec<Write>,
+}
+
+/// A change of what a slot has on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Adopt a chain (C2). Replaces the one before.
+    Chain(Chain),
+    /// Add to the log's end; an entry of the same seq is replaced.
+    Append(Vec<Entry>),
+    /// Remove every log entry after `last` (C7).
+    Truncate {
+        /// The last to stay.
+        last: Seq,
+    },
+    /// Run committed entries against the objects, remove them from the log and move the trim point
+    /// to the last of them, in one step (W11).
+    Apply(Vec<Entry>),
+}
+
+/// What a slot has on disk when a node starts. All of it is synced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recovered {
+    /// Whose.
+    pub slot: Slot,
+    /// The last chain adopted.
+    pub chain: Option<Chain>,
+    /// The last entry that was applied and trimmed; also the commit watermark.
+    pub trim: EntryId,
+    /// That entry's time (W2).
+    pub trim_at: WallTime,
+    /// The log after `trim`: linked by (version, seq) without a gap. What a crash left beyond a gap is gone.
+    pub log: Vec<Entry>,
+}
