@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{ChainVersion, EntryId, Seq, WallTime};
+use crate::{ChainVersion, EntryId, Metadata, Seq, WallTime};
 
 /// One ordered operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +49,20 @@ impl Entry {
     /// The identity of the entry before this one.
     pub fn previous_id(&self) -> EntryId {
         EntryId { version: self.previous, seq: Seq(self.id.seq.0 - 1) }
+    }
+
+    /// The object that it leaves behind; `None`: none (W2).
+    pub fn metadata(&self) -> Option<Metadata> {
+        match &self.operation {
+            Operation::Put { created_at, .. } => {
+                let mut version = self.id.seq;
+                if mutant!(VersionRestarts) && *created_at == self.at {
+                    version = Seq(1);
+                }
+                Some(Metadata { version, created_at: *created_at, updated_at: self.at })
+            }
+            Operation::Delete { .. } => None,
+        }
     }
 
     /// What the entry weighs in memory, on the wire and in the log: payload and a constant, in bytes (W10's envelope).

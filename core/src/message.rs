@@ -33,14 +33,19 @@ pub enum Message {
         /// The last seq received.
         last: Seq,
     },
-    /// Predecessor to successor: entries and the durability watermark. With no entries: a poke,
-    /// answered by `Ack`, or by `Have` where something is missing.
+    /// Predecessor to successor: entries and the durability watermark.
     Append {
-        /// The entry before the first of `entries`; with none, the last that the sender has sent.
-        previous: EntryId,
         /// In order, without gaps; may be empty.
         entries: Vec<Entry>,
         /// All members up to the sender have synced up to here (W3); never above what the sender has received.
+        durable: Seq,
+    },
+    /// Predecessor to successor, when nothing moves: "Do you have everything up to here?" Answered by `Ack`,
+    /// or by `Have` where something is missing (W6).
+    Poke {
+        /// The last entry that the sender has sent.
+        last: EntryId,
+        /// As in `Append`.
         durable: Seq,
     },
     /// Successor to predecessor: everything up to here is committed (W5).

@@ -1,6 +1,6 @@
-//! The coordinator: places chains once, grants leases by heartbeat, makes a new version for a member that restarted.
+//! The whole surface of the coordinator machine: what goes in, what comes out, what it stores.
 
-use crate::{Chain, Heartbeat, HeartbeatAnswer, NodeId, NodeRecord, Revision, Ticket};
+use crate::{Chain, ClusterId, Heartbeat, HeartbeatAnswer, NodeId, NodeRecord, Revision, Ticket};
 
 /// What happens to the coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,4 +96,19 @@ pub enum RegisterError {
         /// The one given.
         given: crate::Incarnation,
     },
+}
+
+/// Where everything is, as clients are told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The cluster.
+    pub cluster: ClusterId,
+    /// Up to which decision.
+    pub revision: Revision,
+    /// The number of slots: `slot = crc32(key) mod slots`.
+    pub slots: u32,
+    /// Every chain, by slot; empty until all nodes have registered.
+    pub chains: Vec<Chain>,
+    /// Every registered node, by name.
+    pub nodes: Vec<NodeRecord>,
 }

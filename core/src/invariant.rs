@@ -1,0 +1,26 @@
+//! Two words for the machines: `invariant!`, a broken one is a bug and crashes at once; `mutant!`, a planted bug.
+
+/// Asserts a relation that only a bug can break. In every build; the simulator can silence it to see whether a
+/// planted bug is also visible from the outside.
+macro_rules! invariant {
+    ($condition:expr, $($message:tt)+) => {
+        #[cfg(feature = "mutants")]
+        let checked = $crate::mutants::asserting();
+        #[cfg(not(feature = "mutants"))]
+        let checked = true;
+        if checked {
+            assert!($condition, $($message)+);
+        }
+    };
+}
+
+/// Whether a planted bug is switched on; constantly false without the `mutants` feature.
+macro_rules! mutant {
+    ($name:ident) => {{
+        #[cfg(feature = "mutants")]
+        let on = $crate::mutants::is($crate::mutants::Mutant::$name);
+        #[cfg(not(feature = "mutants"))]
+        let on = false;
+        on
+    }};
+}

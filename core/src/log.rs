@@ -1,0 +1,213 @@
+//! The window of a slot's history that is in memory: the entries that are not known to be in the object state yet.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use bytes::Bytes;
+
+use crate::{ChainVersion, Entry, EntryId, LogSummary, Recovered, Seq, WallTime};
+
+/// Entries `trim + 1 ..= last`, in order and without gaps, with an index by key.
+#[derive(Debug)]
+pub(crate) struct Log {
+    trim: EntryId,
+    /// The time of the last entry ever appended: times never run backwards within a slot (W2).
+    last_at: WallTime,
+    entries: VecDeque<Entry>,
+    by_key: BTreeSet<(Bytes, Seq)>,
+    weight: usize,
+}
+
+/// Where two logs have nothing to compare, or differ where nothing may be cut (C7).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DoNotMeet;
+
+impl Log {
+    pub(crate) fn empty() -> Self {
+        Self { trim: EntryId::default(), last_at: WallTime(0), entries: VecDeque::new(), by_key: BTreeSet::new(), weight: 0 }
+    }
+
+    pub(crate) fn recovered(recovered: Recovered) -> Self {
+        let mut log = Self { trim: recovered.trim, last_at: recovered.trim_at, ..Self::empty() };
+        for entry in recovered.log {
+            assert_eq!(entry.previous_id(), log.last(), "the store gave a log with a gap");
+            log.push(entry);
+        }
+        log
+    }
+
+    /// The last trimmed entry.
+    pub(crate) fn trim(&self) -> EntryId {
+        self.trim
+    }
+
+    /// The last entry.
+    pub(crate) fn last(&self) -> EntryId {
+        self.entries.back().map_or(self.trim, |entry| entry.id)
+    }
+
+    /// The time of the entry to be ordered at wall-clock time `now` (W2).
+    pub(crate) fn next_at(&self, now: WallTime) -> WallTime {
+        now.max(WallTime(self.last_at.0 + 1))
+    }
+
+    /// The number of entries.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// What they weigh, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    pub(crate) fn push(&mut self, entry: Entry) {
+        assert_eq!(entry.id.seq, self.last().seq.next(), "a log has no gaps");
+        self.last_at = self.last_at.max(entry.at);
+        self.weight += entry.weight();
+        self.by_key.insert((entry.operation.key().clone(), entry.id.seq));
+        self.entries.push_back(entry);
+    }
+
+    /// Removes every entry after `last`.
+    pub(crate) fn cut(&mut self, last: Seq) {
+        while let Some(entry) = self.entries.pop_back_if(|entry| entry.id.seq > last) {
+            self.forget(&entry);
+        }
+    }
+
+    /// Removes every entry up to `to`: the object state has them.
+    pub(crate) fn trim_to(&mut self, to: Seq) {
+        while let Some(entry) = self.entries.pop_front_if(|entry| entry.id.seq <= to) {
+            self.trim = entry.id;
+            self.forget(&entry);
+        }
+    }
+
+    fn forget(&mut self, entry: &Entry) {
+        self.weight -= entry.weight();
+        self.by_key.remove(&(entry.operation.key().clone(), entry.id.seq));
+    }
+
+    /// The entries after `after`, up to `to`.
+    pub(crate) fn range(&self, after: Seq, to: Seq) -> impl Iterator<Item = &Entry> {
+        let skip = after.0.saturating_sub(self.trim.seq.0);
+        let end = to.0.saturating_sub(self.trim.seq.0).min(self.entries.len() as u64);
+        let index = |position: u64| usize::try_from(position).expect("bounded by a length in memory");
+        self.entries.range(index(skip.min(end))..index(end))
+    }
+
+    /// The identity of the entry at `seq`; `None` below the trim point and beyond the end.
+    pub(crate) fn id_at(&self, seq: Seq) -> Option<EntryId> {
+        if seq == self.trim.seq {
+            return Some(self.trim);
+        }
+        let index = usize::try_from(seq.0.checked_sub(self.trim.seq.0 + 1)?).ok()?;
+        self.entries.get(index).map(|entry| entry.id)
+    }
+
+    /// The last entry about `key` up to `to`; `None`: the object state has the last word.
+    pub(crate) fn latest(&self, key: &Bytes, to: Seq) -> Option<&Entry> {
+        let (_, seq) = self.by_key.range((key.clone(), Seq(0))..=(key.clone(), to)).next_back()?;
+        self.range(Seq(seq.0 - 1), *seq).next()
+    }
+
+    pub(crate) fn summary(&self) -> LogSummary {
+        let mut runs: Vec<EntryId> = Vec::new();
+        for entry in &self.entries {
+            match runs.last_mut() {
+                Some(run) if run.version == entry.id.version => *run = entry.id,
+                Some(_) | None => runs.push(entry.id),
+            }
+        }
+        LogSummary { trim: self.trim, runs }
+    }
+
+    /// The end of the longest prefix that this log shares with `other` (C7). Entries that agree in (version, seq) agree
+    /// in everything before, so logs are compared from the later trim point on, which itself must be equal.
+    pub(crate) fn common_prefix(&self, other: &LogSummary) -> Result<Seq, DoNotMeet> {
+        let start = self.trim.seq.max(other.trim.seq);
+        let same = |seq: Seq| -> bool {
+            let mine: Option<ChainVersion> = self.id_at(seq).map(|id| id.version);
+            mine.is_some() && mine == other.version_at(seq)
+        };
+        if !same(start) {
+            return Err(DoNotMeet);
+        }
+        let mut end = start;
+        while same(end.next()) {
+            end = end.next();
+        }
+        Ok(end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Operation;
+
+    fn id(version: u64, seq: u64) -> EntryId {
+        EntryId { version: ChainVersion(version), seq: Seq(seq) }
+    }
+
+    /// A log trimmed at (1, `trim`) with entries of the given versions after it.
+    fn log(trim: EntryId, versions: &[u64]) -> Log {
+        let mut log = Log { trim, ..Log::empty() };
+        for version in versions {
+            let last = log.last();
+            log.push(Entry {
+                id: EntryId { version: ChainVersion(*version), seq: last.seq.next() },
+                previous: last.version,
+                at: log.next_at(WallTime(0)),
+                operation: Operation::Delete { key: Bytes::from(format!("k{}", last.seq.0 % 2)) },
+            });
+        }
+        log
+    }
+
+    #[test]
+    fn prefix_ends_where_versions_differ_though_both_logs_go_on() {
+        let mine = log(id(0, 0), &[1, 1, 1, 2]);
+        let theirs = log(id(0, 0), &[1, 1, 3, 3, 3]);
+        assert_eq!(mine.common_prefix(&theirs.summary()), Ok(Seq(2)));
+        assert_eq!(theirs.common_prefix(&mine.summary()), Ok(Seq(2)));
+    }
+
+    #[test]
+    fn trimmed_logs_are_compared_from_the_later_trim_point() {
+        let long = log(id(0, 0), &[1, 1, 2, 2, 2]);
+        let trimmed = log(id(2, 3), &[2]);
+        assert_eq!(long.common_prefix(&trimmed.summary()), Ok(Seq(4)));
+        assert_eq!(trimmed.common_prefix(&long.summary()), Ok(Seq(4)));
+    }
+
+    #[test]
+    fn a_trim_point_of_another_version_or_beyond_the_other_log_does_not_meet() {
+        let long = log(id(0, 0), &[1, 1, 1]);
+        assert_eq!(long.common_prefix(&log(id(2, 3), &[]).summary()), Err(DoNotMeet));
+        assert_eq!(long.common_prefix(&log(id(1, 4), &[]).summary()), Err(DoNotMeet));
+        assert_eq!(log(id(1, 4), &[]).common_prefix(&long.summary()), Err(DoNotMeet));
+    }
+
+    #[test]
+    fn latest_finds_the_last_entry_of_a_key_within_the_bound() {
+        let log = log(id(1, 10), &[1, 1, 1, 1]); // seqs 11, 13 are about k0; 12, 14 about k1
+        let seq = |key: &'static str, to| log.latest(&Bytes::from(key), Seq(to)).map(|entry| entry.id.seq);
+        assert_eq!(seq("k0", 14), Some(Seq(13)));
+        assert_eq!(seq("k0", 12), Some(Seq(11)));
+        assert_eq!(seq("k1", 11), None);
+        assert_eq!(seq("absent", 14), None);
+    }
+
+    #[test]
+    fn cut_and_trim_forget_what_they_remove() {
+        let mut log = log(id(1, 10), &[1, 1, 2, 2]);
+        log.cut(Seq(13));
+        log.trim_to(Seq(12));
+        assert_eq!((log.trim(), log.last(), log.len()), (id(1, 12), id(2, 13), 1));
+        assert_eq!(log.latest(&Bytes::from("k1"), Seq(99)), None);
+        assert_eq!(log.weight(), log.range(Seq(0), Seq(99)).map(Entry::weight).sum::<usize>());
+        log.trim_to(Seq(13));
+        assert_eq!((log.weight(), log.by_key.len()), (0, 0));
+    }
+}
