@@ -1,4 +1,71 @@
-//! Catena's core.
+//! Catena's protocol as pure state machines: events and the time go in, effects come out.
+//!
+//! There is no I/O here, no clock, no thread, no randomness and no hash-map iteration, so that everything that can go
+//! wrong in the protocol can be tried from a seed, millions of times. Three drivers run the same machines: the event
+//! queue of `catena-sim`, the shipped loops under madsim, and the shipped loops on tokio, tonic and fjall.
+//!
+//! Rules (W3, R1, C7 …) are those of `docs/protocol.md`.
+//!
+//! # The machine on one page
+//!
+//! ```text
+//!            client                                                        client
+//!              │ put                                                    get │ ▲ the committed object,
+//!              ▼                                                            ▼ │ under a lease (R1, R2)
+//!        ┌───────────┐  Append: entries, durable   ┌───────────┐        ┌───────────┐
+//!        │   head    │ ──────────────────────────▶ │  middle   │ ─────▶ │   tail    │ commits up to
+//!        │  orders   │                             │           │        │  commits  │ min(own durable,
+//!        │ (W1, W7)  │ ◀────────────────────────── │           │ ◀───── │   (W3)    │     upstream durable)
+//!        └─────┬─────┘  Ack: committed             └─────┬─────┘        └─────┬─────┘
+//!      Persist │ ▲ Durable                       Persist │ ▲                  │ ▲
+//!              ▼ │                                       ▼ │                  ▼ │
+//!            disk                                      disk                 disk        synced in parallel (W3)
+//! ```
+//!
+//! One [`Node`] holds a replica for each slot whose chain it is in. A replica is a log and six watermarks; handlers move
+//! the watermarks, and `advance` turns the gaps between them into effects: it is the only place that forwards, commits,
+//! acknowledges and replies. So a duplicate, a resend, a new version or a restart is "set a watermark back".
+//!
+//! ```text
+//!    trim ≤ applying ≤ committed ≤ durable ≤ submitted ≤ last
+//!      │       │          │          │          │         └ received, in memory
+//!      │       │          │          │          └ handed to the disk
+//!      │       │          │          └ synced here: a ticket said so, for what was appended before it and not cut since
+//!      │       │          └ synced on every member under one version; a fact, kept over versions
+//!      │       └ handed to the disk to be run against the objects
+//!      └ the objects have it: no longer in memory, nor in the log on disk
+//! ```
+//!
+//! 1. The six stand in this order, on every replica, after every step.
+//! 2. Nothing is shown (answer, read, refusal) above `committed` (W4).
+//! 3. A successor's log is a prefix of its predecessor's, under one version, once the successor is matched (C7).
+//! 4. An entry's (version, seq) never changes, and two logs that agree in one entry agree in all before it.
+//! 5. A replica acts in one version at a time, which its disk has (C2), and in none that it restarted in (C10).
+//! 6. Nobody cuts below its own `committed`.
+//!
+//! A version begins with matching, head to tail: the head is matched by being head; a matched replica shows its log
+//! (`Probe`), its successor cuts what differs and says what it has (`Have`), and from then on gets what follows
+//! (`Append`). While something is outstanding and nothing moves, the sender pokes, and an unmatched successor says
+//! `Hello` (W6).
+//!
+//! [`Coordinator`] decides chains, stores them before anybody hears of them (C1), and grants leases: every answer to a
+//! heartbeat carries all decisions that the node has not applied, or else no lease (R1).
+//!
+//! # Where to read
+//!
+//! `replica/write.rs` orders, `replica/link.rs` passes on, `replica/mod.rs` (`advance`) commits and answers,
+//! `replica/read.rs` reads, `replica/change.rs` changes versions, `lease.rs` is the whole lease rule.
+//!
+//! # The caller's loop
+//!
+//! ```text
+//! loop {
+//!     event = next of: request, message, durable ticket, coordinator's answer, node.deadline() passed
+//!     stored = for a request: the object from the store      // before `now`: the lease is checked after reading
+//!     node.step(now, event, &mut effects)
+//!     for effect in effects.drain(..) { send, hand to the disk, reply }     // in order
+//! }
+//! ```
 #![forbid(unsafe_code)]
 
 #[macro_use]

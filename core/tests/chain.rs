@@ -1,5 +1,7 @@
 //! A chain of three on an ideal network: what a client sees, and what the disks have by then.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
