@@ -143,6 +143,8 @@ impl Log {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::Operation;
 
@@ -209,5 +211,86 @@ mod tests {
         assert_eq!(log.weight(), log.range(Seq(0), Seq(99)).map(Entry::weight).sum::<usize>());
         log.trim_to(Seq(13));
         assert_eq!((log.weight(), log.by_key.len()), (0, 0));
+    }
+
+    /// What a log is, without an index or a window: all entries ever, and how many of them are trimmed.
+    #[derive(Debug, Default)]
+    struct Twin {
+        entries: Vec<Entry>,
+        trimmed: usize,
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push { key: u8, version: u64 },
+        Cut(usize),
+        Trim(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (0..4u8, 0..2u64).prop_map(|(key, version)| Step::Push { key, version }),
+            1 => (0..6usize).prop_map(Step::Cut),
+            1 => (0..6usize).prop_map(Step::Trim),
+        ]
+    }
+
+    fn run(steps: &[Step]) -> (Log, Twin) {
+        let (mut log, mut twin) = (Log::empty(), Twin::default());
+        for step in steps {
+            match step {
+                Step::Push { key, version } => {
+                    let last = log.last();
+                    let entry = Entry {
+                        id: EntryId { version: ChainVersion(last.version.0 + version), seq: last.seq.next() },
+                        previous: last.version,
+                        at: log.next_at(WallTime(5)),
+                        operation: Operation::Delete { key: Bytes::from(vec![*key]) },
+                    };
+                    twin.entries.push(entry.clone());
+                    log.push(entry);
+                }
+                Step::Cut(keep) => {
+                    let keep = (twin.trimmed + keep).min(twin.entries.len());
+                    twin.entries.truncate(keep);
+                    log.cut(Seq(keep as u64));
+                }
+                Step::Trim(more) => {
+                    twin.trimmed = (twin.trimmed + more).min(twin.entries.len());
+                    log.trim_to(Seq(twin.trimmed as u64));
+                }
+            }
+        }
+        (log, twin)
+    }
+
+    proptest! {
+        #[test]
+        fn does_what_a_plain_list_does(steps in proptest::collection::vec(step(), 0..60), key in 0..4u8, to in 0..60u64) {
+            let (log, twin) = run(&steps);
+            let window = &twin.entries[twin.trimmed..];
+            prop_assert_eq!(log.len(), window.len());
+            prop_assert_eq!(log.weight(), window.iter().map(Entry::weight).sum::<usize>());
+            prop_assert!(log.range(Seq(0), Seq(u64::MAX)).eq(window));
+            let mut bounded = window.iter().filter(|entry| entry.id.seq.0 <= to);
+            prop_assert!(log.range(Seq(0), Seq(to)).eq(bounded.clone()));
+            let latest = bounded.rfind(|entry| entry.operation.key() == &vec![key]);
+            prop_assert_eq!(log.latest(&Bytes::from(vec![key]), Seq(to)), latest);
+            for entry in window {
+                prop_assert_eq!(log.id_at(entry.id.seq), Some(entry.id));
+                prop_assert_eq!(log.summary().version_at(entry.id.seq), Some(entry.id.version));
+            }
+        }
+
+        #[test]
+        fn a_log_and_its_own_longer_or_shorter_past_meet_at_the_shorter_end(
+            steps in proptest::collection::vec(step(), 0..40),
+            more in proptest::collection::vec(step().prop_filter("only grows", |step| matches!(step, Step::Push { .. })), 0..20),
+        ) {
+            let (short, _) = run(&steps);
+            let (long, _) = run(&[steps, more].concat());
+            prop_assert_eq!(long.common_prefix(&short.summary()), Ok(short.last().seq));
+            prop_assert_eq!(short.common_prefix(&long.summary()), Ok(short.last().seq));
+        }
     }
 }

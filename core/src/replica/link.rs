@@ -11,16 +11,16 @@ impl Replica {
         if envelope.version > known {
             *cx.behind = true;
         }
-        let Some(chain) = self.chain.clone() else { return };
-        if !self.acting() || envelope.version > chain.version {
+        if !self.acting() || envelope.version > self.version() {
             return;
         }
-        if envelope.version < chain.version && !mutant!(IgnoreVersion) {
+        if envelope.version < self.version() && !mutant!(IgnoreVersion) {
             if !matches!(envelope.message, Message::Stale { .. }) {
-                self.send(from, Message::Stale { current: chain.version }, cx);
+                self.send(from, Message::Stale { current: self.version() }, cx);
             }
             return;
         }
+        let Some(chain) = &self.chain else { return };
         let (above, below) = (chain.predecessor(cx.me) == Some(from), chain.successor(cx.me) == Some(from));
         match envelope.message {
             Message::Probe { log, barrier } if above => self.on_probe(&log, barrier, cx),
