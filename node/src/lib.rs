@@ -1,1 +1,23 @@
-//! x
+//! Catena's processes, apart from what only a real process has: signals, threads, files and command lines are in the
+//! binary, so that the very same code also runs in simulated time, where it is handed simulated ones.
+//!
+//! ```text
+//!                                   ┌───────────────── run_node ─────────────────┐
+//!   clients, neighbours ──NodeInput──▶                 driver                     │
+//!   coordinator ◀─heartbeats─ uplink ─┼─answers─▶  the only owner of core's Node  ├─Send──▶ Links ──▶ neighbours
+//!   storage ─────durable tickets──────▶   read the store, take the time, step,    ├─Reply─▶ clients
+//!   deadline ────timer────────────────▶            run the effects                ├─Persist▶ storage
+//!                                   └─────────────────────────────────────────────┘
+//! ```
+//!
+//! [`run_coordinator`] has the same shape around core's `Coordinator`.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod coordinator;
+mod node;
+mod task;
+
+pub use clock::{Clock, tokio_clock, wall_time};
+pub use coordinator::{ConfigStorage, CoordinatorError, run_coordinator};
+pub use node::{NodeError, NodeOptions, Storage, run_node};

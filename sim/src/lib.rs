@@ -1,1 +1,48 @@
-//! x
+//! Catena under seeds: the real machines of `catena-core` in a world of our own making.
+//!
+//! A seed decides everything: how many slots and clients there are, which faults occur and when, how long every
+//! message and every sync takes. A world runs on one event queue with virtual time, faults at first; then it heals, and
+//! everything must come to rest. Checkers look on after every step, and once more at the end.
+//!
+//! ```text
+//!   workload ──► clients ──► network ──► nodes (core) ──► disks (store, in memory)
+//!                   │            ▲          │  ▲
+//!                   │            └──────────┘  └──► coordinator (core) ──► its store
+//!                   ▼                       ▼
+//!                history                 ledger of what is committed
+//!                   └──────► checkers ◄─────┘
+//! ```
+//!
+//! | checker | demands |
+//! |---|---|
+//! | linearizability | every key behaves like one object: real time agrees with the order of versions |
+//! | histories | replicas agree on what is committed; a predecessor has what its successor has; watermarks go forward |
+//! | durability | committed is synced on every member's disk, and is there after every crash |
+//! | exposure | what a client is shown or told is committed, as written |
+//! | serving | only a node with a lease shows state |
+//! | progress | 10 virtual seconds after the last fault, chains serve, calls have ended, replicas are equal |
+//! | determinism | the same seed twice gives the same trace |
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod check;
+mod clock;
+mod disk;
+mod faults;
+mod history;
+mod network;
+mod options;
+mod queue;
+mod rng;
+mod trace;
+mod workload;
+mod world;
+
+pub mod campaign;
+pub mod mutation;
+
+pub use check::{Checker, Severity, Violation};
+pub use faults::{Fault, Occurrences};
+pub use options::{Options, Scale};
+pub use trace::Printing;
+pub use world::Summary;

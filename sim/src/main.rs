@@ -1,1 +1,190 @@
-fn main(){}
+//! The command line of the simulator: run seeds, replay one, prove the checkers on mutants.
+#![forbid(unsafe_code)]
+
+use std::io::{IsTerminal as _, Write as _};
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use catena_sim::campaign::{Report, Runs, run, run_seed};
+use catena_sim::mutation::{hunt_all, table};
+use catena_sim::{Options, Printing, Scale, Severity, Violation};
+use clap::{Args, Parser, Subcommand};
+
+/// Runs Catena's machines in simulated worlds.
+///
+/// Exit codes: 0 clean, 2 usage, 10 safety violated, 11 liveness violated, 12 a machine panicked.
+#[derive(Debug, Parser)]
+#[command(name = "catena-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a range of seeds, each a world of its own.
+    Run {
+        /// The seeds, from A up to but without B.
+        #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
+        seeds: Range<u64>,
+        #[command(flatten)]
+        size: Size,
+        /// Run each seed twice: both runs must leave the same trace.
+        #[arg(long)]
+        twice: bool,
+        /// Threads; a world runs on one.
+        #[arg(long, default_value_t = 2)]
+        jobs: usize,
+    },
+    /// Run one seed again, a line for each transition.
+    Replay {
+        /// The seed.
+        #[arg(long)]
+        seed: u64,
+        #[command(flatten)]
+        size: Size,
+    },
+    /// Run every planted bug until a checker notices.
+    Mutants {
+        /// Seeds to try for each, at most.
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+        #[command(flatten)]
+        size: Size,
+        /// Threads.
+        #[arg(long, default_value_t = 2)]
+        jobs: usize,
+        /// Write the table to this file too.
+        #[arg(long, value_name = "FILE")]
+        write: Option<PathBuf>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct Size {
+    /// Operations of clients in each world.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    ops: u32,
+    /// Storage nodes.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+    nodes: u32,
+}
+
+impl Size {
+    fn scale(self) -> Scale {
+        Scale { nodes: self.nodes as usize, operations: self.ops as usize }
+    }
+}
+
+fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("{text:?} is no range of seeds: write it as A..B with A below B, such as 0..1000");
+    let (start, end) = text.split_once("..").ok_or_else(wrong)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+    let seeds = number(start)?..number(end)?;
+    if seeds.is_empty() { Err(wrong()) } else { Ok(seeds) }
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run { seeds, size, twice, jobs } => {
+            let runs = if twice { Runs::Twice } else { Runs::Once };
+            run_seeds(seeds, size.scale(), runs, jobs)
+        }
+        Command::Replay { seed, size } => replay(seed, size.scale()),
+        Command::Mutants { seeds, size, jobs, write } => mutants(seeds, size.scale(), jobs, write),
+    }
+}
+
+fn run_seeds(seeds: Range<u64>, scale: Scale, runs: Runs, jobs: usize) -> ExitCode {
+    let total = seeds.end - seeds.start;
+    let begun = Instant::now();
+    let mut printed = begun;
+    let report = run(seeds, scale, runs, jobs, |report| {
+        if printed.elapsed() >= Duration::from_secs(1) && std::io::stderr().is_terminal() {
+            printed = Instant::now();
+            eprint!("\r{} of {total} seeds, {} failed ", report.seeds, report.failures.len());
+        }
+    });
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    summarise(&report, begun.elapsed(), jobs);
+    for (seed, violation) in &report.failures {
+        print_failure(*seed, scale, violation);
+    }
+    report.failures.first().map_or(ExitCode::SUCCESS, |(_, violation)| exit(violation.severity))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn summarise(report: &Report, took: Duration, jobs: usize) {
+    let clean = (report.seeds - report.failures.len() as u64).max(1) as f64;
+    let rate = report.seeds as f64 / took.as_secs_f64();
+    let share = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+    println!("{} seeds, {} failed, {took:.1?}: {rate:.1} seeds/s on {jobs} threads", report.seeds, report.failures.len());
+    println!("a seed, on average:");
+    println!("  {:>10.1} virtual seconds, {:.0} events", report.virtual_ns as f64 / 1e9 / clean, report.happenings as f64 / clean);
+    println!(
+        "  {:>10.1} calls, {:.1} % answered, {:.1} % of unknown outcome; {:.1} entries committed",
+        report.calls as f64 / clean,
+        share(report.answered, report.calls),
+        share(report.unknown, report.calls),
+        report.committed as f64 / clean
+    );
+    let (versions, cuts) = (report.new_versions as f64 / clean, report.cuts as f64 / clean);
+    println!("  {versions:>10.1} new chain versions, {cuts:.1} logs cut");
+    println!("faults:");
+    for (fault, count) in report.occurrences.iter() {
+        let never = if count == 0 { "  never reached" } else { "" };
+        println!("  {count:>10} {fault}{never}");
+    }
+}
+
+fn print_failure(seed: u64, scale: Scale, violation: &Violation) {
+    println!("\nseed {seed} failed: {violation}");
+    println!("options:\n{}", Options::draw(seed, scale));
+    println!(
+        "replay: cargo run --release -p catena-sim -- replay --seed {seed} --ops {} --nodes {}",
+        scale.operations, scale.nodes
+    );
+}
+
+fn replay(seed: u64, scale: Scale) -> ExitCode {
+    println!("options:\n{}", Options::draw(seed, scale));
+    match run_seed(seed, scale, Printing::On) {
+        Ok(summary) => {
+            println!("seed {seed} is clean: {} calls, {} answered, trace {:016x}", summary.calls, summary.answered, summary.hash);
+            ExitCode::SUCCESS
+        }
+        Err(violation) => {
+            println!("seed {seed} failed: {violation}");
+            exit(violation.severity)
+        }
+    }
+}
+
+fn mutants(seeds: u64, scale: Scale, jobs: usize, write: Option<PathBuf>) -> ExitCode {
+    let fates = hunt_all(seeds, scale, jobs, |fate| match &fate.caught {
+        Some((took, violation)) => eprintln!("{:<20} {took:>6} seeds: {violation}", fate.mutant.name()),
+        None => eprintln!("{:<20} NOT CAUGHT in {seeds} seeds", fate.mutant.name()),
+    });
+    let table = table(&fates, seeds, scale);
+    // A closed pipe is the reader's choice.
+    let _ = writeln!(std::io::stdout(), "{table}");
+    if let Some(file) = write
+        && let Err(error) = std::fs::write(&file, table)
+    {
+        eprintln!("cannot write {} ({error}): give a file in a directory that exists", file.display());
+        return ExitCode::from(2);
+    }
+    if fates.iter().all(|fate| fate.caught.is_some()) { ExitCode::SUCCESS } else { exit(Severity::Safety) }
+}
+
+fn exit(severity: Severity) -> ExitCode {
+    ExitCode::from(match severity {
+        Severity::Safety => 10,
+        Severity::Liveness => 11,
+        Severity::Crash => 12,
+    })
+}

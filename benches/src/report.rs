@@ -1,0 +1,100 @@
+//! The table: medians over rounds, their spread, and the ratios to the floors, formed round by round.
+
+use std::fmt::Write;
+
+use crate::measure::{Rounds, What};
+
+/// The median of some figures and their extremes.
+struct Spread {
+    median: f64,
+    min: f64,
+    max: f64,
+}
+
+impl Spread {
+    fn of(figures: impl Iterator<Item = f64>) -> Self {
+        let mut figures: Vec<f64> = figures.collect();
+        figures.sort_by(f64::total_cmp);
+        Self { median: figures[figures.len() / 2], min: figures[0], max: figures[figures.len() - 1] }
+    }
+}
+
+impl Rounds {
+    /// A quantile in microseconds, by round.
+    fn quantile(&self, what: What, quantile: f64) -> impl Iterator<Item = f64> {
+        self.samples.iter().map(move |round| round[what as usize].latency.value_at_quantile(quantile) as f64 / 1000.0)
+    }
+
+    fn p50(&self, what: What) -> Vec<f64> {
+        self.quantile(what, 0.5).collect()
+    }
+
+    fn ratio(&self, what: What, floor: impl Fn(usize) -> f64) -> Spread {
+        Spread::of(self.p50(what).into_iter().enumerate().map(|(round, figure)| figure / floor(round)))
+    }
+}
+
+fn label(what: What, clients: u32) -> String {
+    let text = match what {
+        What::EmptyCall => "empty unary call",
+        What::BidiEcho => "bidi echo",
+        What::Sync => "append + fdatasync",
+        What::ThreeSyncs => "slowest of three at once",
+        What::Get1 => "get, 1 replica",
+        What::Get3 => "get, 3 replicas",
+        What::Put1 => "put, 1 replica",
+        What::Put3 => "put, 3 replicas",
+        What::EmptyCallMany => "empty unary call",
+        What::Get1Many => "get, 1 replica",
+        What::Get3Many => "get, 3 replicas",
+        What::Put1Many => "put, 1 replica",
+        What::Put3Many => "put, 3 replicas",
+    };
+    if what >= What::EmptyCallMany { format!("{text}, {clients} callers") } else { text.to_owned() }
+}
+
+/// The whole report, in Markdown.
+pub(crate) fn table(rounds: &Rounds) -> String {
+    let mut text = String::new();
+    let mut line = |line: String| writeln!(text, "{line}").expect("a string takes every line");
+    line(format!(
+        "{} rounds, values of {} bytes; medians over rounds of each round's quantile (lowest – highest round)\n",
+        rounds.samples.len(),
+        rounds.value_bytes
+    ));
+    line("| | p50 µs | p99 µs | per second |".to_owned());
+    line("|---|---|---|---|".to_owned());
+    for what in What::ALL {
+        let (p50, p99) = (Spread::of(rounds.quantile(what, 0.5)), Spread::of(rounds.quantile(what, 0.99)));
+        let rate = Spread::of(rounds.samples.iter().map(|round| round[what as usize].rate));
+        line(format!(
+            "| {} | {:.0} ({:.0} – {:.0}) | {:.0} ({:.0} – {:.0}) | {:.0} ({:.0} – {:.0}) |",
+            label(what, rounds.clients),
+            p50.median,
+            p50.min,
+            p50.max,
+            p99.median,
+            p99.min,
+            p99.max,
+            rate.median,
+            rate.min,
+            rate.max,
+        ));
+    }
+    let (empty, bidi) = (rounds.p50(What::EmptyCall), rounds.p50(What::BidiEcho));
+    let (sync, three) = (rounds.p50(What::Sync), rounds.p50(What::ThreeSyncs));
+    let ratios = [
+        ("get, 3 replicas / empty call", rounds.ratio(What::Get3, |round| empty[round])),
+        ("put, 1 replica / (empty call + fdatasync)", rounds.ratio(What::Put1, |round| empty[round] + sync[round])),
+        (
+            "put, 3 replicas / (empty call + 2 bidi echoes + slowest of three)",
+            rounds.ratio(What::Put3, |round| empty[round] + 2.0 * bidi[round] + three[round]),
+        ),
+    ];
+    line("\n| ratio of p50s, round by round | median | lowest – highest |".to_owned());
+    line("|---|---|---|".to_owned());
+    for (name, spread) in ratios {
+        line(format!("| {name} | {:.2} | {:.2} – {:.2} |", spread.median, spread.min, spread.max));
+    }
+    text
+}

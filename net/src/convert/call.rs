@@ -1,0 +1,202 @@
+//! Calls of clients and their results.
+
+use bytes::Bytes;
+use catena_core::{
+    Action, ChainVersion, ClusterId, Command, Comparison, Condition, EntryId, Metadata, Object, Reply, Seq, Slot, Target,
+    WallTime,
+};
+
+use super::{ConvertError, Number, Result, all, each, enumeration, optional_cluster_id, required};
+use crate::proto;
+use crate::proto::condition::{Test, UpdatedAtTest, VersionTest};
+
+/// A read as it arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadCall {
+    /// The cluster that the caller means, if it says so.
+    pub cluster: Option<ClusterId>,
+    /// Where its route sent it.
+    pub target: Target,
+    /// Which object.
+    pub key: Bytes,
+}
+
+/// A write as it arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WriteCall {
+    /// The cluster that the caller means, if it says so.
+    pub cluster: Option<ClusterId>,
+    /// Where its route sent it.
+    pub target: Target,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What a read found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The key's slot.
+    pub slot: Slot,
+    /// The chain version that the replica answered in.
+    pub version: ChainVersion,
+    /// The object; `None`: there is none.
+    pub object: Option<Object>,
+}
+
+/// What a write did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The key's slot.
+    pub slot: Slot,
+    /// Where the write stands in the slot's history; `None`: there was no object to delete.
+    pub entry: Option<EntryId>,
+    /// The object as written; `None` after a delete.
+    pub object: Option<Metadata>,
+}
+
+fn target(slot: u32, version: u64) -> Target {
+    Target { slot: Slot(slot), version: ChainVersion(version) }
+}
+
+/// The request for a read. `cluster` is the cluster's id as bytes, or empty.
+pub(crate) fn get_request(cluster: Bytes, target: Target, key: Bytes) -> proto::GetRequest {
+    proto::GetRequest { cluster, slot: target.slot.0, chain_version: target.version.0, key }
+}
+
+/// The request for a put. `cluster` is the cluster's id as bytes, or empty.
+pub(crate) fn put_request(
+    cluster: Bytes,
+    target: Target,
+    key: Bytes,
+    value: Bytes,
+    conditions: Vec<Condition>,
+) -> proto::PutRequest {
+    let (slot, chain_version) = (target.slot.0, target.version.0);
+    proto::PutRequest { cluster, slot, chain_version, key, value, conditions: each(conditions) }
+}
+
+/// The request for a delete. `cluster` is the cluster's id as bytes, or empty.
+pub(crate) fn delete_request(cluster: Bytes, target: Target, key: Bytes, conditions: Vec<Condition>) -> proto::DeleteRequest {
+    let (slot, chain_version) = (target.slot.0, target.version.0);
+    proto::DeleteRequest { cluster, slot, chain_version, key, conditions: each(conditions) }
+}
+
+impl TryFrom<proto::GetRequest> for ReadCall {
+    type Error = ConvertError;
+
+    fn try_from(request: proto::GetRequest) -> Result<Self> {
+        Ok(Self {
+            cluster: optional_cluster_id("get.cluster", &request.cluster)?,
+            target: target(request.slot, request.chain_version),
+            key: request.key,
+        })
+    }
+}
+
+impl TryFrom<proto::PutRequest> for WriteCall {
+    type Error = ConvertError;
+
+    fn try_from(request: proto::PutRequest) -> Result<Self> {
+        Ok(Self {
+            cluster: optional_cluster_id("put.cluster", &request.cluster)?,
+            target: target(request.slot, request.chain_version),
+            command: Command {
+                key: request.key,
+                action: Action::Put { value: request.value },
+                conditions: all(request.conditions)?,
+            },
+        })
+    }
+}
+
+impl TryFrom<proto::DeleteRequest> for WriteCall {
+    type Error = ConvertError;
+
+    fn try_from(request: proto::DeleteRequest) -> Result<Self> {
+        Ok(Self {
+            cluster: optional_cluster_id("delete.cluster", &request.cluster)?,
+            target: target(request.slot, request.chain_version),
+            command: Command { key: request.key, action: Action::Delete, conditions: all(request.conditions)? },
+        })
+    }
+}
+
+enumeration!(Comparison, proto::Comparison, "condition.comparison": Eq, Lt, Lte, Gt, Gte);
+
+impl From<Condition> for proto::Condition {
+    fn from(condition: Condition) -> Self {
+        let comparison = |comparison| proto::Comparison::from(comparison).into();
+        let test = match condition {
+            Condition::Exists(exists) => Test::Exists(exists),
+            Condition::Version(how, version) => Test::Version(VersionTest { comparison: comparison(how), version: version.0 }),
+            Condition::UpdatedAt(how, at) => Test::UpdatedAt(UpdatedAtTest { comparison: comparison(how), updated_at_ns: at.0 }),
+        };
+        Self { test: Some(test) }
+    }
+}
+
+impl TryFrom<proto::Condition> for Condition {
+    type Error = ConvertError;
+
+    fn try_from(condition: proto::Condition) -> Result<Self> {
+        let comparison = |value| Comparison::try_from(Number::<proto::Comparison>::new(value));
+        Ok(match required("condition.test", condition.test)? {
+            Test::Exists(exists) => Self::Exists(exists),
+            Test::Version(test) => Self::Version(comparison(test.comparison)?, Seq(test.version)),
+            Test::UpdatedAt(test) => Self::UpdatedAt(comparison(test.comparison)?, WallTime(test.updated_at_ns)),
+        })
+    }
+}
+
+/// A read's answer. Panics on a write's: the node has answered another question than was asked.
+pub(crate) fn get_response(slot: Slot, reply: Reply) -> proto::GetResponse {
+    let Reply::Read { version, object } = reply else { panic!("a read was answered by {reply:?}") };
+    let (slot, chain_version, found) = (slot.0, version.0, object.is_some());
+    let (value, metadata) = object.map(|object| (object.value, object.metadata.into())).unzip();
+    proto::GetResponse { slot, chain_version, found, value: value.unwrap_or_default(), metadata }
+}
+
+/// A put's answer. Panics on any other.
+pub(crate) fn put_response(slot: Slot, reply: &Reply) -> proto::PutResponse {
+    let Reply::Written { entry: Some(entry), object: Some(object) } = reply else { panic!("a put was answered by {reply:?}") };
+    proto::PutResponse { slot: slot.0, chain_version: entry.version.0, seq: entry.seq.0, metadata: Some((*object).into()) }
+}
+
+/// A delete's answer. Panics on any other.
+pub(crate) fn delete_response(slot: Slot, reply: &Reply) -> proto::DeleteResponse {
+    let Reply::Written { entry, object: None } = reply else { panic!("a delete was answered by {reply:?}") };
+    let EntryId { version, seq } = entry.unwrap_or_default();
+    proto::DeleteResponse { slot: slot.0, applied: entry.is_some(), chain_version: version.0, seq: seq.0 }
+}
+
+impl TryFrom<proto::GetResponse> for Found {
+    type Error = ConvertError;
+
+    fn try_from(response: proto::GetResponse) -> Result<Self> {
+        let object = match (response.found, response.metadata) {
+            (false, _) => None,
+            (true, None) => return Err(ConvertError::Missing { field: "get_response.metadata" }),
+            (true, Some(metadata)) => Some(Object { value: response.value, metadata: metadata.into() }),
+        };
+        Ok(Self { slot: Slot(response.slot), version: ChainVersion(response.chain_version), object })
+    }
+}
+
+impl TryFrom<proto::PutResponse> for Written {
+    type Error = ConvertError;
+
+    fn try_from(response: proto::PutResponse) -> Result<Self> {
+        Ok(Self {
+            slot: Slot(response.slot),
+            entry: Some(EntryId { version: ChainVersion(response.chain_version), seq: Seq(response.seq) }),
+            object: Some(required("put_response.metadata", response.metadata)?.into()),
+        })
+    }
+}
+
+impl From<proto::DeleteResponse> for Written {
+    fn from(response: proto::DeleteResponse) -> Self {
+        let entry = EntryId { version: ChainVersion(response.chain_version), seq: Seq(response.seq) };
+        Self { slot: Slot(response.slot), entry: response.applied.then_some(entry), object: None }
+    }
+}

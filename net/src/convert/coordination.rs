@@ -1,0 +1,202 @@
+//! What nodes, clients and the coordinator tell each other.
+
+use std::time::Duration;
+
+use catena_core::{ChainVersion, ClusterId, Heartbeat, HeartbeatAnswer, NodeRecord, ReplicaState, Report, Revision, Route, Slot};
+
+use super::{
+    ConvertError, Number, Result, all, cluster_id, each, enumeration, id_bytes, optional_cluster_id, ranged, required, size,
+};
+use crate::proto;
+
+/// The longest lease that is believed: beyond a day it is a mistake.
+const MAX_LEASE_NS: u64 = 24 * 3600 * 1_000_000_000;
+
+/// What a node says first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Register {
+    /// The cluster that its directory belongs to; `None` on its very first start.
+    pub cluster: Option<ClusterId>,
+    /// Who and where it is.
+    pub node: NodeRecord,
+}
+
+/// What a node is told once it is let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The cluster it is in.
+    pub cluster: ClusterId,
+    /// The cluster's number of slots, at least 1.
+    pub slots: u32,
+}
+
+/// The route, with what a client must know besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteAnswer {
+    /// Where everything is.
+    pub route: Route,
+    /// The version of the protocol on the wire.
+    pub wire_version: u32,
+    /// The longest key that is admitted, in bytes.
+    pub key_bytes: usize,
+    /// The longest value that is admitted, in bytes.
+    pub value_bytes: usize,
+}
+
+impl From<Register> for proto::Register {
+    fn from(register: Register) -> Self {
+        Self {
+            wire_version: crate::WIRE_VERSION,
+            cluster: register.cluster.map(|cluster| id_bytes(cluster.0)).unwrap_or_default(),
+            node: Some(register.node.into()),
+        }
+    }
+}
+
+impl TryFrom<proto::Register> for Register {
+    type Error = ConvertError;
+
+    fn try_from(register: proto::Register) -> Result<Self> {
+        Ok(Self {
+            cluster: optional_cluster_id("register.cluster", &register.cluster)?,
+            node: required("register.node", register.node)?.try_into()?,
+        })
+    }
+}
+
+impl From<Registered> for proto::Registered {
+    fn from(registered: Registered) -> Self {
+        Self { cluster: id_bytes(registered.cluster.0), slots: registered.slots }
+    }
+}
+
+impl TryFrom<proto::Registered> for Registered {
+    type Error = ConvertError;
+
+    fn try_from(registered: proto::Registered) -> Result<Self> {
+        Ok(Self {
+            cluster: cluster_id("registered.cluster", &registered.cluster)?,
+            slots: slots("registered.slots", registered.slots)?,
+        })
+    }
+}
+
+/// A cluster has at least one slot.
+fn slots(field: &'static str, slots: u32) -> Result<u32> {
+    ranged(field, slots.into(), 1, u32::MAX.into())?;
+    Ok(slots)
+}
+
+impl From<Heartbeat> for proto::Heartbeat {
+    fn from(heartbeat: Heartbeat) -> Self {
+        Self { sequence: heartbeat.sequence, applied: heartbeat.applied.0, reports: each(heartbeat.reports) }
+    }
+}
+
+impl TryFrom<proto::Heartbeat> for Heartbeat {
+    type Error = ConvertError;
+
+    fn try_from(heartbeat: proto::Heartbeat) -> Result<Self> {
+        Ok(Self {
+            sequence: heartbeat.sequence,
+            applied: revision("heartbeat.applied", heartbeat.applied)?,
+            reports: all(heartbeat.reports)?,
+        })
+    }
+}
+
+/// A revision that can be counted on from.
+fn revision(field: &'static str, revision: u64) -> Result<Revision> {
+    ranged(field, revision, 0, u64::MAX - 1).map(Revision)
+}
+
+enumeration!(ReplicaState, proto::ReplicaState, "report.state": Active, Restarted, Removed);
+
+impl From<Report> for proto::Report {
+    fn from(report: Report) -> Self {
+        Self { slot: report.slot.0, version: report.version.0, state: proto::ReplicaState::from(report.state).into() }
+    }
+}
+
+impl TryFrom<proto::Report> for Report {
+    type Error = ConvertError;
+
+    fn try_from(report: proto::Report) -> Result<Self> {
+        Ok(Self { slot: Slot(report.slot), version: ChainVersion(report.version), state: Number::new(report.state).try_into()? })
+    }
+}
+
+impl From<HeartbeatAnswer> for proto::HeartbeatAnswer {
+    fn from(answer: HeartbeatAnswer) -> Self {
+        let nanos = |lease: Duration| u64::try_from(lease.as_nanos()).unwrap_or(u64::MAX).min(MAX_LEASE_NS);
+        Self {
+            sequence: answer.sequence,
+            lease_ns: answer.lease.map(nanos),
+            revision: answer.revision.0,
+            chains: each(answer.chains),
+            nodes: each(answer.nodes),
+        }
+    }
+}
+
+impl TryFrom<proto::HeartbeatAnswer> for HeartbeatAnswer {
+    type Error = ConvertError;
+
+    fn try_from(answer: proto::HeartbeatAnswer) -> Result<Self> {
+        let lease = match answer.lease_ns {
+            None => None,
+            Some(nanos) => Some(Duration::from_nanos(ranged("heartbeat_answer.lease_ns", nanos, 0, MAX_LEASE_NS)?)),
+        };
+        Ok(Self {
+            sequence: answer.sequence,
+            lease,
+            revision: revision("heartbeat_answer.revision", answer.revision)?,
+            chains: all(answer.chains)?,
+            nodes: all(answer.nodes)?,
+        })
+    }
+}
+
+impl From<RouteAnswer> for proto::Route {
+    fn from(answer: RouteAnswer) -> Self {
+        let RouteAnswer { route, wire_version, key_bytes, value_bytes } = answer;
+        Self {
+            cluster: id_bytes(route.cluster.0),
+            wire_version,
+            revision: route.revision.0,
+            slots: route.slots,
+            chains: each(route.chains),
+            nodes: each(route.nodes),
+            max_key_bytes: key_bytes as u64,
+            max_value_bytes: value_bytes as u64,
+        }
+    }
+}
+
+impl TryFrom<proto::Route> for RouteAnswer {
+    type Error = ConvertError;
+
+    fn try_from(answer: proto::Route) -> Result<Self> {
+        let route = Route {
+            cluster: cluster_id("route.cluster", &answer.cluster)?,
+            revision: revision("route.revision", answer.revision)?,
+            slots: slots("route.slots", answer.slots)?,
+            chains: all(answer.chains)?,
+            nodes: all(answer.nodes)?,
+        };
+        // By slot, each at most once, none beyond the last.
+        let mut least = 0;
+        for (index, chain) in route.chains.iter().enumerate() {
+            if !(least..u64::from(route.slots)).contains(&chain.slot.0.into()) {
+                return Err(ConvertError::Order { field: "route.chains", index });
+            }
+            least = u64::from(chain.slot.0) + 1;
+        }
+        Ok(Self {
+            route,
+            wire_version: answer.wire_version,
+            key_bytes: size("route.max_key_bytes", answer.max_key_bytes)?,
+            value_bytes: size("route.max_value_bytes", answer.max_value_bytes)?,
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! Dialling a neighbour, again and again.
+
+use std::time::Duration;
+
+use catena_core::{Identity, NodeId, NodeRecord};
+use tokio::sync::{mpsc, watch};
+use tonic::Status;
+use tracing::{debug, info, warn};
+
+use super::handshake::{greeted, greeting};
+use super::incoming::{Ended, deliver};
+use super::queue::outgoing;
+use crate::Refusal;
+use crate::proto::replication_client::ReplicationClient;
+use crate::server::NodeInput;
+use crate::transport::endpoint;
+
+/// The wait after a first failure. It doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+
+/// The longest wait: a neighbour that is back is found this soon.
+const LONGEST_WAIT: Duration = Duration::from_millis(250);
+
+/// How far an attempt came.
+enum Attempt {
+    /// The link was up, and ended.
+    Ended(Ended),
+    /// It never came about.
+    Failed(Failure),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("cannot connect: {0}")]
+    Connect(#[from] tonic::transport::Error),
+    #[error("refused: {0}")]
+    Refused(#[from] Status),
+    #[error("refused by this side: {0}")]
+    Refuse(#[from] Refusal),
+}
+
+/// Keeps a link to a neighbour until `peer` is dropped; dials anew at once when its record changes.
+pub(super) async fn keep(identity: Identity, inputs: mpsc::Sender<NodeInput>, mut peer: watch::Receiver<NodeRecord>) {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let record = peer.borrow_and_update().clone();
+        let attempt = tokio::select! {
+            attempt = attempt(&identity, &inputs, &record) => attempt,
+            changed = peer.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+        };
+        match attempt {
+            Attempt::Ended(ended) => {
+                info!(peer = %record.node, "link ended: {ended}");
+                wait = FIRST_WAIT;
+            }
+            Attempt::Failed(failure) => report(&record.node, &failure, wait),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => wait = (2 * wait).min(LONGEST_WAIT),
+            changed = peer.changed() => match changed {
+                Ok(()) => wait = FIRST_WAIT,
+                Err(_) => return,
+            },
+        }
+    }
+}
+
+/// Says why, aloud only at the first failure in a row: the rest are the same.
+fn report(peer: &NodeId, failure: &Failure, wait: Duration) {
+    if wait == FIRST_WAIT {
+        warn!(%peer, "no link: {failure}");
+    } else {
+        debug!(%peer, "still no link: {failure}");
+    }
+}
+
+async fn attempt(identity: &Identity, inputs: &mpsc::Sender<NodeInput>, record: &NodeRecord) -> Attempt {
+    let (queue, outgoing, replaced) = outgoing(greeting(identity, &record.node));
+    let connected = async {
+        let channel = endpoint(&record.address)?.connect().await?;
+        let mut frames = ReplicationClient::new(channel).link(outgoing).await?.into_inner();
+        let there = greeted(identity, &mut frames).await?;
+        expect(record, &there)?;
+        Ok((frames, there))
+    };
+    let (mut frames, there) = match connected.await {
+        Ok(connected) => connected,
+        Err(failure) => return Attempt::Failed(failure),
+    };
+    info!(peer = %there.node, "link up");
+    let from = there.node.clone();
+    if inputs.send(NodeInput::LinkUp(queue.to(there))).await.is_err() {
+        return Attempt::Ended(Ended::Closed);
+    }
+    Attempt::Ended(deliver(&from, &mut frames, inputs, replaced).await)
+}
+
+/// Whether the one who answers is the one who was dialled.
+fn expect(record: &NodeRecord, there: &Identity) -> Result<(), Failure> {
+    if there.node != record.node {
+        return Err(Refusal::WrongNode { expected: record.node.clone(), found: there.node.clone() }.into());
+    }
+    if there.incarnation != record.incarnation {
+        let (node, known, given) = (there.node.clone(), record.incarnation, there.incarnation);
+        return Err(Refusal::Register(catena_core::RegisterError::OtherDirectory { node, known, given }).into());
+    }
+    Ok(())
+}

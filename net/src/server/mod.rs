@@ -1,0 +1,88 @@
+//! gRPC services that feed the channels of a driver loop.
+
+mod coordinator;
+mod kv;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use catena_core::{CallError, Command, Envelope, Identity, Limits, NodeId, Reply, Target};
+use tokio::sync::{mpsc, oneshot};
+
+pub use coordinator::{CoordinatorInput, CoordinatorServer, Session, ToNode};
+
+use crate::link::{Link, LinkAcceptor};
+use crate::proto::kv_server::KvServer;
+use crate::proto::replication_server::ReplicationServer;
+use crate::transport;
+pub use crate::transport::{Listener, STOP_TIMEOUT, ServeError};
+
+/// How long a node may have a call before its caller is told that the outcome is unknown. Must exceed what a chain
+/// needs to heal after a failure. Chosen here.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What happens to a node through the network.
+#[derive(Debug)]
+pub enum NodeInput {
+    /// A client writes. Dropping `reply` tells it that the outcome is unknown.
+    Write {
+        /// Where its route sent it.
+        target: Target,
+        /// What to do.
+        command: Command,
+        /// For the answer; closed when nobody waits for it any more.
+        reply: oneshot::Sender<Result<Reply, CallError>>,
+    },
+    /// A client reads. Dropping `reply` tells it that the outcome is unknown.
+    Read {
+        /// Where its route sent it.
+        target: Target,
+        /// Which object.
+        key: Bytes,
+        /// For the answer; closed when nobody waits for it any more.
+        reply: oneshot::Sender<Result<Reply, CallError>>,
+    },
+    /// A neighbour says something.
+    Message {
+        /// Who.
+        from: NodeId,
+        /// What.
+        envelope: Envelope,
+    },
+    /// There is a fresh link to a neighbour: give it to [`Links::attach`](crate::link::Links::attach).
+    LinkUp(Link),
+}
+
+/// What a storage node answers on one address: clients and neighbours.
+#[derive(Debug)]
+pub struct NodeServer {
+    identity: Identity,
+    kv: kv::Service,
+    message_bytes: usize,
+    acceptor: LinkAcceptor,
+}
+
+/// What a request may weigh beyond the largest key and value, before it is refused unread: so much room that a value
+/// over the limit is still refused by the node itself, with its limit.
+const SLACK_BYTES: usize = 16 << 20;
+
+impl NodeServer {
+    /// A server for the node `identity` that hands all it gets to `inputs`.
+    pub fn new(identity: Identity, limits: &Limits, inputs: mpsc::Sender<NodeInput>, acceptor: LinkAcceptor) -> Self {
+        let message_bytes = limits.key_bytes + limits.value_bytes + SLACK_BYTES;
+        Self { kv: kv::Service::new(identity.cluster, inputs), identity, message_bytes, acceptor }
+    }
+
+    /// Serves until `shutdown`, and then for [`STOP_TIMEOUT`] at most.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        tracing::info!(node = %self.identity.node, address = %listener.address(), "serving");
+        let kv = KvServer::new(self.kv).max_decoding_message_size(self.message_bytes);
+        let router = transport::server()
+            .add_service(transport::typed(kv, self.message_bytes))
+            .add_service(ReplicationServer::new(self.acceptor));
+        transport::run(router, listener, shutdown).await
+    }
+}

@@ -1,0 +1,240 @@
+//! Processes in miniature: each has a runtime of its own, so that killing it closes its sockets like a crash does.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use catena_core::{
+    CallError, Chain, ChainVersion, ClusterConfig, ClusterId, Entry, EntryId, Envelope, Identity, Incarnation, Limits, Member,
+    Message, Metadata, NodeId, NodeRecord, Object, Operation, Reply, Revision, Route, Seq, Slot, Target, WallTime,
+};
+use catena_net::link::Links;
+use catena_net::server::{CoordinatorInput, CoordinatorServer, Listener, NodeInput, NodeServer};
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+
+pub const CLUSTER: ClusterId = ClusterId(0xc1);
+pub const OTHER_CLUSTER: ClusterId = ClusterId(0xc2);
+
+/// Far above what anything here takes on a busy machine: reached only when something hangs.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for what must come.
+pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+}
+
+pub fn local(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+pub fn node_id(name: &str) -> NodeId {
+    NodeId::new(name).expect("a legal name")
+}
+
+/// A data directory for each name.
+pub fn incarnation(name: &str) -> Incarnation {
+    Incarnation(name.bytes().fold(1, |sum, byte| sum * 256 + u128::from(byte)))
+}
+
+pub fn identity(name: &str) -> Identity {
+    Identity { cluster: CLUSTER, node: node_id(name), incarnation: incarnation(name) }
+}
+
+pub fn record(name: &str, address: SocketAddr) -> NodeRecord {
+    NodeRecord { node: node_id(name), incarnation: incarnation(name), address: address.to_string() }
+}
+
+/// A runtime with a thread of its own.
+pub struct Process(Option<Runtime>);
+
+impl Process {
+    pub fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        Self(Some(runtime.expect("a runtime")))
+    }
+
+    pub fn runtime(&self) -> &Runtime {
+        self.0.as_ref().expect("killed only when dropped")
+    }
+
+    pub async fn run<F>(&self, future: F) -> F::Output
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        soon("a task", self.runtime().spawn(future)).await.expect("the task does not panic")
+    }
+}
+
+impl Drop for Process {
+    /// All tasks are gone and all sockets closed when this returns.
+    fn drop(&mut self) {
+        let runtime = self.0.take();
+        std::thread::spawn(move || drop(runtime)).join().expect("a runtime stops");
+    }
+}
+
+/// A storage node whose driver is the test.
+pub struct TestNode {
+    pub record: NodeRecord,
+    pub links: Links,
+    pub inputs: mpsc::Receiver<NodeInput>,
+    pub process: Process,
+}
+
+impl TestNode {
+    pub async fn start(name: &str) -> Self {
+        Self::start_at(identity(name), local(0), 1024).await
+    }
+
+    /// Again, on the address where it was.
+    pub async fn restart(name: &str, address: &str) -> Self {
+        Self::start_at(identity(name), address.parse().expect("an address"), 1024).await
+    }
+
+    pub async fn start_at(identity: Identity, address: SocketAddr, room: usize) -> Self {
+        let process = Process::start();
+        let listener = process.run(Listener::bind(address)).await.expect("a free port");
+        let address = listener.address().to_string();
+        let (sender, inputs) = mpsc::channel(room);
+        let (links, acceptor) = Links::new(identity.clone(), sender.clone());
+        let record = NodeRecord { node: identity.node.clone(), incarnation: identity.incarnation, address };
+        let server = NodeServer::new(identity, &Limits::default(), sender, acceptor);
+        process.runtime().spawn(async { server.serve(listener, std::future::pending()).await.expect("serves") });
+        Self { record, links, inputs, process }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.record.address.parse().expect("an address")
+    }
+
+    pub fn set_peer(&mut self, record: &NodeRecord) {
+        let _runtime = self.process.runtime().enter();
+        self.links.set_peer(record);
+    }
+
+    pub async fn next(&mut self) -> NodeInput {
+        soon("an input", self.inputs.recv()).await.expect("the server runs")
+    }
+
+    /// The next input, which is a fresh link.
+    pub async fn linked(&mut self) -> NodeId {
+        match self.next().await {
+            NodeInput::LinkUp(link) => self.links.attach(link).expect("a link to the directory that is known"),
+            other => panic!("expected a link, got {other:?}"),
+        }
+    }
+
+    /// The next message, from whom and what.
+    pub async fn message(&mut self) -> (NodeId, Envelope) {
+        match self.next().await {
+            NodeInput::Message { from, envelope } => (from, envelope),
+            other => panic!("expected a message, got {other:?}"),
+        }
+    }
+
+    /// The number in the next message, which is an [`ack`].
+    pub async fn number(&mut self) -> u64 {
+        match self.message().await.1.message {
+            Message::Ack { committed } => committed.0,
+            other => panic!("expected a number, got {other:?}"),
+        }
+    }
+}
+
+/// Two nodes that know each other, linked; the first dials.
+pub async fn linked_pair() -> (TestNode, TestNode) {
+    let (mut a, mut b) = (TestNode::start("a").await, TestNode::start("b").await);
+    a.set_peer(&b.record);
+    b.set_peer(&a.record);
+    assert_eq!((a.linked().await, b.linked().await), (node_id("b"), node_id("a")));
+    (a, b)
+}
+
+/// A message with a number in it.
+pub fn ack(number: u64) -> Envelope {
+    Envelope { slot: Slot(3), version: ChainVersion(1), message: Message::Ack { committed: Seq(number) } }
+}
+
+/// A message with an entry of so many bytes, no two of which in a row are alike.
+pub fn append(seq: u64, bytes: usize) -> Envelope {
+    let value: Vec<u8> = (0..bytes).map(|index| u8::try_from((index + index / 251) % 256).expect("a byte")).collect();
+    let operation = Operation::Put { key: Bytes::from_static(b"key"), value: value.into(), created_at: WallTime(seq) };
+    let id = EntryId { version: ChainVersion(1), seq: Seq(seq) };
+    let entries = vec![Entry { id, previous: ChainVersion(1), at: WallTime(seq), operation }];
+    Envelope { slot: Slot(3), version: ChainVersion(1), message: Message::Append { entries, durable: Seq(0) } }
+}
+
+pub fn metadata(version: u64) -> Metadata {
+    Metadata { version: Seq(version), created_at: WallTime(5), updated_at: WallTime(6) }
+}
+
+/// What a put at `seq` is answered with.
+pub fn written(target: Target, seq: u64) -> Result<Reply, CallError> {
+    let entry = EntryId { version: target.version, seq: Seq(seq) };
+    Ok(Reply::Written { entry: Some(entry), object: Some(metadata(seq)) })
+}
+
+/// What a get is answered with.
+pub fn found(target: Target, value: &'static str) -> Result<Reply, CallError> {
+    let object = Object { value: Bytes::from_static(value.as_bytes()), metadata: metadata(9) };
+    Ok(Reply::Read { version: target.version, object: Some(object) })
+}
+
+/// A route of one slot whose chain are the given nodes, head first.
+pub fn route(revision: u64, version: u64, nodes: &[&NodeRecord]) -> Route {
+    let member =
+        |record: &&NodeRecord| Member { node: record.node.clone(), incarnation: record.incarnation, activated: ChainVersion(1) };
+    let members = nodes.iter().map(member).collect();
+    Route {
+        cluster: CLUSTER,
+        revision: Revision(revision),
+        slots: 1,
+        chains: vec![Chain { slot: Slot(0), version: ChainVersion(version), members }],
+        nodes: nodes.iter().map(|record| (*record).clone()).collect(),
+    }
+}
+
+/// A coordinator whose driver is the test.
+pub struct TestCoordinator {
+    pub address: String,
+    pub inputs: mpsc::Receiver<CoordinatorInput>,
+    pub process: Process,
+}
+
+impl TestCoordinator {
+    pub async fn start() -> Self {
+        let process = Process::start();
+        let listener = process.run(Listener::bind(local(0))).await.expect("a free port");
+        let address = listener.address().to_string();
+        let (sender, inputs) = mpsc::channel(64);
+        let config = ClusterConfig {
+            cluster: CLUSTER,
+            slots: 16,
+            replicas: 1,
+            nodes: vec![node_id("a")],
+            lease: Duration::from_millis(600),
+        };
+        let server = CoordinatorServer::new(&config, &Limits::default(), sender);
+        process.runtime().spawn(async { server.serve(listener, std::future::pending()).await.expect("serves") });
+        Self { address, inputs, process }
+    }
+
+    /// Answers everybody who asks with the route of the moment.
+    pub fn give(self, route: tokio::sync::watch::Receiver<Route>) -> (String, Process) {
+        let Self { address, mut inputs, process } = self;
+        process.runtime().spawn(async move {
+            while let Some(input) = inputs.recv().await {
+                if let CoordinatorInput::Route { reply } = input {
+                    let _: Result<(), Route> = reply.send(route.borrow().clone());
+                }
+            }
+        });
+        (address, process)
+    }
+
+    pub async fn next(&mut self) -> CoordinatorInput {
+        soon("an input", self.inputs.recv()).await.expect("the server runs")
+    }
+}

@@ -1,0 +1,44 @@
+//! Why a node or a coordinator does not start, or ends by itself.
+
+use std::io;
+use std::net::SocketAddr;
+
+use catena_net::server::ServeError;
+use catena_node::{CoordinatorError, NodeError};
+use catena_store::{ConfigError, DirectoryError, StoreError};
+
+/// One sentence each: what is wrong, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProcessError {
+    #[error("{replicas} replicas need as many nodes, and --nodes names {nodes}: name more nodes, or give fewer --replicas")]
+    TooFewNodes { nodes: usize, replicas: u32 },
+    #[error("--nodes names {0} twice: name each node once")]
+    NodeTwice(catena_core::NodeId),
+    #[error("others cannot reach this node at {0}: give --advertise HOST:PORT, or listen on one address")]
+    NoAddress(SocketAddr),
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    #[error("cannot watch for signals: {0}")]
+    Signals(io::Error),
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    #[error(transparent)]
+    Listen(#[from] ServeError),
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    #[error(transparent)]
+    Coordinator(#[from] CoordinatorError),
+}
+
+/// 128 random bits: an incarnation, or a cluster's id.
+pub(super) fn random_id() -> Result<u128, ProcessError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(ProcessError::Random)?;
+    Ok(u128::from_be_bytes(bytes))
+}

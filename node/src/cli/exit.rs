@@ -1,0 +1,72 @@
+//! What the process says at its end.
+
+use std::process::ExitCode;
+
+use catena_core::{CallError, Kind};
+use catena_net::client::ClientError;
+use catena_net::Refusal;
+
+/// An exit code; the table in `catena --help` is this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exit {
+    Ok = 0,
+    Error = 1,
+    // 2, usage, is clap's.
+    NotFound = 3,
+    ConditionFailed = 4,
+    NotExecuted = 5,
+    Unknown = 6,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// Says what is wrong, in one line.
+pub(super) fn fail(message: &str, exit: Exit) -> Exit {
+    eprintln!("catena: {}", message.replace('\n', " "));
+    exit
+}
+
+/// What a failed write comes to.
+pub(super) fn of_write(error: &ClientError) -> Exit {
+    match error.kind() {
+        Kind::Unknown => Exit::Unknown,
+        Kind::NotExecuted => of_refused(error),
+    }
+}
+
+/// What a failed read comes to: it changes nothing, whatever became of it.
+pub(super) fn of_read(error: &ClientError) -> Exit {
+    match error.kind() {
+        Kind::Unknown => Exit::NotExecuted,
+        Kind::NotExecuted => of_refused(error),
+    }
+}
+
+fn of_refused(error: &ClientError) -> Exit {
+    let Some(refusal) = error.refusal() else { return Exit::NotExecuted };
+    match refusal {
+        Refusal::Call(call) => match call {
+            CallError::KeyEmpty
+            | CallError::KeyTooLong { .. }
+            | CallError::ValueTooLarge { .. }
+            | CallError::UnknownSlot { .. } => Exit::Error,
+            CallError::ConditionFailed { .. } => Exit::ConditionFailed,
+            CallError::Routing(_)
+            | CallError::NoLease { .. }
+            | CallError::NotCaughtUp { .. }
+            | CallError::Backpressure { .. }
+            | CallError::OutcomeUnknown { .. } => Exit::NotExecuted,
+        },
+        Refusal::Register(_)
+        | Refusal::WrongCluster { .. }
+        | Refusal::WrongWireVersion { .. }
+        | Refusal::WrongNode { .. }
+        | Refusal::MessageTooLarge { .. }
+        | Refusal::Malformed { .. } => Exit::Error,
+        Refusal::TimedOut { .. } | Refusal::Abandoned | Refusal::Stopping => Exit::NotExecuted,
+    }
+}

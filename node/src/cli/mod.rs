@@ -1,0 +1,74 @@
+//! The command line: what there is to say, and what each process answers with.
+
+mod arguments;
+mod call;
+mod clock;
+mod config_thread;
+mod coordinator;
+mod error;
+mod exit;
+mod log;
+mod node;
+mod output;
+mod stop;
+
+pub(crate) use arguments::{Arguments, DEFAULT_ENDPOINT, STOP_WITH_STDIN};
+pub(crate) use log::LOG_VARIABLE;
+pub(crate) use output::say;
+pub(crate) use stop::{Interrupts, STOP_BOUND};
+
+use std::process::ExitCode;
+
+use tokio::runtime::{Builder, Runtime};
+
+use self::arguments::Command;
+use self::exit::{Exit, fail};
+
+/// Does as told; the exit code is documented in `catena --help`.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start the event loop: {error}"), Exit::Error).into(),
+    };
+    let exit = match arguments.command {
+        Command::Coordinator(arguments) => {
+            log::to_stderr(log::Level::Process);
+            finish(runtime.block_on(coordinator::run(arguments)))
+        }
+        Command::Node(arguments) => {
+            log::to_stderr(log::Level::Process);
+            finish(runtime.block_on(node::run(arguments)))
+        }
+        Command::Dev(arguments) => {
+            log::to_stderr(log::Level::Command);
+            finish(runtime.block_on(crate::dev::run(arguments)))
+        }
+        Command::Put(arguments) => {
+            log::to_stderr(log::Level::Command);
+            runtime.block_on(call::put(arguments))
+        }
+        Command::Get(arguments) => {
+            log::to_stderr(log::Level::Command);
+            runtime.block_on(call::get(arguments))
+        }
+        Command::Del(arguments) => {
+            log::to_stderr(log::Level::Command);
+            runtime.block_on(call::del(arguments))
+        }
+    };
+    // What is still running belongs to nobody: connections, and reads that nothing ends.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// One thread: on few cores it answers sooner than several that wake each other.
+fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn finish<E: std::fmt::Display>(result: Result<(), E>) -> Exit {
+    match result {
+        Ok(()) => Exit::Ok,
+        Err(error) => fail(&error.to_string(), Exit::Error),
+    }
+}

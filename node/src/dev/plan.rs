@@ -1,0 +1,113 @@
+//! Which processes a development cluster consists of, and the command line of each.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+
+use super::directory::{Directory, Shape};
+use super::error::DevError;
+
+/// One process that is to run.
+#[derive(Clone, Debug)]
+pub(super) struct Planned {
+    /// `coordinator`, or the node's id.
+    pub(super) who: String,
+    pub(super) port: u16,
+    pub(super) directory: PathBuf,
+    /// After the program's name.
+    pub(super) arguments: Vec<OsString>,
+}
+
+/// Everything that is to run.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// This program's file.
+    pub(super) program: PathBuf,
+    /// Where clients begin.
+    pub(super) endpoint: String,
+    /// The coordinator first.
+    pub(super) processes: Vec<Planned>,
+}
+
+impl Plan {
+    /// Plans the cluster in `directory`, the coordinator on `port` and the nodes on the ones after it. All of them
+    /// were free a moment ago.
+    pub(super) fn new(directory: &Directory, port: u16) -> Result<Self, DevError> {
+        let Shape { nodes, .. } = directory.shape;
+        let too_few = DevError::TooFewPorts { nodes, port };
+        let last = u16::try_from(nodes).ok().and_then(|nodes| port.checked_add(nodes)).ok_or(too_few)?;
+        let program = std::env::current_exe().map_err(DevError::OwnProgram)?;
+        let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
+        let names: Vec<String> = (1..=nodes).map(|n| format!("n{n}")).collect();
+        let mut processes = vec![coordinator(directory, port, &endpoint, &names)];
+        for (name, port) in names.iter().zip(port + 1..=last) {
+            processes.push(node(directory, port, &endpoint, name));
+        }
+        for process in &processes {
+            process.demand_free_port()?;
+        }
+        Ok(Self { program, endpoint, processes })
+    }
+}
+
+impl Planned {
+    /// The command line that starts the process by hand, from any directory.
+    pub(super) fn command_line(&self, program: &Path) -> String {
+        let words = std::iter::once(program.as_os_str()).chain(self.arguments.iter().map(OsString::as_os_str));
+        words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+
+    fn demand_free_port(&self) -> Result<(), DevError> {
+        let (port, who) = (self.port, self.who.clone());
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(DevError::PortTaken { port, who }),
+            Err(source) => Err(DevError::Port { port, who, source }),
+        }
+    }
+}
+
+fn coordinator(directory: &Directory, port: u16, endpoint: &str, nodes: &[String]) -> Planned {
+    let who = "coordinator";
+    let data = directory.path.join(who);
+    let mut arguments = words(&["coordinator", "--listen", endpoint, "--data-dir"]);
+    arguments.push(data.clone().into());
+    let Shape { replicas, slots, .. } = directory.shape;
+    arguments.extend(words(&["--nodes", &nodes.join(","), "--replicas", &replicas.to_string(), "--slots", &slots.to_string()]));
+    Planned { who: who.to_owned(), port, directory: data, arguments }
+}
+
+fn node(directory: &Directory, port: u16, endpoint: &str, name: &str) -> Planned {
+    let data = directory.path.join(name);
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
+    let mut arguments = words(&["node", "--id", name, "--listen", &listen, "--coordinator", endpoint, "--data-dir"]);
+    arguments.push(data.clone().into());
+    Planned { who: name.to_owned(), port, directory: data, arguments }
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
+/// A word as a shell takes it literally.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:,=@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_printed_word_is_taken_literally_by_a_shell() {
+        assert_eq!(quoted("/tmp/data"), "/tmp/data");
+        assert_eq!(quoted("/tmp/my data"), "'/tmp/my data'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,240 @@
+//! The loop around core's [`Node`]: the one task that owns it, and decides nothing itself.
+//!
+//! One turn: wait for anything; feed everything that is ready, up to a bound, one step each; run each step's effects before
+//! the next step.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::pin::Pin;
+
+use catena_core::{
+    CallError, Effect, Event, HeartbeatAnswer, Node, NodeId, Now, Reply, RequestId, Ticket, Time,
+};
+use catena_net::coordination::Heartbeats;
+use catena_net::link::Links;
+use catena_net::server::NodeInput;
+use catena_store::{Reader, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Sleep};
+use tracing::{debug, info};
+
+use super::uplink::{Uplink, UplinkEvent};
+use super::{NodeError, Storage};
+use crate::Clock;
+
+/// Inputs taken in one turn: enough to batch, few enough that tickets and heartbeats do not wait.
+const INPUTS_A_TURN: usize = 128;
+
+type Answer = oneshot::Sender<Result<Reply, CallError>>;
+
+/// Everything that the loop owns.
+pub(super) struct Driver<R> {
+    name: NodeId,
+    node: Node,
+    clock: Clock,
+    storage: Storage<R>,
+    links: Links,
+    /// Where heartbeats go; `None` while there is no coordinator.
+    heartbeats: Option<Heartbeats>,
+    /// Calls that the machine has not answered yet.
+    calls: HashMap<RequestId, Answer>,
+    last_request: RequestId,
+    /// Reused from step to step.
+    effects: Vec<Effect>,
+}
+
+/// What a turn begins with.
+enum Ready {
+    Inputs,
+    Durable(Option<Result<Ticket, StoreError>>),
+    Uplink(Option<UplinkEvent>),
+    Deadline,
+}
+
+impl<R: Reader> Driver<R> {
+    pub(super) fn new(name: NodeId, node: Node, clock: Clock, storage: Storage<R>, links: Links) -> Self {
+        Self {
+            name,
+            node,
+            clock,
+            storage,
+            links,
+            heartbeats: None,
+            calls: HashMap::new(),
+            last_request: RequestId(0),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Runs until something ends the node; ends otherwise only by being dropped.
+    pub(super) async fn run(mut self, inputs: mpsc::Receiver<NodeInput>, uplink: Uplink) -> NodeError {
+        match self.turns(inputs, uplink).await {
+            Err(error) => error,
+        }
+    }
+
+    async fn turns(
+        &mut self,
+        mut inputs: mpsc::Receiver<NodeInput>,
+        mut uplink: Uplink,
+    ) -> Result<Infallible, NodeError> {
+        let mut taken = Vec::with_capacity(INPUTS_A_TURN);
+        let mut timer = Timer::new();
+        loop {
+            let now = (self.clock)();
+            let (at, _) = self.node.deadline();
+            timer.set(now, at);
+            let ready = tokio::select! {
+                durable = self.storage.durable.recv() => Ready::Durable(durable),
+                event = uplink.events.recv() => Ready::Uplink(event),
+                () = timer.sleep.as_mut() => Ready::Deadline,
+                _ = inputs.recv_many(&mut taken, INPUTS_A_TURN) => Ready::Inputs,
+            };
+            match ready {
+                Ready::Inputs => taken.drain(..).try_for_each(|input| self.on_input(input))?,
+                Ready::Durable(durable) => self.on_durable(durable.expect("a store reports its end"))?,
+                Ready::Uplink(event) => self.on_uplink(event.expect("the uplink reports its end"))?,
+                Ready::Deadline => {
+                    timer.fired();
+                    self.step(Event::Wake)?;
+                }
+            }
+        }
+    }
+
+    fn on_input(&mut self, input: NodeInput) -> Result<(), NodeError> {
+        match input {
+            NodeInput::Write { target, command, reply } => {
+                let stored = self.storage.reader.metadata(target.slot, &command.key).map_err(|e| self.failed(e))?;
+                let request = self.await_reply(reply);
+                self.step(Event::Write { request, target, command, stored })
+            }
+            NodeInput::Read { target, key, reply } => {
+                let stored = self.storage.reader.get(target.slot, &key).map_err(|e| self.failed(e))?;
+                let request = self.await_reply(reply);
+                self.step(Event::Read { request, target, key, stored })
+            }
+            NodeInput::Message { from, envelope } => self.step(Event::Message { from, envelope }),
+            NodeInput::LinkUp(link) => {
+                // Attached first, so that what the step sends goes down the new link.
+                let Some(peer) = self.links.attach(link) else { return Ok(()) };
+                info!(component = "node", node_id = %self.name, %peer, "link up");
+                self.step(Event::LinkUp { peer })
+            }
+        }
+    }
+
+    /// One sync may have reported several tickets since the last turn: the last vouches for all.
+    fn on_durable(&mut self, first: Result<Ticket, StoreError>) -> Result<(), NodeError> {
+        let mut ticket = first.map_err(|e| self.failed(e))?;
+        while let Ok(later) = self.storage.durable.try_recv() {
+            ticket = later.map_err(|e| self.failed(e))?;
+        }
+        self.step(Event::Durable { ticket })
+    }
+
+    fn on_uplink(&mut self, event: UplinkEvent) -> Result<(), NodeError> {
+        match event {
+            UplinkEvent::Up(heartbeats) => {
+                info!(component = "node", node_id = %self.name, "joined the coordinator");
+                self.heartbeats = Some(heartbeats);
+                self.step(Event::CoordinatorUp)
+            }
+            UplinkEvent::Answer(answer) => {
+                self.note(&answer);
+                for record in &answer.nodes {
+                    self.links.set_peer(record);
+                }
+                self.step(Event::Answer(answer))
+            }
+            UplinkEvent::Lost => {
+                self.heartbeats = None;
+                Ok(())
+            }
+            UplinkEvent::Ended(error) => Err(error),
+        }
+    }
+
+    fn note(&self, answer: &HeartbeatAnswer) {
+        for chain in &answer.chains {
+            let role = chain.role(&self.name);
+            debug!(component = "node", node_id = %self.name, slot = %chain.slot, chain_version = %chain.version, ?role, "new chain");
+        }
+        if !answer.chains.is_empty() {
+            let (chains, revision) = (answer.chains.len(), answer.revision);
+            info!(component = "node", node_id = %self.name, chains, %revision, "new chains");
+        }
+    }
+
+    fn await_reply(&mut self, reply: Answer) -> RequestId {
+        self.last_request = self.last_request.next();
+        self.calls.insert(self.last_request, reply);
+        self.last_request
+    }
+
+    /// Feeds one event, whose reads of the store have been made, and runs what comes out.
+    fn step(&mut self, event: Event) -> Result<(), NodeError> {
+        let now = (self.clock)();
+        let mut effects = std::mem::take(&mut self.effects);
+        self.node.step(now, event, &mut effects);
+        let result = effects.drain(..).try_for_each(|effect| self.perform(effect));
+        self.effects = effects;
+        result
+    }
+
+    fn perform(&mut self, effect: Effect) -> Result<(), NodeError> {
+        match effect {
+            Effect::Send { to, envelope } => self.links.send(&to, envelope),
+            Effect::Persist(batch) => (self.storage.submit)(batch).or_else(|error| self.storage_ended(error))?,
+            Effect::Reply { request, result } => {
+                let reply = self.calls.remove(&request).expect("a call is answered once");
+                // A caller that has gone does not want to know.
+                let _ = reply.send(result);
+            }
+            // Without a coordinator it is as good as lost on the way.
+            Effect::Heartbeat(heartbeat) => {
+                if let Some(heartbeats) = &self.heartbeats {
+                    heartbeats.send(heartbeat);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Why nothing can be submitted any more: the store has reported it, or is about to.
+    fn storage_ended(&mut self, error: StoreError) -> Result<(), NodeError> {
+        while let Ok(reported) = self.storage.durable.try_recv() {
+            reported.map_err(|error| self.failed(error))?;
+        }
+        Err(self.failed(error))
+    }
+
+    fn failed(&self, source: StoreError) -> NodeError {
+        NodeError::Storage { node: self.name.clone(), source }
+    }
+}
+
+/// One sleep, moved rather than made anew each turn.
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    set_to: Option<Time>,
+}
+
+impl Timer {
+    fn new() -> Self {
+        Self { sleep: Box::pin(tokio::time::sleep_until(Instant::now())), set_to: None }
+    }
+
+    /// Sleeps until `deadline` on the machine's clock.
+    fn set(&mut self, now: Now, deadline: Time) {
+        if self.set_to != Some(deadline) {
+            self.sleep.as_mut().reset(Instant::now() + deadline.since(now.monotonic));
+            self.set_to = Some(deadline);
+        }
+    }
+
+    /// It has ended: to be set again, also to the same deadline.
+    fn fired(&mut self) {
+        self.set_to = None;
+    }
+}

@@ -1,0 +1,88 @@
+//! A storage node: joins its cluster, opens its data, serves until it is told to stop.
+
+mod driver;
+mod error;
+mod storage;
+mod uplink;
+
+use std::future::Future;
+
+use catena_core::{ClusterId, Identity, Incarnation, Node, NodeConfig, NodeId, NodeRecord};
+use catena_net::coordination::Register;
+use catena_net::link::Links;
+use catena_net::server::{Listener, NodeServer};
+use catena_store::{Reader, StoreError};
+use tokio::sync::mpsc;
+use tracing::info;
+
+use self::driver::Driver;
+pub use self::error::NodeError;
+pub use self::storage::Storage;
+use self::uplink::Uplink;
+use crate::Clock;
+use crate::task::Owned;
+
+/// Requests and messages that may wait for the driver; beyond it their senders wait. Chosen here: a few turns of the driver.
+const INPUTS: usize = 1024;
+
+/// What a node is told when it starts.
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    /// Its name.
+    pub node: NodeId,
+    /// Its data directory's identity, which is durable already.
+    pub incarnation: Incarnation,
+    /// The cluster that its directory belongs to; `None` on its very first start.
+    pub cluster: Option<ClusterId>,
+    /// Where neighbours and clients reach it: `host:port`.
+    pub address: String,
+    /// The coordinators' addresses: `host:port`.
+    pub coordinators: Vec<String>,
+}
+
+/// Runs a node until `shutdown` ends, then stops within the server's bound.
+///
+/// `open` is called once, with the cluster that the coordinator named: it makes the directory one of that cluster and opens
+/// the data in it.
+///
+/// # Errors
+/// When the coordinator refuses the node, or its disk fails (D1). The process is then to end.
+pub async fn run_node<R: Reader>(
+    options: NodeOptions,
+    listener: Listener,
+    mut clock: Clock,
+    open: impl FnOnce(ClusterId) -> Result<Storage<R>, StoreError>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), NodeError> {
+    let failed = |source| NodeError::Storage { node: options.node.clone(), source };
+    let mut shutdown = Box::pin(shutdown);
+    let register = Register { cluster: options.cluster, node: options.record() };
+    let (uplink, registered) = tokio::select! {
+        joined = Uplink::join(options.coordinators.clone(), register) => joined?,
+        () = &mut shutdown => return Ok(()),
+    };
+    let mut storage = open(registered.cluster).map_err(failed)?;
+    let identity =
+        Identity { cluster: registered.cluster, node: options.node.clone(), incarnation: options.incarnation };
+    let config = NodeConfig::new(registered.slots);
+    let (inputs_sender, inputs) = mpsc::channel(INPUTS);
+    let (links, acceptor) = Links::new(identity.clone(), inputs_sender.clone());
+    let server = NodeServer::new(identity.clone(), &config.limits, inputs_sender, acceptor);
+    let recovered = std::mem::take(&mut storage.recovered);
+    info!(component = "node", node_id = %options.node, cluster = %identity.cluster, slots = recovered.len(), "serving");
+    let node = Node::new(config, identity, recovered, clock());
+    let driver = Driver::new(options.node.clone(), node, clock, storage, links);
+    let mut server = Owned::spawn(server.serve(listener, shutdown));
+    tokio::select! {
+        error = driver.run(inputs, uplink) => Err(error),
+        served = server.join() => {
+            served.map_err(|source| NodeError::Serve { node: options.node.clone(), source })
+        }
+    }
+}
+
+impl NodeOptions {
+    fn record(&self) -> NodeRecord {
+        NodeRecord { node: self.node.clone(), incarnation: self.incarnation, address: self.address.clone() }
+    }
+}

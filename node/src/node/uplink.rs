@@ -1,0 +1,107 @@
+//! The stream to the coordinator, kept up by a task of its own: when it is lost, every endpoint is tried in turn, with a
+//! growing, random wait between the rounds.
+
+use std::time::Duration;
+
+use catena_core::HeartbeatAnswer;
+use catena_net::coordination::{self, Heartbeats, JoinError, Joined, Register, Registered};
+use tokio::sync::mpsc;
+use tracing::{warn};
+
+use super::NodeError;
+use crate::task::Owned;
+
+/// Between the first rounds; doubled after each.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Answers that may wait for the driver. One is under way at most, unless the driver is slow.
+const ANSWERS: usize = 16;
+
+/// What happens on the stream.
+#[derive(Debug)]
+pub(super) enum UplinkEvent {
+    /// There is a new one, on which heartbeats go out.
+    Up(Heartbeats),
+    /// The coordinator answers one.
+    Answer(HeartbeatAnswer),
+    /// It is lost; a new one is being sought.
+    Lost,
+    /// The coordinator will not have this node.
+    Ended(NodeError),
+}
+
+/// The task that keeps the stream up. It ends when this is dropped.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    pub(super) events: mpsc::Receiver<UplinkEvent>,
+    _task: Owned<()>,
+}
+
+impl Uplink {
+    /// Joins the cluster, however long it takes to find a coordinator, and then keeps the stream up.
+    pub(super) async fn join(endpoints: Vec<String>, register: Register) -> Result<(Self, Registered), NodeError> {
+        let joined = join(&endpoints, &register).await?;
+        let registered = joined.registered.clone();
+        let (sender, events) = mpsc::channel(ANSWERS);
+        // From here on the cluster is known, whether or not it was at the start.
+        let register = Register { cluster: Some(registered.cluster), ..register };
+        let task = Owned::spawn(keep_up(endpoints, register, joined, sender));
+        Ok((Self { events, _task: task }, registered))
+    }
+}
+
+async fn keep_up(endpoints: Vec<String>, register: Register, mut joined: Joined, events: mpsc::Sender<UplinkEvent>) {
+    // A closed channel ends the task: the driver has gone.
+    loop {
+        if follow(joined, &events).await.is_err() {
+            return;
+        }
+        joined = match join(&endpoints, &register).await {
+            Ok(joined) => joined,
+            Err(error) => {
+                let _ = events.send(UplinkEvent::Ended(error)).await;
+                return;
+            }
+        };
+    }
+}
+
+/// Passes on what the coordinator says until the stream is lost. `Err`: the driver has gone.
+async fn follow(joined: Joined, events: &mpsc::Sender<UplinkEvent>) -> Result<(), mpsc::error::SendError<UplinkEvent>> {
+    let Joined { heartbeats, mut answers, .. } = joined;
+    events.send(UplinkEvent::Up(heartbeats)).await?;
+    loop {
+        match answers.next().await {
+            Ok(answer) => events.send(UplinkEvent::Answer(answer)).await?,
+            Err(error) => {
+                warn!(component = "node", %error, "lost the coordinator");
+                return events.send(UplinkEvent::Lost).await;
+            }
+        }
+    }
+}
+
+/// Tries every endpoint, round after round, until a coordinator lets the node in or refuses it.
+async fn join(endpoints: &[String], register: &Register) -> Result<Joined, NodeError> {
+    let node = &register.node.node;
+    let mut wait = FIRST_WAIT;
+    loop {
+        match coordination::join(endpoints, register).await {
+            Ok(joined) => return Ok(joined),
+            Err(source @ JoinError::Refused { .. }) => return Err(NodeError::Refused { node: node.clone(), source }),
+            Err(error @ (JoinError::Unreachable { .. } | JoinError::NoEndpoint)) => {
+                if wait >= LONGEST_WAIT {
+                    warn!(component = "node", node_id = %node, %error, "no coordinator yet");
+                }
+                tokio::time::sleep(jittered(wait)).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
+    }
+}
+
+/// Between a half of `wait` and all of it, so that nodes that lost their coordinator together do not all come back at once.
+fn jittered(wait: Duration) -> Duration {
+    let random = getrandom::u32().expect("the system gives random numbers");
+    wait.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+}

@@ -1,0 +1,222 @@
+//! Real processes under test: the binary, a development cluster, and waiting for what can be observed.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What may take long on a busy machine; reached only by a test that fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The binary, with nothing of this environment that it would heed.
+pub(crate) fn catena() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catena"));
+    command.env_remove("CATENA_ENDPOINTS").env_remove("CATENA_LOG").stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    catena().args(arguments).output().expect("the binary runs")
+}
+
+/// What it wrote, as text.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Demands that it failed with `code` and exactly one line on stderr, and returns that line.
+pub(crate) fn refused(output: &Output, code: i32) -> String {
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "stderr: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "one line of error: {stderr}");
+    stderr
+}
+
+/// Waits until `found` gives something; panics with `what` if that takes too long.
+pub(crate) fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "in vain: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The first of `count` consecutive ports that are free on loopback, below those that the system gives out by itself.
+pub(crate) fn free_ports(count: u16) -> u16 {
+    const FIRST: u16 = 10_000;
+    const RANGE: u16 = 20_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Test processes that run at once begin in different places.
+    let offset = (std::process::id() % 1000) as u16 * 20;
+    loop {
+        let first = FIRST + (offset + NEXT.fetch_add(count, Ordering::Relaxed)) % RANGE;
+        if (first..first + count).all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()) {
+            return first;
+        }
+    }
+}
+
+/// Whether a process is there and has not ended.
+pub(crate) fn alive(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+/// Sends a signal to a process of this test.
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(i32::try_from(pid).expect("a process id")).expect("a process id");
+    kill_process(pid, signal).expect("the process is there");
+}
+
+/// A child whose output is read line by line; killed when dropped.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) stdout: Receiver<String>,
+    pub(crate) stderr: Receiver<String>,
+}
+
+impl Process {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let stdout = lines(child.stdout.take().expect("piped"));
+        let stderr = lines(child.stderr.take().expect("piped"));
+        Self { child, stdout, stderr }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        eventually("the end of the process", || self.child.try_wait().expect("an own child"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn lines(from: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    lines
+}
+
+/// The next line with `part` in it.
+pub(crate) fn line_with(lines: &Receiver<String>, part: &str) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    let mut seen = Vec::new();
+    loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) if line.contains(part) => return line,
+            Ok(line) => seen.push(line),
+            Err(error) => panic!("no line with {part:?} ({error}), only {seen:#?}"),
+        }
+    }
+}
+
+/// One line of the table that `dev` prints.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) who: String,
+    pub(crate) pid: u32,
+}
+
+/// A development cluster.
+pub(crate) struct Dev {
+    pub(crate) process: Process,
+    pub(crate) port: u16,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Dev {
+    /// Starts one in `directory`, on free ports, and waits until it is ready.
+    pub(crate) fn start(directory: &Path, options: &[&str]) -> Self {
+        let port = free_ports(8);
+        let mut command = Self::command(directory, port);
+        let process = Process::spawn(command.args(options));
+        line_with(&process.stdout, "Catena is ready");
+        line_with(&process.stdout, "pid");
+        let rows: Vec<Row> = process.stdout.iter().map_while(|line| row(&line)).collect();
+        Self { process, port, rows }
+    }
+
+    pub(crate) fn command(directory: &Path, port: u16) -> Command {
+        let mut command = catena();
+        command.arg("dev").arg("--data-dir").arg(directory).args(["--port", &port.to_string()]);
+        command
+    }
+
+    pub(crate) fn endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn pid_of(&self, who: &str) -> u32 {
+        self.rows.iter().find(|row| row.who == who).unwrap_or_else(|| panic!("no {who} in {:?}", self.rows)).pid
+    }
+
+    /// Runs a client command against it.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        let (command, rest) = arguments.split_first().expect("a command");
+        let endpoint = self.endpoint();
+        run(&[&[*command, "--endpoints", &endpoint], rest].concat())
+    }
+
+    /// Waits until none of its children is there.
+    pub(crate) fn await_silence(&self) {
+        for row in &self.rows {
+            eventually(&format!("the end of {row:?}"), || (!alive(row.pid)).then_some(()));
+        }
+    }
+
+    /// Kills every process at once, itself included, as a power cut would.
+    pub(crate) fn kill_all(mut self) {
+        signal(self.process.pid(), Signal::KILL);
+        for row in &self.rows {
+            // It may have ended already, now that its parent is gone.
+            if alive(row.pid) {
+                signal(row.pid, Signal::KILL);
+            }
+        }
+        self.process.wait();
+        self.await_silence();
+    }
+
+    /// Stops it as Ctrl-C does.
+    pub(crate) fn stop(mut self) -> ExitStatus {
+        signal(self.process.pid(), Signal::INT);
+        let status = self.process.wait();
+        for row in &self.rows {
+            assert!(!alive(row.pid), "{row:?} outlived its cluster");
+        }
+        status
+    }
+}
+
+fn row(line: &str) -> Option<Row> {
+    let mut words = line.split_whitespace();
+    let who = words.next()?.to_owned();
+    let pid = words.next()?.parse().ok()?;
+    let _port: u16 = words.next()?.parse().ok()?;
+    Some(Row { who, pid })
+}

@@ -1,0 +1,169 @@
+//! Many seeds, one after the other and side by side: what they did, and what they violated.
+
+use std::cell::{Cell, RefCell};
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use crate::check::{Checker, Severity, Violation};
+use crate::faults::Occurrences;
+use crate::options::{Options, Scale};
+use crate::trace::Printing;
+use crate::world::{Summary, World};
+
+/// After so many failures the rest of a campaign tells little more.
+const FAILURES: usize = 10;
+
+/// How often each seed is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// Once.
+    Once,
+    /// Twice: both runs must leave the same trace.
+    Twice,
+}
+
+/// What all the seeds of a campaign did.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Seeds that were run.
+    pub seeds: u64,
+    /// Sums over clean seeds.
+    pub happenings: u64,
+    /// Virtual nanoseconds.
+    pub virtual_ns: u64,
+    /// Calls that clients made.
+    pub calls: u64,
+    /// Calls with a definite answer from the chain.
+    pub answered: u64,
+    /// Calls of unknown outcome.
+    pub unknown: u64,
+    /// Entries committed.
+    pub committed: u64,
+    /// Times that a replica cut its log (C7).
+    pub cuts: u64,
+    /// Chain versions made after each slot's first.
+    pub new_versions: u64,
+    /// Faults that occurred.
+    pub occurrences: Occurrences,
+    /// Seeds that failed, the lowest first.
+    pub failures: Vec<(u64, Violation)>,
+}
+
+impl Report {
+    fn add(&mut self, seed: u64, result: Result<Summary, Violation>) {
+        self.seeds += 1;
+        match result {
+            Ok(summary) => {
+                self.happenings += summary.happenings;
+                self.virtual_ns += summary.virtual_ns;
+                self.calls += summary.calls;
+                self.answered += summary.answered;
+                self.unknown += summary.unknown;
+                self.committed += summary.committed;
+                self.cuts += summary.cuts;
+                self.new_versions += summary.new_versions;
+                self.occurrences.add(&summary.occurrences);
+            }
+            Err(violation) => {
+                self.failures.push((seed, violation));
+                self.failures.sort_by_key(|(seed, _)| *seed);
+            }
+        }
+    }
+}
+
+/// Runs one seed.
+///
+/// # Errors
+/// What was violated first.
+pub fn run_seed(seed: u64, scale: Scale, printing: Printing) -> Result<Summary, Violation> {
+    let options = Options::draw(seed, scale);
+    let world = || World::new(options, printing).run();
+    caught(world).unwrap_or_else(|panic| {
+        Err(Violation { severity: Severity::Crash, checker: Checker::Assertion, rule: "core", sentence: panic })
+    })
+}
+
+/// Runs one seed as often as asked for.
+fn run_runs(seed: u64, scale: Scale, runs: Runs) -> Result<Summary, Violation> {
+    let first = run_seed(seed, scale, Printing::Off)?;
+    if runs == Runs::Twice {
+        let second = run_seed(seed, scale, Printing::Off)?;
+        let sentence = format!("the trace of the first run hashes to {:016x}, of the second to {:016x}", first.hash, second.hash);
+        if first.hash != second.hash {
+            return Err(Violation { severity: Severity::Safety, checker: Checker::Determinism, rule: "same seed", sentence });
+        }
+    }
+    Ok(first)
+}
+
+/// Runs the seeds on `jobs` threads. `progress` hears of the report as it grows.
+pub fn run(seeds: Range<u64>, scale: Scale, runs: Runs, jobs: usize, mut progress: impl FnMut(&Report)) -> Report {
+    let next = AtomicU64::new(seeds.start);
+    let enough = AtomicBool::new(false);
+    let mut report = Report::default();
+    thread::scope(|scope| {
+        let (results, finished) = mpsc::channel();
+        for _ in 0..jobs.max(1) {
+            let (results, next, enough, end) = (results.clone(), &next, &enough, seeds.end);
+            scope.spawn(move || {
+                while !enough.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end || results.send((seed, run_runs(seed, scale, runs))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(results);
+        for (seed, result) in finished {
+            report.add(seed, result);
+            progress(&report);
+            enough.store(report.failures.len() >= FAILURES, Ordering::Relaxed);
+        }
+    });
+    report
+}
+
+thread_local! {
+    /// Whether a panic on this thread is a finding, and not our own failure.
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+    static MESSAGE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs `world`. A panic becomes its message and place, without a word on standard error.
+fn caught<T>(world: impl FnOnce() -> T) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if CATCHING.get() {
+                let message = panic.payload_as_str().unwrap_or("a panic without a message");
+                let place = panic.location().map_or(String::new(), |place| format!(" ({}:{})", place.file(), place.line()));
+                MESSAGE.set(format!("{message}{place}"));
+            } else {
+                before(panic);
+            }
+        }));
+    });
+    CATCHING.set(true);
+    let result = catch_unwind(AssertUnwindSafe(world));
+    CATCHING.set(false);
+    result.map_err(|_| MESSAGE.take())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_in_a_machine_is_reported_with_its_message_and_place() {
+        let message = caught(|| -> u32 { panic!("7 is broken") }).expect_err("it panics");
+        assert!(message.starts_with("7 is broken (") && message.contains("campaign.rs:"), "{message}");
+        assert_eq!(caught(|| 5), Ok(5));
+    }
+}

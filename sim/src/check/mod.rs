@@ -1,0 +1,13 @@
+//! The checkers: each states what must hold, and says in a sentence what did not.
+
+#[macro_use]
+mod violation;
+
+pub(crate) mod durable;
+pub(crate) mod histories;
+pub(crate) mod ledger;
+pub(crate) mod linearize;
+pub(crate) mod progress;
+pub(crate) mod serving;
+
+pub use violation::{Checker, Severity, Violation};

@@ -1,0 +1,241 @@
+//! The machines of a simulated cluster: a coordinator, storage nodes with disks that outlive them, and what can happen
+//! to them.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use catena_core::{ClusterConfig, ClusterId, Incarnation, NodeId};
+use catena_net::server::Listener;
+use catena_node::{ConfigStorage, NodeOptions, Storage, run_coordinator, run_node, tokio_clock};
+use catena_store::{ConfigStore, MemoryConfigStore, MemoryDisk, Store, StoreError, commit_group};
+use madsim::net::NetSim;
+use madsim::runtime::{Handle, NodeHandle};
+use tokio::sync::mpsc;
+
+use super::recorder::Recorder;
+use crate::rng::{Odds, Rng};
+
+const PORT: u16 = 7400;
+/// The lease of the protocol's starting values.
+const LEASE: Duration = Duration::from_millis(600);
+/// How long a sync takes at least; it grows with chance.
+const SYNC: Duration = Duration::from_millis(1);
+
+/// A cluster of real processes' code on simulated machines.
+pub(super) struct Machines {
+    nodes: Vec<Machine>,
+    coordinator: NodeHandle,
+    client: NodeHandle,
+    rng: Rng,
+}
+
+struct Machine {
+    handle: NodeHandle,
+    disk: MemoryDisk,
+    up: Up,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Up {
+    Running,
+    Killed,
+}
+
+/// How a machine goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Death {
+    /// Its process is killed: peers see their connections reset, the page cache survives.
+    Kill,
+    /// Its power fails, and nobody hears of it: connections stay open and silent; unsynced writes are lost in part.
+    Silent,
+}
+
+fn address(host: u8) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)), PORT)
+}
+
+/// The coordinator's machine is the first host, nodes follow, the clients' is far behind.
+const COORDINATOR: u8 = 1;
+const CLIENTS: u8 = 200;
+
+fn node_host(index: usize) -> u8 {
+    COORDINATOR + 1 + u8::try_from(index).expect("a handful of nodes")
+}
+
+impl Machines {
+    /// Starts a coordinator and `count` nodes, every slot's chain over all of them.
+    pub(super) fn start(count: usize, slots: u32, mut rng: Rng, recorder: &Recorder) -> Self {
+        let names: Vec<NodeId> =
+            (1..=count).map(|number| NodeId::new(&format!("n{number}")).expect("a legal name")).collect();
+        let config = ClusterConfig {
+            cluster: ClusterId(7),
+            slots,
+            replicas: u32::try_from(count).expect("a handful of nodes"),
+            nodes: names.clone(),
+            lease: LEASE,
+        };
+        let coordinator = start_coordinator(config);
+        let nodes = names
+            .into_iter()
+            .enumerate()
+            .map(|(index, name)| start_node(index, name, rng.fork(), recorder.clone()))
+            .collect();
+        let client = Handle::current().create_node().name("clients").ip(address(CLIENTS).ip()).build();
+        Self { nodes, coordinator, client, rng }
+    }
+
+    /// Where clients ask for the route.
+    pub(super) fn endpoints() -> Vec<String> {
+        vec![address(COORDINATOR).to_string()]
+    }
+
+    /// Runs a client on a machine of its own.
+    pub(super) fn spawn<F>(&self, client: F) -> madsim::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.client.spawn(client)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// A node goes down, if it is up.
+    pub(super) async fn down(&mut self, index: usize, death: Death) {
+        let machine = &mut self.nodes[index];
+        if machine.up == Up::Killed {
+            return;
+        }
+        machine.up = Up::Killed;
+        let (handle, id) = (Handle::current(), machine.handle.id());
+        match death {
+            Death::Kill => handle.kill(id),
+            Death::Silent => {
+                // Cut off first, so that nobody gets the reset; dead for good once all have had to find out.
+                NetSim::current().clog_node(id);
+                handle.pause(id);
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                handle.kill(id);
+                NetSim::current().unclog_node(id);
+                let lose = Odds::percent(50);
+                machine.disk.crash(|| self.rng.chance(lose));
+            }
+        }
+    }
+
+    /// A node that is down starts again on its disk.
+    pub(super) fn up(&mut self, index: usize) {
+        let machine = &mut self.nodes[index];
+        if machine.up == Up::Killed {
+            machine.up = Up::Running;
+            Handle::current().restart(machine.handle.id());
+        }
+    }
+
+    /// The coordinator's process is killed and starts again on its disk after `pause`.
+    pub(super) async fn restart_coordinator(&self, pause: Duration) {
+        Handle::current().kill(self.coordinator.id());
+        tokio::time::sleep(pause).await;
+        Handle::current().restart(self.coordinator.id());
+    }
+
+    /// Nothing passes from one node to another for `duration`; the way back stays open.
+    pub(super) async fn cut(&self, from: usize, to: usize, duration: Duration) {
+        let (from, to) = (self.nodes[from].handle.id(), self.nodes[to].handle.id());
+        NetSim::current().clog_link(from, to);
+        tokio::time::sleep(duration).await;
+        NetSim::current().unclog_link(from, to);
+    }
+
+    /// A node neither hears nor says anything for `duration`, while it goes on.
+    pub(super) async fn isolate(&self, index: usize, duration: Duration) {
+        let id = self.nodes[index].handle.id();
+        NetSim::current().clog_node(id);
+        tokio::time::sleep(duration).await;
+        NetSim::current().unclog_node(id);
+    }
+}
+
+fn start_coordinator(config: ClusterConfig) -> NodeHandle {
+    let disk = MemoryConfigStore::new();
+    let machine = Handle::current().create_node().name("coordinator").ip(address(COORDINATOR).ip());
+    machine
+        .init(move || {
+            let (mut store, config) = (disk.clone(), config.clone());
+            async move {
+                store.establish(&config).expect("the same cluster as before");
+                let stored = store.load().expect("a disk in memory reads");
+                let (sender, synced) = mpsc::unbounded_channel();
+                let submit = Box::new(move |ticket, changes: Vec<catena_core::Change>| {
+                    store.commit(&changes)?;
+                    // A driver that has gone does not want to know.
+                    let _ = sender.send(Ok(ticket));
+                    Ok(())
+                });
+                let storage = ConfigStorage { stored, submit, synced };
+                let listener = Listener::bind(address(COORDINATOR)).await.expect("a free address");
+                let ended = run_coordinator(config, listener, tokio_clock(), storage, std::future::pending()).await;
+                panic!("the coordinator ended by itself: {ended:?}");
+            }
+        })
+        .build()
+}
+
+fn start_node(index: usize, name: NodeId, rng: Rng, recorder: Recorder) -> Machine {
+    let disk = MemoryDisk::default();
+    let (content, rng) = (disk.clone(), Arc::new(Mutex::new(rng)));
+    let machine = Handle::current().create_node().name(name.as_str()).ip(address(node_host(index)).ip());
+    let handle = machine
+        .init(move || {
+            let (disk, name, recorder) = (content.clone(), name.clone(), recorder.clone());
+            let rng = rng.lock().expect("drawing a number does not panic").fork();
+            async move {
+                let address = address(node_host(index));
+                let options = NodeOptions {
+                    node: name,
+                    incarnation: Incarnation(1 + index as u128),
+                    cluster: None,
+                    address: address.to_string(),
+                    coordinators: Machines::endpoints(),
+                };
+                let listener = Listener::bind(address).await.expect("a free address");
+                let node = options.node.clone();
+                let open = move |_| open(&disk, rng, node, recorder);
+                let ended = run_node(options, listener, tokio_clock(), open, std::future::pending()).await;
+                panic!("a node ended by itself: {ended:?}");
+            }
+        })
+        .build();
+    Machine { handle, disk, up: Up::Running }
+}
+
+/// A disk, and a task in place of the storage thread, whose syncs take simulated time.
+fn open(
+    disk: &MemoryDisk,
+    mut rng: Rng,
+    node: NodeId,
+    recorder: Recorder,
+) -> Result<Storage<catena_store::MemoryReader>, StoreError> {
+    let mut store = disk.open();
+    let recovered = store.recover()?;
+    let reader = store.reader();
+    let (queue, mut batches) = mpsc::unbounded_channel();
+    let (report, durable) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Some(first) = batches.recv().await {
+            tokio::time::sleep(rng.heavy_tail(SYNC)).await;
+            let synced = commit_group(&mut store, first, || batches.try_recv().ok());
+            if report.send(synced).is_err() {
+                return;
+            }
+        }
+    });
+    let submit = Box::new(move |batch| {
+        recorder.observe(&node, &batch);
+        queue.send(batch).map_err(|_| StoreError::Stopped)
+    });
+    Ok(Storage { reader, recovered, submit, durable })
+}

@@ -1,0 +1,161 @@
+//! The shipped loops of `catena-node` and the shipped networking of `catena-net`, under madsim's simulated time and
+//! network. What the event-queue world cannot reach is tried here: reconnects, deadlines, tasks that leak or stop, retries
+//! of the client. Run with `cargo sim`; `SEED=7 cargo sim` tries one seed.
+
+mod machines;
+mod recorder;
+
+use std::time::Duration;
+
+use catena_core::Entry;
+use catena_net::client::{Client, Options};
+use madsim::Config;
+use madsim::runtime::Runtime;
+use tokio::time::sleep;
+
+use self::machines::{Death, Machines};
+use self::recorder::Recorder;
+use crate::history::{CallId, Deed, Outcome, Wish};
+use crate::rng::{Odds, Rng};
+use crate::workload::{Knowledge, Workload};
+
+const SLOTS: u32 = 4;
+const NODES: usize = 3;
+const CLIENTS: usize = 4;
+const CALLS_EACH: usize = 60;
+const KEYS: usize = 6;
+/// Seeds that `cargo sim` tries unless `SEED` names one.
+const SEEDS: std::ops::Range<u64> = 0..20;
+/// Longer than committed entries wait to be applied.
+const APPLIED: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_cluster_under_faults_stays_linearizable_and_heals() {
+    let seeds = match std::env::var("SEED") {
+        Ok(seed) => {
+            let seed = seed.parse().expect("SEED is a number");
+            seed..seed + 1
+        }
+        Err(_) => SEEDS,
+    };
+    let (mut calls, mut answered) = (0, 0);
+    for seed in seeds {
+        let run = in_simulation(seed);
+        calls += run.calls;
+        answered += run.answered;
+    }
+    assert!(answered * 10 >= calls * 6, "only {answered} of {calls} calls had an answer: too little was tried");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_history() {
+    let (first, second) = (in_simulation(3), in_simulation(3));
+    assert_eq!(first.committed, second.committed);
+    assert!(!first.committed.is_empty());
+}
+
+/// What a run left.
+struct Run {
+    committed: Vec<Entry>,
+    calls: usize,
+    answered: usize,
+}
+
+/// Runs one seed on a thread of its own, as madsim wants it.
+fn in_simulation(seed: u64) -> Run {
+    let thread = std::thread::spawn(move || {
+        let mut runtime = Runtime::with_seed_and_config(seed, Config::default());
+        runtime.set_time_limit(Duration::from_secs(300));
+        runtime.block_on(run(seed))
+    });
+    thread.join().unwrap_or_else(|_| panic!("seed {seed} failed, see above; replay it: SEED={seed} cargo sim --release"))
+}
+
+async fn run(seed: u64) -> Run {
+    let mut rng = Rng::new(seed);
+    let recorder = Recorder::new(SLOTS);
+    let mut machines = Machines::start(NODES, SLOTS, rng.fork(), &recorder);
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|number| machines.spawn(client(number, recorder.clone(), Workload::new(KEYS, rng.fork()), rng.fork())))
+        .collect();
+    break_things(&mut machines, &mut rng).await;
+    for client in clients {
+        client.await.expect("a client does not panic");
+    }
+    let last = machines.spawn(last_look(recorder.clone()));
+    last.await.expect("the cluster has healed");
+    sleep(APPLIED).await;
+    recorder.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
+    let (calls, answered) = recorder.share();
+    Run { committed: recorder.committed(), calls, answered }
+}
+
+/// A client's calls, one after the other.
+async fn client(number: usize, recorder: Recorder, mut workload: Workload, mut rng: Rng) {
+    let options = Options { call_timeout: Duration::from_secs(3) };
+    let client = Client::connect(Machines::endpoints(), options).await.expect("a coordinator is there");
+    let mut known = Knowledge::new();
+    for _ in 0..CALLS_EACH {
+        let wish = |id: CallId| {
+            let wish = workload.wish(id, &known);
+            // Its value says whose an entry is, and a delete has none.
+            if wish.deed == Deed::Delete { Wish { deed: workload.put(id), ..wish } } else { wish }
+        };
+        let mut key = None;
+        let outcome = recorder.call(&client, number, |id| wish_and_note(wish(id), &mut key)).await;
+        if let Some(key) = key {
+            match outcome {
+                Outcome::Read(object) => drop(known.insert(key, object.map(|object| object.metadata))),
+                Outcome::Written { object, .. } | Outcome::Refused(object) => drop(known.insert(key, object)),
+                Outcome::Pending | Outcome::NothingToDo | Outcome::NotExecuted | Outcome::Unknown => {}
+            }
+        }
+        sleep(rng.heavy_tail(Duration::from_millis(2))).await;
+    }
+}
+
+fn wish_and_note(wish: Wish, key: &mut Option<bytes::Bytes>) -> Wish {
+    *key = Some(wish.key.clone());
+    wish
+}
+
+/// Faults, one after the other, each over before the next but for nodes that are down: at most one at a time, for
+/// membership is fixed.
+async fn break_things(machines: &mut Machines, rng: &mut Rng) {
+    sleep(Duration::from_secs(1)).await;
+    for _ in 0..rng.between(2, 6) {
+        let node = rng.index(machines.count());
+        let other = (node + 1 + rng.index(machines.count() - 1)) % machines.count();
+        let time = rng.duration(Duration::from_millis(50), Duration::from_millis(1500));
+        match rng.below(6) {
+            0 => machines.down(node, Death::Kill).await,
+            1 => machines.down(node, Death::Silent).await,
+            2 => machines.cut(node, other, time).await,
+            3 => machines.isolate(node, time).await,
+            4 => machines.restart_coordinator(time).await,
+            _ => {
+                machines.down(node, Death::Kill).await;
+                if rng.chance(Odds::percent(50)) {
+                    machines.down(other, Death::Kill).await;
+                }
+            }
+        }
+        sleep(rng.duration(Duration::from_millis(10), Duration::from_millis(800))).await;
+        (0..machines.count()).for_each(|node| machines.up(node));
+    }
+}
+
+/// After the last fault every key can be written and read within ten seconds.
+async fn last_look(recorder: Recorder) {
+    let options = Options { call_timeout: Duration::from_secs(10) };
+    let client = Client::connect(Machines::endpoints(), options).await.expect("a coordinator is there");
+    let mut workload = Workload::new(KEYS, Rng::new(0));
+    for key in workload.keys().to_vec() {
+        let put = |id| Wish { key: key.clone(), deed: workload.put(id), conditions: Vec::new() };
+        let outcome = recorder.call(&client, CLIENTS, put).await;
+        assert!(matches!(outcome, Outcome::Written { .. }), "{key:?} cannot be written after healing: {outcome:?}");
+        let get = |_| Wish { key: key.clone(), deed: Deed::Get, conditions: Vec::new() };
+        let outcome = recorder.call(&client, CLIENTS, get).await;
+        assert!(matches!(outcome, Outcome::Read(Some(_))), "{key:?} cannot be read after healing: {outcome:?}");
+    }
+}

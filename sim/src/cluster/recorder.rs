@@ -1,0 +1,116 @@
+//! What happens in a simulated cluster, written down for the same checkers that the world uses.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use catena_core::{Batch, CallError, Entry, Kind, NodeId, Operation, RequestId, Slot, Write};
+use catena_net::Refusal;
+use catena_net::client::{Client, ClientError};
+
+use crate::check::ledger::Ledger;
+use crate::check::{Violation, linearize};
+use crate::history::{CallId, Deed, History, Outcome, Try, Wish};
+
+/// Shared by clients and disks, which are different tasks of one thread; never held across an `await`.
+#[derive(Clone, Debug)]
+pub(super) struct Recorder {
+    slots: u32,
+    content: Arc<Mutex<Content>>,
+}
+
+#[derive(Debug)]
+struct Content {
+    history: History,
+    ledger: Ledger,
+    violation: Option<Violation>,
+}
+
+impl Recorder {
+    pub(super) fn new(slots: u32) -> Self {
+        let content = Content { history: History::default(), ledger: Ledger::new(slots), violation: None };
+        Self { slots, content: Arc::new(Mutex::new(content)) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().expect("a panic ends the simulation")
+    }
+
+    /// A node hands a batch to its disk. What it applies it holds for committed.
+    pub(super) fn observe(&self, node: &NodeId, batch: &Batch) {
+        let content = &mut *self.lock();
+        for write in &batch.writes {
+            let Write::Apply(entries) = write else { continue };
+            for entry in entries {
+                match content.ledger.commit(batch.slot, entry, node.as_str()) {
+                    Ok(true) => content.history_of(batch.slot, entry),
+                    Ok(false) => {}
+                    Err(violation) => content.violation = content.violation.take().or(Some(violation)),
+                }
+            }
+        }
+    }
+
+    /// One call of a client: what it wants is made up once its number is known.
+    pub(super) async fn call(&self, client: &Client, number: usize, wish: impl FnOnce(CallId) -> Wish) -> Outcome {
+        let slots = self.slots;
+        let (id, wish) = {
+            let content = &mut *self.lock();
+            let wish = wish(content.history.next_call());
+            (content.history.invoke(number, catena_core::slot_of(&wish.key, slots), wish.clone()), wish)
+        };
+        let outcome = perform(client, wish).await;
+        self.lock().history.respond(id, outcome.clone());
+        outcome
+    }
+
+    /// Every committed entry, in order: equal for equal seeds.
+    pub(super) fn committed(&self) -> Vec<Entry> {
+        let content = self.lock();
+        (0..self.slots).flat_map(|slot| content.ledger.entries(Slot(slot)).to_vec()).collect()
+    }
+
+    /// How many calls there were, and how many had an effect or an answer.
+    pub(super) fn share(&self) -> (usize, usize) {
+        let content = self.lock();
+        let answered = |outcome: &Outcome| !matches!(outcome, Outcome::Pending | Outcome::NotExecuted | Outcome::Unknown);
+        (content.history.calls.len(), content.history.calls.iter().filter(|call| answered(&call.outcome)).count())
+    }
+
+    /// Checks everything, once every committed entry has been applied somewhere.
+    pub(super) fn check(&self) -> Result<(), Violation> {
+        let content = self.lock();
+        match &content.violation {
+            Some(violation) => Err(violation.clone()),
+            None => linearize::check(&content.history, &content.ledger, self.slots),
+        }
+    }
+}
+
+impl Content {
+    /// Values begin with their call's number: that says whose an entry is.
+    fn history_of(&mut self, slot: Slot, entry: &Entry) {
+        let Operation::Put { value, .. } = &entry.operation else { panic!("these clients delete nothing") };
+        let number = value.first_chunk().copied().map(u64::from_be_bytes).expect("a value begins with a number");
+        let by = Try { call: CallId(usize::try_from(number).expect("a call's number")), request: RequestId(0) };
+        self.history.order(slot, entry.id, by);
+    }
+}
+
+async fn perform(client: &Client, wish: Wish) -> Outcome {
+    let Wish { key, deed, conditions } = wish;
+    let done = match deed {
+        Deed::Get => client.get(key).await.map(|found| Outcome::Read(found.object)),
+        Deed::Put { value } => client.put(key, value, conditions).await.map(|written| {
+            let entry = written.entry.expect("a put has an entry");
+            Outcome::Written { entry, object: written.object }
+        }),
+        Deed::Delete => panic!("these clients delete nothing"),
+    };
+    match done {
+        Ok(outcome) => outcome,
+        Err(ClientError::Refused(Refusal::Call(CallError::ConditionFailed { object }))) => Outcome::Refused(object),
+        Err(error) => match error.kind() {
+            Kind::NotExecuted => Outcome::NotExecuted,
+            Kind::Unknown => Outcome::Unknown,
+        },
+    }
+}

@@ -1,0 +1,231 @@
+//! A node's disk: the store's own memory implementation, behind syncs that take time and crashes that lose.
+
+use std::collections::VecDeque;
+
+use catena_core::{Batch, ChainVersion, EntryId, Metadata, Object, Recovered, Seq, Slot, Ticket, Write};
+use catena_store::{MemoryDisk, MemoryReader, MemoryStore, Reader, Store};
+
+use crate::rng::{Odds, Rng};
+
+/// What breaks when a node goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Crash {
+    /// The process: what it wrote survives in the page cache.
+    Kill,
+    /// The machine: any subset of what was not synced is lost.
+    PowerLoss,
+}
+
+/// A node's disk and the process's store on it.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    platter: MemoryDisk,
+    store: MemoryStore,
+    reader: MemoryReader,
+    /// Handed over, not yet written.
+    queued: VecDeque<Batch>,
+    /// Under the sync that is going on.
+    syncing: Vec<Batch>,
+    /// What is synced, entry by entry: kept apart from the store, so that checkers take nobody's word.
+    synced: Vec<Synced>,
+}
+
+/// What a slot has synced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Synced {
+    pub(crate) chain: ChainVersion,
+    pub(crate) trim: EntryId,
+    /// The entries after `trim`.
+    pub(crate) log: VecDeque<EntryId>,
+}
+
+impl Disk {
+    /// An empty disk.
+    pub(crate) fn new(slots: u32) -> Self {
+        let platter = MemoryDisk::default();
+        let mut store = platter.open();
+        store.recover().expect("no fault is planned");
+        let reader = store.reader();
+        let synced = vec![Synced::default(); slots as usize];
+        Self { platter, store, reader, queued: VecDeque::new(), syncing: Vec::new(), synced }
+    }
+
+    /// Takes a batch. Whether a sync has to be begun.
+    pub(crate) fn submit(&mut self, batch: Batch) -> bool {
+        self.queued.push_back(batch);
+        self.syncing.is_empty() && self.queued.len() == 1
+    }
+
+    /// Begins a sync of all that is queued (group commit). Whether there is anything.
+    pub(crate) fn begin(&mut self) -> bool {
+        self.syncing.extend(self.queued.drain(..));
+        !self.syncing.is_empty()
+    }
+
+    /// The sync has ended. Everything up to the ticket is durable.
+    pub(crate) fn end(&mut self) -> Ticket {
+        for batch in self.syncing.drain(..) {
+            self.synced[batch.slot.0 as usize].write(&batch);
+            self.store.submit(batch).expect("no fault is planned");
+        }
+        let ticket = self.store.sync().expect("no fault is planned");
+        ticket.expect("a sync covers at least one batch")
+    }
+
+    /// The process or the machine goes down.
+    pub(crate) fn crash(&mut self, crash: Crash, rng: &mut Rng) {
+        // What waited for the sync may have been written before it, in order.
+        let written = rng.index(self.queued.len() + 1);
+        let left = self.syncing.drain(..).chain(self.queued.drain(..).take(written));
+        for batch in left.collect::<Vec<_>>() {
+            self.store.submit(batch).expect("no fault is planned");
+        }
+        self.queued.clear();
+        match crash {
+            Crash::Kill => self.store.kill(),
+            Crash::PowerLoss => {
+                let odds = *rng.pick(&[Odds::percent(100), Odds::percent(50), Odds::percent(10)]);
+                self.store.crash(|| rng.chance(odds));
+            }
+        }
+    }
+
+    /// What a new process finds. All of it is synced.
+    pub(crate) fn recover(&mut self) -> Vec<Recovered> {
+        self.store = self.platter.open();
+        self.reader = self.store.reader();
+        let recovered = self.store.recover().expect("no fault is planned");
+        self.synced.fill(Synced::default());
+        for slot in &recovered {
+            self.synced[slot.slot.0 as usize] = Synced {
+                chain: slot.chain.as_ref().map_or(ChainVersion(0), |chain| chain.version),
+                trim: slot.trim,
+                log: slot.log.iter().map(|entry| entry.id).collect(),
+            };
+        }
+        recovered
+    }
+
+    pub(crate) fn object(&self, slot: Slot, key: &[u8]) -> Option<Object> {
+        self.reader.get(slot, key).expect("no fault is planned")
+    }
+
+    pub(crate) fn metadata(&self, slot: Slot, key: &[u8]) -> Option<Metadata> {
+        self.reader.metadata(slot, key).expect("no fault is planned")
+    }
+
+    /// Every object of a slot, and the entry they stand at.
+    pub(crate) fn objects(&self, slot: Slot) -> (EntryId, Vec<(bytes::Bytes, Object)>) {
+        self.platter.objects(slot)
+    }
+
+    /// What a slot has synced.
+    pub(crate) fn synced(&self, slot: Slot) -> &Synced {
+        &self.synced[slot.0 as usize]
+    }
+}
+
+impl Synced {
+    fn write(&mut self, batch: &Batch) {
+        for write in &batch.writes {
+            match write {
+                Write::Chain(chain) => self.chain = chain.version,
+                Write::Append(entries) => entries.iter().for_each(|entry| {
+                    self.truncate(Seq(entry.id.seq.0 - 1));
+                    self.log.push_back(entry.id);
+                }),
+                Write::Truncate { last } => self.truncate(*last),
+                Write::Apply(entries) => entries.iter().for_each(|entry| {
+                    self.trim = entry.id;
+                    while self.log.pop_front_if(|logged| logged.seq <= entry.id.seq).is_some() {}
+                }),
+            }
+        }
+    }
+
+    fn truncate(&mut self, last: Seq) {
+        while self.log.pop_back_if(|logged| logged.seq > last).is_some() {}
+    }
+
+    /// Whether the entry is in the log, or trimmed behind a later one.
+    pub(crate) fn has(&self, id: EntryId) -> bool {
+        if id.seq <= self.trim.seq {
+            return id.seq < self.trim.seq || id == self.trim;
+        }
+        let index = usize::try_from(id.seq.0 - self.trim.seq.0 - 1).expect("a log in memory");
+        self.log.get(index) == Some(&id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use catena_core::{Entry, Operation, WallTime};
+
+    use super::*;
+
+    fn entry(version: u64, seq: u64) -> Entry {
+        Entry {
+            id: EntryId { version: ChainVersion(version), seq: Seq(seq) },
+            previous: ChainVersion(if seq == 1 { 0 } else { version }),
+            at: WallTime(seq),
+            operation: Operation::Put { key: Bytes::from("k"), value: Bytes::from("v"), created_at: WallTime(1) },
+        }
+    }
+
+    fn append(ticket: u64, seqs: std::ops::RangeInclusive<u64>) -> Batch {
+        let writes = vec![Write::Append(seqs.map(|seq| entry(1, seq)).collect())];
+        Batch { ticket: Ticket(ticket), slot: Slot(0), writes }
+    }
+
+    fn log(disk: &mut Disk) -> Vec<u64> {
+        disk.recover().iter().flat_map(|slot| &slot.log).map(|entry| entry.id.seq.0).collect()
+    }
+
+    #[test]
+    fn what_is_synced_survives_a_power_loss_and_the_rest_may_not() {
+        let mut lost = 0;
+        for seed in 0..100 {
+            let mut disk = Disk::new(1);
+            assert!(disk.submit(append(1, 1..=2)));
+            assert!(disk.begin());
+            assert!(!disk.submit(append(2, 3..=3)), "a sync is going on");
+            assert_eq!(disk.end(), Ticket(1));
+            assert!(disk.synced(Slot(0)).has(entry(1, 2).id) && !disk.synced(Slot(0)).has(entry(1, 3).id));
+            disk.crash(Crash::PowerLoss, &mut Rng::new(seed));
+            let log = log(&mut disk);
+            assert!(log == [1, 2] || log == [1, 2, 3], "{log:?}");
+            lost += usize::from(log.len() == 2);
+        }
+        assert!((30..100).contains(&lost), "{lost}");
+    }
+
+    #[test]
+    fn a_kill_keeps_what_was_under_a_sync() {
+        for seed in 0..20 {
+            let mut disk = Disk::new(1);
+            disk.submit(append(1, 1..=2));
+            disk.begin();
+            disk.crash(Crash::Kill, &mut Rng::new(seed));
+            assert_eq!(log(&mut disk), [1, 2]);
+        }
+    }
+
+    #[test]
+    fn what_is_synced_follows_truncation_and_trimming() {
+        let mut disk = Disk::new(1);
+        let batch = |ticket, write| Batch { ticket: Ticket(ticket), slot: Slot(0), writes: vec![write] };
+        disk.submit(append(1, 1..=5));
+        disk.submit(batch(2, Write::Truncate { last: Seq(3) }));
+        disk.submit(batch(3, Write::Apply(vec![entry(1, 1), entry(1, 2)])));
+        disk.begin();
+        disk.end();
+        let synced = disk.synced(Slot(0)).clone();
+        assert_eq!((synced.trim, synced.log.len()), (entry(1, 2).id, 1));
+        assert!(synced.has(entry(1, 1).id) && synced.has(entry(1, 3).id));
+        assert!(!synced.has(entry(2, 3).id) && !synced.has(entry(1, 4).id) && !synced.has(entry(2, 2).id));
+        disk.crash(Crash::Kill, &mut Rng::new(1));
+        disk.recover();
+        assert_eq!(*disk.synced(Slot(0)), synced);
+    }
+}

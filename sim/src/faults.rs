@@ -1,0 +1,127 @@
+//! The kinds of faults, and how often each occurred.
+
+use std::fmt;
+
+/// Defines the enum, its list, and each kind's name in tables.
+macro_rules! faults {
+    ($($(#[$doc:meta])* $name:ident $text:literal,)*) => {
+        /// A fault that a world can have; each a switch that a seed turns on or off (swarm testing).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Fault {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Fault {
+            /// Every one.
+            pub const ALL: &[Fault] = &[$(Fault::$name,)*];
+
+            /// Its name in tables.
+            pub fn name(self) -> &'static str {
+                match self { $(Fault::$name => $text,)* }
+            }
+        }
+    };
+}
+
+faults! {
+    /// A message between neighbours is lost without a sign: its queue was full.
+    Drop "message dropped",
+    /// A message is late, and with it all behind it.
+    Delay "message delayed",
+    /// A message arrives again, after later ones.
+    Duplicate "message duplicated",
+    /// A connection breaks: what is in flight is lost, both sides learn of the next one.
+    Reset "connection reset",
+    /// Nothing arrives in one direction for a while.
+    CutOneWay "link cut one way",
+    /// Nothing arrives in either direction for a while.
+    Cut "link cut",
+    /// A client's request is lost.
+    LostRequest "request lost",
+    /// The answer to a client is lost.
+    LostReply "reply lost",
+    /// A client calls by a route that it knows to be old.
+    StaleRoute "stale route used",
+    /// A client calls a node that its route does not name.
+    Misroute "wrong node called",
+    /// A heartbeat is lost.
+    LostHeartbeat "heartbeat lost",
+    /// The answer to a heartbeat is lost.
+    LostAnswer "heartbeat answer lost",
+    /// The answer to a heartbeat is late, and with it all behind it.
+    DelayedAnswer "heartbeat answer delayed",
+    /// The answer to a heartbeat arrives again, after later ones.
+    RepeatedAnswer "heartbeat answer repeated",
+    /// A node's stream to the coordinator breaks.
+    StreamReset "coordinator stream reset",
+    /// A node cannot reach the coordinator for a while.
+    StreamCut "coordinator cut off",
+    /// A sync takes long.
+    SlowSync "slow sync",
+    /// A disk does nothing for a while.
+    Stall "disk stalled",
+    /// A process dies; what it wrote is in the page cache.
+    Kill "node killed",
+    /// A machine loses power: any subset of what was not synced is gone.
+    PowerLoss "node lost power",
+    /// All storage nodes die at once.
+    KillAll "all nodes killed",
+    /// All storage nodes lose power at once.
+    PowerLossAll "all nodes lost power",
+    /// A process stands still, and goes on with old timers.
+    Pause "node paused",
+    /// The coordinator dies; a decision in flight is stored or not.
+    CoordinatorKill "coordinator killed",
+    /// The coordinator stands still.
+    CoordinatorPause "coordinator paused",
+    /// Clocks run fast or slow, and wall clocks differ.
+    Skew "clocks skewed",
+    /// A wall clock jumps forward or back.
+    WallJump "wall clock jumped",
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How often each fault occurred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occurrences {
+    counts: Vec<u64>,
+}
+
+impl Default for Occurrences {
+    fn default() -> Self {
+        Self { counts: vec![0; Fault::ALL.len()] }
+    }
+}
+
+impl Occurrences {
+    pub(crate) fn count(&mut self, fault: Fault) {
+        self.counts[fault as usize] += 1;
+    }
+
+    /// Adds those of another world.
+    pub fn add(&mut self, other: &Occurrences) {
+        for (sum, count) in self.counts.iter_mut().zip(&other.counts) {
+            *sum += count;
+        }
+    }
+
+    /// How often `fault` occurred.
+    pub fn of(&self, fault: Fault) -> u64 {
+        self.counts[fault as usize]
+    }
+
+    /// How many there were of all kinds.
+    pub fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// Each kind with its count.
+    pub fn iter(&self) -> impl Iterator<Item = (Fault, u64)> + '_ {
+        Fault::ALL.iter().map(|fault| (*fault, self.of(*fault)))
+    }
+}

@@ -1,0 +1,89 @@
+//! Mutants: planted bugs, each run under seeds until a checker notices, with the core's own assertions switched off.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+use catena_core::mutants::{Assertions, Mutant, set, set_assertions};
+
+use crate::campaign::run_seed;
+use crate::check::Violation;
+use crate::options::Scale;
+use crate::trace::Printing;
+
+/// What became of a mutant.
+#[derive(Clone, Debug)]
+pub struct Fate {
+    /// Which.
+    pub mutant: Mutant,
+    /// How many seeds it took, and what was violated; `None`: it was not caught.
+    pub caught: Option<(u64, Violation)>,
+}
+
+/// Runs one mutant under seeds 0, 1, 2 … until it is caught, at most `seeds` of them.
+pub fn hunt(mutant: Mutant, seeds: u64, scale: Scale) -> Fate {
+    set(Some(mutant));
+    set_assertions(Assertions::Off);
+    let caught = (0..seeds).find_map(|seed| Some((seed + 1, run_seed(seed, scale, Printing::Off).err()?)));
+    set(None);
+    set_assertions(Assertions::On);
+    Fate { mutant, caught }
+}
+
+/// Runs every mutant, on `jobs` threads. `progress` hears of each fate; the result is in the mutants' order.
+pub fn hunt_all(seeds: u64, scale: Scale, jobs: usize, mut progress: impl FnMut(&Fate)) -> Vec<Fate> {
+    let next = AtomicUsize::new(0);
+    let mut fates: Vec<(usize, Fate)> = Vec::new();
+    thread::scope(|scope| {
+        let (results, finished) = mpsc::channel();
+        for _ in 0..jobs.max(1) {
+            let (results, next) = (results.clone(), &next);
+            scope.spawn(move || {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(mutant) = Mutant::ALL.get(index) else { return };
+                    if results.send((index, hunt(*mutant, seeds, scale))).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        drop(results);
+        for (index, fate) in finished {
+            progress(&fate);
+            fates.push((index, fate));
+        }
+    });
+    fates.sort_by_key(|(index, _)| *index);
+    fates.into_iter().map(|(_, fate)| fate).collect()
+}
+
+/// The table for `docs/mutants.md`.
+pub fn table(fates: &[Fate], seeds: u64, scale: Scale) -> String {
+    let mut numbers: Vec<u64> = fates.iter().filter_map(|fate| fate.caught.as_ref().map(|(seeds, _)| *seeds)).collect();
+    numbers.sort_unstable();
+    let median = numbers.get(numbers.len() / 2).map_or("none".to_owned(), u64::to_string);
+    let mut text = format!(
+        "# Mutants\n\n\
+         Each mutant is one line of the core broken on purpose (`core/src/mutants.rs`). The simulated world runs it under seeds \
+         0, 1, 2 … with the core's own assertions switched off, until a checker notices from the outside. `seeds` is how many \
+         it took.\n\n\
+         Written by `cargo run --release -p catena-sim -- mutants --seeds {seeds} --ops {} --nodes {} --write docs/mutants.md`.\n\n\
+         {} of {} caught, median {median} seeds.\n\n\
+         | mutant | rule | what is broken | seeds | caught by |\n|---|---|---|---:|---|\n",
+        scale.operations,
+        scale.nodes,
+        numbers.len(),
+        fates.len(),
+    );
+    for Fate { mutant, caught } in fates {
+        let (took, checker) = match caught {
+            Some((took, violation)) => (took.to_string(), violation.checker.to_string()),
+            None => (format!("> {seeds}"), "nobody".to_owned()),
+        };
+        writeln!(text, "| {} | {} | {} | {took} | {checker} |", mutant.name(), mutant.rule(), mutant.story())
+            .expect("a string takes everything");
+    }
+    text
+}

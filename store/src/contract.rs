@@ -1,0 +1,83 @@
+//! The contract between a node and its disk.
+
+use catena_core::{Batch, Metadata, Object, Recovered, Slot, Ticket};
+
+use crate::StoreError;
+
+/// A storage node's durable state. One owner; readers are handed out.
+///
+/// # Durability
+///
+/// * A batch is **atomic**: after a crash it is there whole or not at all.
+/// * Batches take effect **in the order** they were submitted.
+/// * A batch is **durable** once a [`sync`](Store::sync) issued after its [`submit`](Store::submit) has returned
+///   its ticket or a later one. Before that a crash may lose it, together with or independently of any
+///   other batch that is not durable; no caller may rely on a prefix being kept, even where an
+///   implementation keeps one.
+/// * A batch is **visible** to readers at the latest when it is durable, and never before it is durable. Its
+///   writer keeps an overlay in between. (Both implementations publish at the sync: so nothing that is read
+///   can vanish, whatever the caller does.)
+/// * A **failed** write or sync is final (D1): the page cache may already have dropped the data, so a second
+///   attempt proves nothing. From then on every call on the store returns [`StoreError::Poisoned`]; end the process.
+///   What is durable then is known only after the next `recover`.
+///
+/// # Order of calls
+///
+/// `recover` once, first; then any number of `submit` and `sync`, so that group commit is one loop: take
+/// what is queued, submit each, sync once, report the ticket ([`commit_group`](crate::commit_group)).
+///
+/// # Panics
+///
+/// `submit` or `sync` panics on a batch that contradicts what the slot has (a broken invariant of the caller): an
+/// `Append` that leaves a gap or reaches below the trim point, a `Truncate` below the trim point, an `Apply` that
+/// does not begin right after the trim point, a ticket that runs backwards; and `submit` before `recover`.
+pub trait Store: Send {
+    /// Looks at what is stored, at the same time as the owner writes.
+    type Reader: Reader;
+
+    /// What every slot has that has anything, in slot order.
+    ///
+    /// Syncs first: what a killed process wrote without a sync may be in the page cache only, and is reported as
+    /// durable from here on. Each log is checked link by link from the trim point: an entry belongs to it if its
+    /// `previous` version and its seq name the entry before it. The first that does not, and all after it, are what a
+    /// crash left of batches that were never durable together: they are removed from the disk before this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when a record is damaged: corrupt is not absent (D2). [`StoreError::Failed`] when the
+    /// disk cannot be read, written or synced.
+    fn recover(&mut self) -> Result<Vec<Recovered>, StoreError>;
+
+    /// Stages a batch behind those submitted before. Durable and visible with the next `sync`.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`] after a failure. Any other error is that failure.
+    fn submit(&mut self, batch: Batch) -> Result<(), StoreError>;
+
+    /// Makes everything submitted durable: one write and one sync for all slots. With nothing submitted since the last one,
+    /// costs nothing.
+    ///
+    /// Returns the last durable ticket, `None` if no batch was ever submitted.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`] after a failure. Any other error is that failure: nothing submitted since the
+    /// last sync may be taken for durable, nor for lost.
+    fn sync(&mut self) -> Result<Option<Ticket>, StoreError>;
+
+    /// A reader of this store. Cheap; stays valid while the store lives.
+    fn reader(&self) -> Self::Reader;
+}
+
+/// Looks objects up. Sees every durable batch; of others, nothing.
+pub trait Reader: Clone + Send + 'static {
+    /// The object at `key` as of the slot's trim point; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when its record is damaged, [`StoreError::Failed`] when the disk cannot be read.
+    fn get(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError>;
+
+    /// As [`get`](Reader::get), without the value.
+    ///
+    /// # Errors
+    /// As [`get`](Reader::get).
+    fn metadata(&self, slot: Slot, key: &[u8]) -> Result<Option<Metadata>, StoreError>;
+}

@@ -1,0 +1,194 @@
+//! A store in memory, for simulated nodes: durable is what was synced, the rest may be lost.
+
+mod state;
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use catena_core::{Batch, EntryId, Metadata, Object, Recovered, Slot, Ticket};
+
+use self::state::State;
+use crate::{Reader, Store, StoreError};
+
+/// A simulated disk. Clones are the same disk: it outlives the process that opened it, and a test that holds a clone
+/// can pull the plug.
+///
+/// It is behind a lock because its writer, its readers and the test live in different tasks or threads, as the page
+/// cache of a real disk does; the lock is held for one call at a time and never across another.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryDisk {
+    content: Arc<Mutex<Content>>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    /// All that is synced.
+    durable: State,
+    /// Submitted and not synced, in order: what a page cache holds.
+    unsynced: Vec<Batch>,
+    fail_next_sync: bool,
+}
+
+impl MemoryDisk {
+    /// Opens the disk for a new process. The one before must have ended.
+    pub fn open(&self) -> MemoryStore {
+        MemoryStore { disk: self.clone(), phase: Phase::Opened, submitted: None, durable: None }
+    }
+
+    /// The power fails: each unsynced batch is lost, whole, where `lose` says so, and is on the disk otherwise.
+    /// A batch that applies entries behind lost ones is lost with them: a disk cannot apply what is not linked.
+    pub fn crash(&self, mut lose: impl FnMut() -> bool) {
+        let mut content = self.lock();
+        let survivors: Vec<Batch> = std::mem::take(&mut content.unsynced).into_iter().filter(|_| !lose()).collect();
+        content.settle(survivors);
+        content.fail_next_sync = false;
+    }
+
+    /// Makes the next sync fail (D1): nothing of what it covers becomes durable.
+    pub fn fail_next_sync(&self) {
+        self.lock().fail_next_sync = true;
+    }
+
+    /// How many batches would be at stake in a crash.
+    pub fn unsynced(&self) -> usize {
+        self.lock().unsynced.len()
+    }
+
+    /// Everything durable in a slot, in key order, and the entry it stands at: to compare replicas with.
+    pub fn objects(&self, slot: Slot) -> (EntryId, Vec<(Bytes, Object)>) {
+        self.lock().durable.objects(slot)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().expect("a panic inside the disk ends the simulation")
+    }
+}
+
+impl Content {
+    /// Makes durable what a process left behind, except what does not link.
+    fn settle(&mut self, batches: Vec<Batch>) {
+        for batch in batches {
+            self.durable.salvage(batch);
+        }
+    }
+}
+
+/// A process's handle on a [`MemoryDisk`].
+#[derive(Debug)]
+pub struct MemoryStore {
+    disk: MemoryDisk,
+    phase: Phase,
+    submitted: Option<Ticket>,
+    durable: Option<Ticket>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Opened,
+    Recovered,
+    Poisoned,
+}
+
+impl MemoryStore {
+    /// A store on an empty disk of its own.
+    pub fn new() -> Self {
+        MemoryDisk::default().open()
+    }
+
+    /// The disk, which stays when the process goes.
+    pub fn disk(&self) -> &MemoryDisk {
+        &self.disk
+    }
+
+    /// The power fails, see [`MemoryDisk::crash`]. Call `recover` next.
+    pub fn crash(&mut self, lose: impl FnMut() -> bool) {
+        self.disk.crash(lose);
+        self.kill();
+    }
+
+    /// The process dies and the machine goes on: all submitted batches survive in the page cache, not
+    /// durable until the next `recover` has synced them. Call `recover` next.
+    pub fn kill(&mut self) {
+        *self = self.disk.open();
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Store for MemoryStore {
+    type Reader = MemoryReader;
+
+    fn recover(&mut self) -> Result<Vec<Recovered>, StoreError> {
+        assert_eq!(self.phase, Phase::Opened, "recover comes first, and once");
+        let mut content = self.disk.lock();
+        if std::mem::take(&mut content.fail_next_sync) {
+            self.phase = Phase::Poisoned;
+            return Err(sync_failed());
+        }
+        let left = std::mem::take(&mut content.unsynced);
+        content.settle(left);
+        self.phase = Phase::Recovered;
+        Ok(content.durable.recover())
+    }
+
+    fn submit(&mut self, batch: Batch) -> Result<(), StoreError> {
+        self.check()?;
+        assert!(self.submitted < Some(batch.ticket), "tickets run upwards: {} after {:?}", batch.ticket, self.submitted);
+        self.submitted = Some(batch.ticket);
+        self.disk.lock().unsynced.push(batch);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<Option<Ticket>, StoreError> {
+        self.check()?;
+        let mut guard = self.disk.lock();
+        let content = &mut *guard;
+        if std::mem::take(&mut content.fail_next_sync) {
+            self.phase = Phase::Poisoned;
+            return Err(sync_failed());
+        }
+        for batch in content.unsynced.drain(..) {
+            content.durable.write(batch);
+        }
+        self.durable = self.submitted;
+        Ok(self.durable)
+    }
+
+    fn reader(&self) -> MemoryReader {
+        MemoryReader { disk: self.disk.clone() }
+    }
+}
+
+impl MemoryStore {
+    fn check(&self) -> Result<(), StoreError> {
+        match self.phase {
+            Phase::Opened => panic!("recover comes before submit and sync"),
+            Phase::Recovered => Ok(()),
+            Phase::Poisoned => Err(StoreError::Poisoned),
+        }
+    }
+}
+
+fn sync_failed() -> StoreError {
+    StoreError::failed("sync", std::io::Error::other("a planned fault"))
+}
+
+/// Reads a [`MemoryDisk`].
+#[derive(Clone, Debug)]
+pub struct MemoryReader {
+    disk: MemoryDisk,
+}
+
+impl Reader for MemoryReader {
+    fn get(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
+        Ok(self.disk.lock().durable.get(slot, key).cloned())
+    }
+
+    fn metadata(&self, slot: Slot, key: &[u8]) -> Result<Option<Metadata>, StoreError> {
+        Ok(self.disk.lock().durable.get(slot, key).map(|object| object.metadata))
+    }
+}

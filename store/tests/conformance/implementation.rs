@@ -1,0 +1,111 @@
+//! The implementations under test, and how their processes and machines die.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use catena_core::Slot;
+use catena_store::{FjallStore, MemoryDisk, MemoryStore, Store};
+use tempfile::TempDir;
+
+use crate::twin::TwinSlot;
+
+/// What became of a batch that was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Kept,
+    Lost,
+}
+
+/// Something that stores can be opened on, one after the other.
+pub(crate) trait Implementation {
+    type Store: Store + 'static;
+
+    fn open(&self) -> Self::Store;
+
+    /// The process of `store` dies with `unsynced` batches; says what became of each.
+    fn kill(&self, store: Self::Store, unsynced: usize) -> Vec<Fate>;
+
+    /// The power fails; `lose` is asked for each unsynced batch where the implementation has the choice.
+    fn crash(&self, store: Self::Store, unsynced: usize, lose: impl FnMut() -> bool) -> Vec<Fate>;
+
+    /// Checks, while nobody has it open, that nothing is left over on disk besides what `slots` need.
+    fn check_leftovers(&self, slots: &BTreeMap<Slot, TwinSlot>);
+
+    /// Opened and recovered.
+    fn recovered(&self) -> Self::Store {
+        let mut store = self.open();
+        store.recover().unwrap();
+        store
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Memory(MemoryDisk);
+
+impl Implementation for Memory {
+    type Store = MemoryStore;
+
+    fn open(&self) -> MemoryStore {
+        self.0.open()
+    }
+
+    fn kill(&self, mut store: MemoryStore, unsynced: usize) -> Vec<Fate> {
+        store.kill();
+        assert_eq!(self.0.unsynced(), unsynced);
+        vec![Fate::Kept; unsynced]
+    }
+
+    fn crash(&self, mut store: MemoryStore, unsynced: usize, mut lose: impl FnMut() -> bool) -> Vec<Fate> {
+        let fates = RefCell::new(Vec::new());
+        store.crash(|| {
+            let fate = if lose() { Fate::Lost } else { Fate::Kept };
+            fates.borrow_mut().push(fate);
+            fate == Fate::Lost
+        });
+        let fates = fates.into_inner();
+        assert_eq!(fates.len(), unsynced);
+        fates
+    }
+
+    fn check_leftovers(&self, slots: &BTreeMap<Slot, TwinSlot>) {
+        for (&slot, twin) in slots {
+            let objects = twin.objects.iter().map(|(key, object)| (key.clone(), object.clone())).collect();
+            assert_eq!(self.0.objects(slot), (twin.trim, objects));
+        }
+    }
+}
+
+/// Staged batches are in the process only, so they are lost with it.
+pub(crate) struct Fjall(TempDir);
+
+impl Fjall {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+impl Implementation for Fjall {
+    type Store = FjallStore;
+
+    fn open(&self) -> FjallStore {
+        FjallStore::open_unidentified(self.0.path()).unwrap()
+    }
+
+    fn kill(&self, store: FjallStore, unsynced: usize) -> Vec<Fate> {
+        drop(store);
+        vec![Fate::Lost; unsynced]
+    }
+
+    fn crash(&self, store: FjallStore, unsynced: usize, _lose: impl FnMut() -> bool) -> Vec<Fate> {
+        self.kill(store, unsynced)
+    }
+
+    fn check_leftovers(&self, slots: &BTreeMap<Slot, TwinSlot>) {
+        let database = fjall::Database::builder(self.0.path()).open().unwrap();
+        let count = |keyspace| database.keyspace(keyspace, || unreachable!("it exists")).unwrap().len().unwrap();
+        let sum = |counted: fn(&TwinSlot) -> usize| slots.values().map(counted).sum::<usize>();
+        assert_eq!(count("log"), sum(|slot| slot.log.len()));
+        assert_eq!(count("objects"), sum(|slot| slot.objects.len()));
+        assert_eq!(count("values"), sum(TwinSlot::values_apart));
+    }
+}

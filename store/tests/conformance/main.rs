@@ -1,0 +1,43 @@
+//! One suite for every implementation of `Store`: each case and the random twin run over all of them.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod build;
+mod cases;
+mod implementation;
+mod random;
+mod twin;
+
+/// Runs each case of the list over each implementation.
+macro_rules! conformance {
+    ($($case:ident),* $(,)?) => {
+        mod memory {
+            $(#[test] fn $case() { crate::cases::$case(&crate::implementation::Memory::default()); })*
+        }
+        mod fjall {
+            $(#[test] fn $case() { crate::cases::$case(&crate::implementation::Fjall::new()); })*
+        }
+    };
+}
+
+conformance!(
+    an_empty_store_has_no_slots_and_no_ticket,
+    what_is_synced_survives_a_crash,
+    what_is_not_synced_is_lost_whole_or_kept_whole,
+    what_recovery_reported_survives_a_crash_right_after_it,
+    a_batch_is_visible_with_its_sync_and_not_before,
+    a_sync_covers_all_slots_and_names_the_last_ticket,
+    a_chain_replaces_the_one_before,
+    truncate_removes_every_entry_after_the_last_to_stay,
+    an_appended_entry_replaces_the_one_at_its_seq,
+    apply_moves_entries_from_the_log_to_the_objects,
+    entries_can_be_applied_that_were_never_logged,
+    an_overwritten_object_keeps_its_creation_time_as_the_entry_says,
+    values_of_every_size_are_read_back_from_log_and_objects,
+    a_value_cut_from_the_log_leaves_the_object_alone,
+    many_writes_of_one_key_in_one_group_leave_the_last,
+    large_objects_deleted_and_put_again_in_one_group_leave_nothing_over,
+    slots_do_not_see_each_other,
+    readers_look_while_the_writer_writes,
+    a_gap_is_refused_loudly,
+    applying_out_of_order_is_refused_loudly,
+);
