@@ -46,7 +46,7 @@ impl Cluster {
             }
             let ready = async {
                 let client = Client::connect(vec![format!("127.0.0.1:{port}")], Options::default()).await?;
-                client.put("ready".into(), "yes".into(), Vec::new()).await?;
+                client.put("ready", "yes", Vec::new()).await?;
                 Ok::<_, Error>(client)
             };
             match ready.await {

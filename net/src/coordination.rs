@@ -13,7 +13,7 @@ pub use crate::convert::{Register, Registered};
 use crate::convert::ConvertError;
 use crate::proto::coordination_client::CoordinationClient;
 use crate::proto::{coordinator_message, node_message};
-use crate::transport::endpoint;
+use crate::transport::peer_endpoint;
 use crate::{Refusal, proto};
 
 /// How long a coordinator may take to let a node in: it stores the registration first.
@@ -109,7 +109,7 @@ fn refusal(reason: &Unreachable) -> Option<Refusal> {
 }
 
 async fn join_one(address: &str, register: Register) -> Result<Joined, Unreachable> {
-    let channel = endpoint(address)?.connect().await?;
+    let channel = peer_endpoint(address)?.connect().await?;
     let (heartbeats, beats) = mpsc::channel(WAITING_HEARTBEATS);
     let first = message(node_message::Content::Register(register.into()));
     let beats = ReceiverStream::new(beats).map(|beat: Heartbeat| message(node_message::Content::Heartbeat(beat.into())));

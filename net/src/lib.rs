@@ -16,7 +16,7 @@
 //! let (inputs_tx, mut inputs) = mpsc::channel::<NodeInput>(1024);
 //! let (mut links, acceptor)   = Links::new(identity.clone(), inputs_tx.clone());
 //! let listener                = Listener::bind(addr).await?;          // a taken port is named in the error
-//! let server                  = NodeServer::new(identity.clone(), limits, inputs_tx, acceptor);
+//! let server                  = NodeServer::new(identity.clone(), &limits, inputs_tx, acceptor);
 //! spawn(server.serve(listener, shutdown));                            // stops within STOP_TIMEOUT of `shutdown`
 //!
 //! // The stream to the coordinator. One call is one try over all endpoints; back off and call again.

@@ -51,10 +51,10 @@ async fn hands_on_calls_and_answers_them() {
     let driver = async {
         let (at, command, reply) = write(&mut node).await;
         assert_eq!((at, command.key.as_ref()), (target(), &b"key"[..]));
-        reply.send(written(at, 12)).expect("the caller waits");
+        reply.send(Ok(written(at, 12))).expect("the caller waits");
         let NodeInput::Read { target: at, key, reply } = node.next().await else { panic!("expected a read") };
         assert_eq!((at, key.as_ref()), (target(), &b"key"[..]));
-        reply.send(found(at, "value")).expect("the caller waits");
+        reply.send(Ok(found(at, "value"))).expect("the caller waits");
         let (at, command, reply) = write(&mut node).await;
         assert_eq!((at, command.action), (target(), catena_core::Action::Delete));
         reply.send(Ok(Reply::Written { entry: None, object: None })).expect("the caller waits");
@@ -122,7 +122,7 @@ async fn another_cluster_is_refused_by_name_and_the_node_does_not_hear_of_it() {
     // The right one is let through.
     let given = Bytes::copy_from_slice(&CLUSTER.0.to_be_bytes());
     let call = client.put(PutRequest { cluster: given, ..put(Bytes::new()) });
-    let driver = async { write(&mut node).await.2.send(written(target(), 1)).expect("the caller waits") };
+    let driver = async { write(&mut node).await.2.send(Ok(written(target(), 1))).expect("the caller waits") };
     let (answer, ()) = tokio::join!(call, driver);
     assert_eq!(answer.expect("written").into_inner().seq, 1);
 }
@@ -171,7 +171,7 @@ async fn large_values_are_carried_or_refused_with_the_limit() {
             let catena_core::Action::Put { value } = command.action else { panic!("expected a put") };
             assert_eq!(value.len(), len);
             let refused = Err(CallError::ValueTooLarge { len, limit: 16 * MIB });
-            reply.send(if len > 16 * MIB { refused } else { written(at, 1) }).expect("the caller waits");
+            reply.send(if len > 16 * MIB { refused } else { Ok(written(at, 1)) }).expect("the caller waits");
         };
         let (answer, ()) = tokio::join!(call, driver);
         match answer {

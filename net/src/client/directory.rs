@@ -85,6 +85,11 @@ impl Remote {
         &self.record.address
     }
 
+    /// The connection, if it has come about before.
+    pub(super) fn if_connected(&self) -> Option<KvClient<Channel>> {
+        self.connected.get().cloned()
+    }
+
     /// A connection that has come about: from here on, a call may reach the node. One that is lost later is dialled
     /// again by the first call that finds it so.
     pub(super) async fn connected(&self) -> Result<KvClient<Channel>, ClientError> {
@@ -92,12 +97,14 @@ impl Remote {
             let channel = endpoint(self.address())?.connect().await?;
             Ok(KvClient::new(channel).max_decoding_message_size(MESSAGE_BYTES))
         };
-        let failed = |error: tonic::transport::Error| ClientError::Unreachable {
-            node: self.node().clone(),
-            address: self.address().to_owned(),
-            reason: root_cause(&error),
-        };
+        let failed = |error: tonic::transport::Error| self.unreachable(&root_cause(&error));
         self.connected.get_or_try_init(connect).await.cloned().map_err(failed)
+    }
+
+    /// The error for a connection that did not come about.
+    pub(super) fn unreachable(&self, reason: &str) -> ClientError {
+        let (node, address) = (self.node().clone(), self.address().to_owned());
+        ClientError::Unreachable { node, address, reason: reason.to_owned() }
     }
 }
 
@@ -126,9 +133,13 @@ impl Directory {
 
     /// Fetches the route. Calls that ask at once share one answer.
     pub(super) async fn refresh(&self) -> Fetched {
+        let gone = || ClientError::NoRoute {
+            endpoint: "all".to_owned(),
+            reason: "the runtime in which the client was made has ended".to_owned(),
+        };
         let (reply, fetched) = oneshot::channel();
-        self.fetch.send(reply).await.expect("the task runs while this exists");
-        fetched.await.expect("the task answers everybody")
+        self.fetch.send(reply).await.map_err(|_| gone())?;
+        fetched.await.map_err(|_| gone())?
     }
 }
 

@@ -155,9 +155,15 @@ impl Client {
     }
 
     async fn refresh(&self, deadline: Instant) -> Result<(), ClientError> {
-        let left = deadline.saturating_duration_since(Instant::now());
         let late = || ClientError::NoRoute { endpoint: "all".to_owned(), reason: "no answer in time".to_owned() };
-        timeout(left, self.directory.refresh()).await.unwrap_or_else(|_| Err(late()))
+        timeout(left(deadline), self.directory.refresh()).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn connected(&self, remote: &Remote, deadline: Instant) -> Result<KvClient<Channel>, ClientError> {
+        if let Some(node) = remote.if_connected() {
+            return Ok(node);
+        }
+        timeout(left(deadline), remote.connected()).await.unwrap_or_else(|_| Err(remote.unreachable("no connection in time")))
     }
 
     /// Tries until it succeeds, an error does not pass by itself, or the time is over.
@@ -214,16 +220,20 @@ impl Client {
             End::Tail => &place.tail,
         };
         // Connected first: what fails up to here was never sent (W9).
-        let node = remote.connected().await?;
+        let node = self.connected(remote, deadline).await?;
         let target = Target { slot, version: place.version };
-        let left = deadline.saturating_duration_since(Instant::now());
-        match timeout(left, call(node, table.cluster.clone(), target)).await {
+        match timeout(left(deadline), call(node, table.cluster.clone(), target)).await {
             Ok(Ok(response)) => R::try_from(response.into_inner())
                 .map_err(|problem| ClientError::Malformed { node: remote.node().clone(), problem: problem.into() }),
             Ok(Err(status)) => Err(ClientError::from_status(remote.node(), remote.address(), &status)),
             Err(_) => Err(ClientError::TimedOut { node: remote.node().clone(), limit: self.options.call_timeout }),
         }
     }
+}
+
+/// The time until a deadline.
+fn left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 /// Whether the route has changed for a slot.

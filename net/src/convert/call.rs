@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use catena_core::{
-    Action, ChainVersion, ClusterId, Command, Comparison, Condition, EntryId, Metadata, Object, Reply, Seq, Slot, Target,
-    WallTime,
+    Action, ChainVersion, ClusterId, Command, Comparison, Condition, EntryId, Metadata, Object, Seq, Slot, Target, WallTime,
 };
 
 use super::{ConvertError, Number, Result, all, each, enumeration, optional_cluster_id, required};
@@ -149,22 +148,27 @@ impl TryFrom<proto::Condition> for Condition {
 }
 
 /// A read's answer. Panics on a write's: the node has answered another question than was asked.
-pub(crate) fn get_response(slot: Slot, reply: Reply) -> proto::GetResponse {
-    let Reply::Read { version, object } = reply else { panic!("a read was answered by {reply:?}") };
+#[cfg(any(feature = "server", test))]
+pub(crate) fn get_response(slot: Slot, reply: catena_core::Reply) -> proto::GetResponse {
+    let catena_core::Reply::Read { version, object } = reply else { panic!("a read was answered by {reply:?}") };
     let (slot, chain_version, found) = (slot.0, version.0, object.is_some());
     let (value, metadata) = object.map(|object| (object.value, object.metadata.into())).unzip();
     proto::GetResponse { slot, chain_version, found, value: value.unwrap_or_default(), metadata }
 }
 
 /// A put's answer. Panics on any other.
-pub(crate) fn put_response(slot: Slot, reply: &Reply) -> proto::PutResponse {
-    let Reply::Written { entry: Some(entry), object: Some(object) } = reply else { panic!("a put was answered by {reply:?}") };
+#[cfg(any(feature = "server", test))]
+pub(crate) fn put_response(slot: Slot, reply: &catena_core::Reply) -> proto::PutResponse {
+    let catena_core::Reply::Written { entry: Some(entry), object: Some(object) } = reply else {
+        panic!("a put was answered by {reply:?}")
+    };
     proto::PutResponse { slot: slot.0, chain_version: entry.version.0, seq: entry.seq.0, metadata: Some((*object).into()) }
 }
 
 /// A delete's answer. Panics on any other.
-pub(crate) fn delete_response(slot: Slot, reply: &Reply) -> proto::DeleteResponse {
-    let Reply::Written { entry, object: None } = reply else { panic!("a delete was answered by {reply:?}") };
+#[cfg(any(feature = "server", test))]
+pub(crate) fn delete_response(slot: Slot, reply: &catena_core::Reply) -> proto::DeleteResponse {
+    let catena_core::Reply::Written { entry, object: None } = reply else { panic!("a delete was answered by {reply:?}") };
     let EntryId { version, seq } = entry.unwrap_or_default();
     proto::DeleteResponse { slot: slot.0, applied: entry.is_some(), chain_version: version.0, seq: seq.0 }
 }

@@ -19,9 +19,11 @@ use bytes::Bytes;
 use catena_core::{ClusterId, Incarnation, InvalidNodeId, NodeId};
 
 pub use call::{Found, ReadCall, WriteCall, Written};
-pub(crate) use call::{delete_request, delete_response, get_request, get_response, put_request, put_response};
+pub(crate) use call::{delete_request, get_request, put_request};
+#[cfg(any(feature = "server", test))]
+pub(crate) use call::{delete_response, get_response, put_response};
 pub use coordination::{Register, Registered, RouteAnswer};
-pub use replication::{Hello, decode_envelope};
+pub use replication::Hello;
 
 /// What is wrong with a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

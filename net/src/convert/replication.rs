@@ -1,10 +1,8 @@
 //! What neighbours tell each other.
 
-use bytes::Bytes;
 use catena_core::{
     ChainVersion, Entry, EntryId, Envelope, Identity, LogSummary, Message, NodeId, Operation, Seq, Slot, WallTime,
 };
-use prost::Message as _;
 
 use super::{ConvertError, Result, all, cluster_id, each, id_bytes, incarnation, node_id, ranged, required};
 use crate::proto;
@@ -45,14 +43,6 @@ impl TryFrom<proto::Hello> for Hello {
         };
         Ok(Self { wire_version: hello.wire_version, identity, to: node_id("hello.to", &hello.to)? })
     }
-}
-
-/// Parses an encoded envelope; what is in it shares the memory of `encoded`.
-///
-/// # Errors
-/// When the bytes are no protobuf, or a field is wrong.
-pub fn decode_envelope(encoded: Bytes) -> Result<Envelope> {
-    proto::Envelope::decode(encoded)?.try_into()
 }
 
 impl From<Envelope> for proto::Envelope {

@@ -13,7 +13,7 @@ use super::queue::outgoing;
 use crate::Refusal;
 use crate::proto::replication_client::ReplicationClient;
 use crate::server::NodeInput;
-use crate::transport::endpoint;
+use crate::transport::peer_endpoint;
 
 /// The wait after a first failure. It doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
@@ -80,7 +80,7 @@ fn report(peer: &NodeId, failure: &Failure, wait: Duration) {
 async fn attempt(identity: &Identity, inputs: &mpsc::Sender<NodeInput>, record: &NodeRecord) -> Attempt {
     let (queue, outgoing, replaced) = outgoing(greeting(identity, &record.node));
     let connected = async {
-        let channel = endpoint(&record.address)?.connect().await?;
+        let channel = peer_endpoint(&record.address)?.connect().await?;
         let mut frames = ReplicationClient::new(channel).link(outgoing).await?.into_inner();
         let there = greeted(identity, &mut frames).await?;
         expect(record, &there)?;

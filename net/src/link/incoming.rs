@@ -4,10 +4,11 @@ use std::convert::Infallible;
 
 use bytes::BytesMut;
 use catena_core::{Envelope, NodeId};
+use prost::Message;
 use tokio::sync::{mpsc, oneshot};
 use tonic::{Status, Streaming};
 
-use crate::convert::{ConvertError, decode_envelope};
+use crate::convert::ConvertError;
 use crate::proto;
 use crate::proto::frame::Content;
 use crate::server::NodeInput;
@@ -29,14 +30,15 @@ pub(super) enum Ended {
     Malformed(#[from] ConvertError),
 }
 
-/// Hands what arrives to the driver, in order, until the link ends.
+/// Hands what arrives to the driver, in order, until the link ends. Waits for room there: that is what slows the
+/// other end down.
 pub(super) async fn deliver(
     from: &NodeId,
     frames: &mut Streaming<proto::Frame>,
     inputs: &mpsc::Sender<NodeInput>,
     mut replaced: oneshot::Receiver<Infallible>,
 ) -> Ended {
-    let mut fragments = BytesMut::new();
+    let mut fragments = Fragments::default();
     loop {
         let frame = tokio::select! {
             biased;
@@ -47,49 +49,49 @@ pub(super) async fn deliver(
             },
             _ = &mut replaced => return Ended::Closed,
         };
-        match frame.content {
-            Some(Content::Batch(batch)) if fragments.is_empty() => {
-                for envelope in batch.envelopes {
-                    match Envelope::try_from(envelope) {
-                        Ok(envelope) => {
-                            if hand_on(from, envelope, inputs).await.is_err() {
-                                return Ended::Closed;
-                            }
-                        }
-                        Err(error) => return error.into(),
-                    }
-                }
+        let envelopes = match fragments.envelopes(frame) {
+            Ok(envelopes) => envelopes,
+            Err(error) => return error.into(),
+        };
+        for envelope in envelopes {
+            let input = match Envelope::try_from(envelope) {
+                Ok(envelope) => NodeInput::Message { from: from.clone(), envelope },
+                Err(error) => return error.into(),
+            };
+            if inputs.send(input).await.is_err() {
+                return Ended::Closed;
             }
-            Some(Content::Fragment(fragment)) => {
-                let len = fragments.len() + fragment.data.len();
-                if len > ENVELOPE_BYTES {
-                    let (value, max) = (len as u64, ENVELOPE_BYTES as u64);
-                    return ConvertError::Range { field: "fragment.data", value, min: 1, max }.into();
-                }
-                fragments.extend_from_slice(&fragment.data);
-                if fragment.last {
-                    match decode_envelope(std::mem::take(&mut fragments).freeze()) {
-                        Ok(envelope) => {
-                            if hand_on(from, envelope, inputs).await.is_err() {
-                                return Ended::Closed;
-                            }
-                        }
-                        Err(error) => return error.into(),
-                    }
-                }
-            }
-            Some(Content::Batch(_)) => return ConvertError::Missing { field: "fragment.last" }.into(),
-            Some(Content::Hello(_)) => return ConvertError::Order { field: "frame.hello", index: 1 }.into(),
-            None => return ConvertError::Missing { field: "frame.content" }.into(),
         }
     }
 }
 
-/// Waits for room at the driver: that is what slows the other end down.
-async fn hand_on(
-    from: &NodeId,
-    envelope: Envelope,
-    inputs: &mpsc::Sender<NodeInput>,
-) -> Result<(), mpsc::error::SendError<NodeInput>> {
-    inputs.send(NodeInput::Message { from: from.clone(), envelope }).await
+/// The beginning of an envelope that comes in fragments.
+#[derive(Default)]
+struct Fragments(BytesMut);
+
+impl Fragments {
+    /// The envelopes that are complete with this frame.
+    fn envelopes(&mut self, frame: proto::Frame) -> Result<Vec<proto::Envelope>, ConvertError> {
+        match frame.content {
+            Some(Content::Batch(batch)) if self.0.is_empty() => Ok(batch.envelopes),
+            Some(Content::Batch(_)) => Err(ConvertError::Missing { field: "fragment.last" }),
+            Some(Content::Fragment(fragment)) => self.add(&fragment),
+            Some(Content::Hello(_)) => Err(ConvertError::Order { field: "frame.hello", index: 1 }),
+            None => Err(ConvertError::Missing { field: "frame.content" }),
+        }
+    }
+
+    fn add(&mut self, fragment: &proto::Fragment) -> Result<Vec<proto::Envelope>, ConvertError> {
+        let len = self.0.len() + fragment.data.len();
+        if len > ENVELOPE_BYTES {
+            let (value, max) = (len as u64, ENVELOPE_BYTES as u64);
+            return Err(ConvertError::Range { field: "fragment.data", value, min: 0, max });
+        }
+        self.0.extend_from_slice(&fragment.data);
+        if !fragment.last {
+            return Ok(Vec::new());
+        }
+        // What is in the envelope shares this memory.
+        Ok(vec![proto::Envelope::decode(std::mem::take(&mut self.0).freeze())?])
+    }
 }

@@ -1,7 +1,7 @@
 //! How connections are set up: windows, keepalive, time limits; and where the two builds differ.
 //!
 //! The simulated transport ignores windows, keepalive and size limits, and has no listeners that can be bound before
-//! they serve: [`real`] and [`simulated`] have the same surface.
+//! they serve: `real.rs` and `simulated.rs` have the same surface.
 
 #[cfg(not(madsim))]
 #[path = "real.rs"]
@@ -24,12 +24,22 @@ pub(crate) use build::{run, typed};
 /// there never answers.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How often an end that hears nothing asks the other whether it is there.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often an end that hears nothing asks the other whether it is there, and how long it waits for the answer
+/// before it takes the connection for dead.
+struct Keepalive {
+    interval: Duration,
+    /// Must exceed any pause of a healthy process: a busy disk, a large value, a starved core.
+    timeout: Duration,
+}
 
-/// How long it waits for the answer before it takes the connection for dead. Must exceed any pause of a healthy
-/// process: a busy disk, a large value.
-pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Towards neighbours and the coordinator. Soon: a link that is given up by mistake is dialled again at once, and
+/// what was lost on it is sent again.
+#[cfg(feature = "server")]
+const PEER: Keepalive = Keepalive { interval: Duration::from_millis(500), timeout: Duration::from_secs(1) };
+
+/// Towards and from clients, whose calls have time limits of their own. Late: given up by mistake, the outcome of
+/// every call on the connection is unknown.
+const CALLER: Keepalive = Keepalive { interval: Duration::from_secs(2), timeout: Duration::from_secs(4) };
 
 /// Bytes in flight on one stream before the receiver must have taken some: a large value flows without waiting for
 /// many round trips, and a receiver that does not read holds at most this much.
@@ -38,21 +48,25 @@ const STREAM_WINDOW: u32 = 4 << 20;
 /// The same for all streams of a connection together.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// An endpoint at `host:port` or `http://host:port`.
-///
-/// # Errors
-/// When the address is none.
-pub fn endpoint(address: &str) -> Result<Endpoint, Error> {
+/// An endpoint for calls, at `host:port` or `http://host:port`.
+pub(crate) fn endpoint(address: &str) -> Result<Endpoint, Error> {
     let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };
     let endpoint = Endpoint::from_shared(url)?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-        .keep_alive_while_idle(true);
-    Ok(endpoint)
+        .initial_connection_window_size(CONNECTION_WINDOW);
+    Ok(kept_alive(endpoint, &CALLER))
+}
+
+/// An endpoint for the long-lived stream to a neighbour or a coordinator.
+#[cfg(feature = "server")]
+pub(crate) fn peer_endpoint(address: &str) -> Result<Endpoint, Error> {
+    Ok(kept_alive(endpoint(address)?, &PEER))
+}
+
+fn kept_alive(endpoint: Endpoint, keepalive: &Keepalive) -> Endpoint {
+    endpoint.http2_keep_alive_interval(keepalive.interval).keep_alive_timeout(keepalive.timeout).keep_alive_while_idle(true)
 }
 
 /// A server that gives its callers the same.
@@ -68,8 +82,8 @@ pub(crate) fn server() -> tonic::transport::Server {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(STREAMS)
         .max_frame_size(FRAME)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+        .http2_keepalive_interval(Some(CALLER.interval))
+        .http2_keepalive_timeout(Some(CALLER.timeout))
 }
 
 /// How long a server that was told to stop lets open calls finish.

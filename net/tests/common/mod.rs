@@ -1,13 +1,13 @@
 //! Processes in miniature: each has a runtime of its own, so that killing it closes its sockets like a crash does.
-#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::{
-    CallError, Chain, ChainVersion, ClusterConfig, ClusterId, Entry, EntryId, Envelope, Identity, Incarnation, Limits, Member,
-    Message, Metadata, NodeId, NodeRecord, Object, Operation, Reply, Revision, Route, Seq, Slot, Target, WallTime,
+    Chain, ChainVersion, ClusterConfig, ClusterId, Entry, EntryId, Envelope, Identity, Incarnation, Limits, Member, Message,
+    Metadata, NodeId, NodeRecord, Object, Operation, Reply, Revision, Route, Seq, Slot, Target, WallTime,
 };
 use catena_net::link::Links;
 use catena_net::server::{CoordinatorInput, CoordinatorServer, Listener, NodeInput, NodeServer};
@@ -171,15 +171,15 @@ pub fn metadata(version: u64) -> Metadata {
 }
 
 /// What a put at `seq` is answered with.
-pub fn written(target: Target, seq: u64) -> Result<Reply, CallError> {
+pub fn written(target: Target, seq: u64) -> Reply {
     let entry = EntryId { version: target.version, seq: Seq(seq) };
-    Ok(Reply::Written { entry: Some(entry), object: Some(metadata(seq)) })
+    Reply::Written { entry: Some(entry), object: Some(metadata(seq)) }
 }
 
 /// What a get is answered with.
-pub fn found(target: Target, value: &'static str) -> Result<Reply, CallError> {
+pub fn found(target: Target, value: &'static str) -> Reply {
     let object = Object { value: Bytes::from_static(value.as_bytes()), metadata: metadata(9) };
-    Ok(Reply::Read { version: target.version, object: Some(object) })
+    Reply::Read { version: target.version, object: Some(object) }
 }
 
 /// A route of one slot whose chain are the given nodes, head first.
