@@ -16,7 +16,13 @@ use crate::{Error, io};
 
 /// Generated from `proto/echo.proto`.
 mod proto {
-    #![allow(missing_docs, clippy::pedantic, unused_qualifications, reason = "generated code")]
+    #![allow(
+        missing_docs,
+        unused_qualifications,
+        clippy::pedantic,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
     tonic::include_proto!("catena.benches");
 }
 

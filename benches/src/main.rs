@@ -2,6 +2,8 @@
 //!
 //! `cargo build --release --workspace && target/release/latency` prints the table of `docs/performance.md`.
 
+#![expect(clippy::cast_precision_loss, reason = "figures are for people")]
+
 mod cluster;
 mod echo;
 mod measure;

@@ -13,8 +13,8 @@ use crate::cluster::Cluster;
 use crate::echo::{self, Floor};
 use crate::{Error, Options, io};
 
-/// What is measured. The order is that of a round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum What {
     EmptyCall,
     BidiEcho,
@@ -24,30 +24,31 @@ pub(crate) enum What {
     Get3,
     Put1,
     Put3,
-    EmptyCallMany,
-    Get1Many,
-    Get3Many,
-    Put1Many,
-    Put3Many,
 }
 
-impl What {
-    pub(crate) const ALL: [What; 13] = [
-        What::EmptyCall,
-        What::BidiEcho,
-        What::Sync,
-        What::ThreeSyncs,
-        What::Get1,
-        What::Get3,
-        What::Put1,
-        What::Put3,
-        What::EmptyCallMany,
-        What::Get1Many,
-        What::Get3Many,
-        What::Put1Many,
-        What::Put3Many,
-    ];
+/// How many ask at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Callers {
+    One,
+    Many,
 }
+
+/// The measurements of a round, in their order.
+pub(crate) const CASES: [(What, Callers); 13] = [
+    (What::EmptyCall, Callers::One),
+    (What::BidiEcho, Callers::One),
+    (What::Sync, Callers::One),
+    (What::ThreeSyncs, Callers::One),
+    (What::Get1, Callers::One),
+    (What::Get3, Callers::One),
+    (What::Put1, Callers::One),
+    (What::Put3, Callers::One),
+    (What::EmptyCall, Callers::Many),
+    (What::Get1, Callers::Many),
+    (What::Get3, Callers::Many),
+    (What::Put1, Callers::Many),
+    (What::Put3, Callers::Many),
+];
 
 /// One measurement of one round.
 pub(crate) struct Sample {
@@ -57,7 +58,7 @@ pub(crate) struct Sample {
     pub(crate) rate: f64,
 }
 
-/// By round, then by [`What::ALL`].
+/// By round, then as [`CASES`].
 pub(crate) struct Rounds {
     pub(crate) clients: u32,
     pub(crate) value_bytes: usize,
@@ -92,8 +93,8 @@ pub(crate) async fn run(options: &Options) -> Result<Rounds, Error> {
     let mut samples = Vec::new();
     for round in 0..=options.rounds {
         let mut row = Vec::new();
-        for what in What::ALL {
-            row.push(subject.measure(what, options).await?);
+        for (what, callers) in CASES {
+            row.push(subject.measure(what, callers, options).await?);
         }
         if round > 0 {
             samples.push(row); // the first only warms up
@@ -110,12 +111,14 @@ fn synced_file(dir: &Path, number: u32) -> Result<File, Error> {
 }
 
 impl Subject {
-    async fn measure(&mut self, what: What, options: &Options) -> Result<Sample, Error> {
-        let (ops, clients) = (options.ops, options.clients);
+    async fn measure(&mut self, what: What, callers: Callers, options: &Options) -> Result<Sample, Error> {
+        let (ops, callers) = match callers {
+            Callers::One => (options.ops, 1),
+            Callers::Many => (options.ops / 4, options.clients),
+        };
         let value = self.value.clone();
         match what {
-            What::EmptyCall => self.empty_calls(ops, 1).await,
-            What::EmptyCallMany => self.empty_calls(ops / 4, clients).await,
+            What::EmptyCall => self.empty_calls(ops, callers).await,
             What::BidiEcho => {
                 let mut clock = Clock::start();
                 for _ in 0..ops {
@@ -125,14 +128,10 @@ impl Subject {
             }
             What::Sync => self.syncs(ops, 1, &value),
             What::ThreeSyncs => self.syncs(ops, 3, &value),
-            What::Get1 => gets(&self.one, ops, 1).await,
-            What::Get3 => gets(&self.three, ops, 1).await,
-            What::Put1 => puts(&self.one, ops, 1, &value).await,
-            What::Put3 => puts(&self.three, ops, 1, &value).await,
-            What::Get1Many => gets(&self.one, ops / 4, clients).await,
-            What::Get3Many => gets(&self.three, ops / 4, clients).await,
-            What::Put1Many => puts(&self.one, ops / 4, clients, &value).await,
-            What::Put3Many => puts(&self.three, ops / 4, clients, &value).await,
+            What::Get1 => gets(&self.one, ops, callers).await,
+            What::Get3 => gets(&self.three, ops, callers).await,
+            What::Put1 => puts(&self.one, ops, callers, &value).await,
+            What::Put3 => puts(&self.three, ops, callers, &value).await,
         }
     }
 

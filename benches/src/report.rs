@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::measure::{Rounds, What};
+use crate::measure::{CASES, Callers, Rounds, Sample, What};
 
 /// The median of some figures and their extremes.
 struct Spread {
@@ -20,13 +20,15 @@ impl Spread {
 }
 
 impl Rounds {
-    /// A quantile in microseconds, by round.
-    fn quantile(&self, what: What, quantile: f64) -> impl Iterator<Item = f64> {
-        self.samples.iter().map(move |round| round[what as usize].latency.value_at_quantile(quantile) as f64 / 1000.0)
+    /// One case's samples, by round.
+    fn case(&self, what: What, callers: Callers) -> impl Iterator<Item = &Sample> {
+        let case = CASES.iter().position(|case| *case == (what, callers)).expect("it is measured");
+        self.samples.iter().map(move |round| &round[case])
     }
 
+    /// The median latency in microseconds of one caller, by round.
     fn p50(&self, what: What) -> Vec<f64> {
-        self.quantile(what, 0.5).collect()
+        self.case(what, Callers::One).map(|sample| micros(sample, 0.5)).collect()
     }
 
     fn ratio(&self, what: What, floor: impl Fn(usize) -> f64) -> Spread {
@@ -34,7 +36,12 @@ impl Rounds {
     }
 }
 
-fn label(what: What, clients: u32) -> String {
+/// A quantile in microseconds.
+fn micros(sample: &Sample, quantile: f64) -> f64 {
+    sample.latency.value_at_quantile(quantile) as f64 / 1000.0
+}
+
+fn label(what: What, callers: Callers, clients: u32) -> String {
     let text = match what {
         What::EmptyCall => "empty unary call",
         What::BidiEcho => "bidi echo",
@@ -44,13 +51,11 @@ fn label(what: What, clients: u32) -> String {
         What::Get3 => "get, 3 replicas",
         What::Put1 => "put, 1 replica",
         What::Put3 => "put, 3 replicas",
-        What::EmptyCallMany => "empty unary call",
-        What::Get1Many => "get, 1 replica",
-        What::Get3Many => "get, 3 replicas",
-        What::Put1Many => "put, 1 replica",
-        What::Put3Many => "put, 3 replicas",
     };
-    if what >= What::EmptyCallMany { format!("{text}, {clients} callers") } else { text.to_owned() }
+    match callers {
+        Callers::One => text.to_owned(),
+        Callers::Many => format!("{text}, {clients} callers"),
+    }
 }
 
 /// The whole report, in Markdown.
@@ -64,12 +69,12 @@ pub(crate) fn table(rounds: &Rounds) -> String {
     ));
     line("| | p50 µs | p99 µs | per second |".to_owned());
     line("|---|---|---|---|".to_owned());
-    for what in What::ALL {
-        let (p50, p99) = (Spread::of(rounds.quantile(what, 0.5)), Spread::of(rounds.quantile(what, 0.99)));
-        let rate = Spread::of(rounds.samples.iter().map(|round| round[what as usize].rate));
+    for (what, callers) in CASES {
+        let case = |figure: fn(&Sample) -> f64| Spread::of(rounds.case(what, callers).map(figure));
+        let (p50, p99, rate) = (case(|s| micros(s, 0.5)), case(|s| micros(s, 0.99)), case(|s| s.rate));
         line(format!(
             "| {} | {:.0} ({:.0} – {:.0}) | {:.0} ({:.0} – {:.0}) | {:.0} ({:.0} – {:.0}) |",
-            label(what, rounds.clients),
+            label(what, callers, rounds.clients),
             p50.median,
             p50.min,
             p50.max,
