@@ -47,7 +47,6 @@ mutants! {
     CountUnsynced, "W3", "Entries count as durable before they are synced.";
     CompareLastSeq, "C7", "Logs are matched by last seq only.";
     SkipMatching, "C7", "A replica takes its whole log for matched.";
-    DurableBySeq, "C7", "A sync issued before a cut vouches for what was appended after it.";
     RewriteVersion, "C7", "An entry's version is rewritten when it is offered again.";
     ActBeforeDurable, "C2", "A version is acted in before it is durable.";
     IgnoreVersion, "C2", "Messages of an older version are taken.";

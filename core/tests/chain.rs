@@ -340,3 +340,24 @@ fn an_early_ticket_does_not_vouch_for_a_later_batch() {
     assert!(bench.replies.contains_key(&first));
     assert!(!bench.replies.contains_key(&second));
 }
+
+#[test]
+fn a_coordinator_that_died_before_it_placed_the_chains_places_them_when_it_is_back() {
+    let names = ["n1", "n2", "n3"];
+    let config = ClusterConfig {
+        cluster: CLUSTER,
+        slots: 1,
+        replicas: 3,
+        nodes: names.map(id).to_vec(),
+        lease: Duration::from_millis(600),
+    };
+    let stored = (1..).zip(names).map(|(revision, name)| catena_core::Change {
+        revision: catena_core::Revision(revision),
+        record: catena_core::Record::Node(record(name)),
+    });
+    let mut coordinator = Coordinator::new(config, stored.collect());
+    let mut out = Vec::new();
+    coordinator.step(Now::default(), CoordinatorEvent::Register(record("n2")), &mut out);
+    let stores = out.iter().filter(|effect| matches!(effect, CoordinatorEffect::Store { .. }));
+    assert_eq!(stores.count(), 1, "{out:?}");
+}

@@ -1,6 +1,6 @@
 //! Tasks that end with their owner.
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 
 /// A task that is aborted when this is dropped.
 #[derive(Debug)]
@@ -14,16 +14,9 @@ impl<T: Send + 'static> Owned<T> {
     /// Waits for its end. Safe to cancel.
     ///
     /// # Panics
-    /// With the task's own panic.
+    /// When the task has panicked: its own message is printed already.
     pub(crate) async fn join(&mut self) -> T {
-        (&mut self.0).await.unwrap_or_else(propagate)
-    }
-}
-
-fn propagate<T>(error: JoinError) -> T {
-    match error.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(error) => panic!("a task that is owned is not cancelled by others: {error}"),
+        (&mut self.0).await.expect("a task that this one depends on does not panic, and nobody else cancels it")
     }
 }
 

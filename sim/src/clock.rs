@@ -33,7 +33,10 @@ impl Clock {
 
     fn local(&self, world: Time) -> Time {
         let elapsed = i64::try_from(world.0).expect("a world lasts minutes");
-        Time((self.origin + world.0).saturating_add_signed(elapsed / 1_000_000 * self.drift + elapsed % 1_000_000 * self.drift / 1_000_000))
+        Time(
+            (self.origin + world.0)
+                .saturating_add_signed(elapsed / 1_000_000 * self.drift + elapsed % 1_000_000 * self.drift / 1_000_000),
+        )
     }
 
     /// The first instant of the world at which this clock shows `local` or later.

@@ -72,6 +72,8 @@ faults! {
     Pause "node paused",
     /// The coordinator dies; a decision in flight is stored or not.
     CoordinatorKill "coordinator killed",
+    /// The coordinator's store takes long.
+    SlowCommit "slow commit of the coordinator",
     /// The coordinator stands still.
     CoordinatorPause "coordinator paused",
     /// Clocks run fast or slow, and wall clocks differ.

@@ -27,6 +27,8 @@
 #[macro_use]
 mod check;
 mod clock;
+#[cfg(all(test, madsim))]
+mod cluster;
 mod disk;
 mod faults;
 mod history;

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use catena_core::mutants::Mutant;
 use catena_sim::campaign::{Report, Runs, run, run_seed};
-use catena_sim::mutation::{hunt_all, table};
-use catena_sim::{Options, Printing, Scale, Severity, Violation};
+use catena_sim::mutation::{hunt_all, named, table, with};
+use catena_sim::{Options, Printing, Scale, Severity, Summary, Violation};
 use clap::{Args, Parser, Subcommand};
 
 /// Runs Catena's machines in simulated worlds.
@@ -43,6 +44,9 @@ enum Command {
         /// The seed.
         #[arg(long)]
         seed: u64,
+        /// With this bug planted, and the core's own assertions switched off.
+        #[arg(long, value_name = "NAME", value_parser = parse_mutant)]
+        mutant: Option<Mutant>,
         #[command(flatten)]
         size: Size,
     },
@@ -56,6 +60,9 @@ enum Command {
         /// Threads.
         #[arg(long, default_value_t = 2)]
         jobs: usize,
+        /// Only these, separated by commas.
+        #[arg(long, value_name = "NAMES", value_parser = parse_mutant, value_delimiter = ',')]
+        only: Vec<Mutant>,
         /// Write the table to this file too.
         #[arg(long, value_name = "FILE")]
         write: Option<PathBuf>,
@@ -86,14 +93,25 @@ fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
     if seeds.is_empty() { Err(wrong()) } else { Ok(seeds) }
 }
 
+fn parse_mutant(text: &str) -> Result<Mutant, String> {
+    let known = || Mutant::ALL.iter().map(|mutant| mutant.name()).collect::<Vec<_>>().join(", ");
+    named(text).ok_or_else(|| format!("there is no mutant {text:?}: give one of {}", known()))
+}
+
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run { seeds, size, twice, jobs } => {
             let runs = if twice { Runs::Twice } else { Runs::Once };
             run_seeds(seeds, size.scale(), runs, jobs)
         }
-        Command::Replay { seed, size } => replay(seed, size.scale()),
-        Command::Mutants { seeds, size, jobs, write } => mutants(seeds, size.scale(), jobs, write),
+        Command::Replay { seed, mutant, size } => match mutant {
+            Some(mutant) => with(mutant, || replay(seed, size.scale())),
+            None => replay(seed, size.scale()),
+        },
+        Command::Mutants { seeds, size, jobs, only, write } => {
+            let chosen = if only.is_empty() { Mutant::ALL } else { &only };
+            mutants(chosen, seeds, size.scale(), jobs, write)
+        }
     }
 }
 
@@ -124,7 +142,11 @@ fn summarise(report: &Report, took: Duration, jobs: usize) {
     let share = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
     println!("{} seeds, {} failed, {took:.1?}: {rate:.1} seeds/s on {jobs} threads", report.seeds, report.failures.len());
     println!("a seed, on average:");
-    println!("  {:>10.1} virtual seconds, {:.0} events", report.virtual_ns as f64 / 1e9 / clean, report.happenings as f64 / clean);
+    println!(
+        "  {:>10.1} virtual seconds, {:.0} events",
+        report.virtual_ns as f64 / 1e9 / clean,
+        report.happenings as f64 / clean
+    );
     println!(
         "  {:>10.1} calls, {:.1} % answered, {:.1} % of unknown outcome; {:.1} entries committed",
         report.calls as f64 / clean,
@@ -151,27 +173,26 @@ fn print_failure(seed: u64, scale: Scale, violation: &Violation) {
 }
 
 fn replay(seed: u64, scale: Scale) -> ExitCode {
-    println!("options:\n{}", Options::draw(seed, scale));
+    say(&format!("options:\n{}", Options::draw(seed, scale)));
     match run_seed(seed, scale, Printing::On) {
-        Ok(summary) => {
-            println!("seed {seed} is clean: {} calls, {} answered, trace {:016x}", summary.calls, summary.answered, summary.hash);
+        Ok(Summary { calls, answered, hash, .. }) => {
+            say(&format!("seed {seed} is clean: {calls} calls, {answered} answered, trace {hash:016x}"));
             ExitCode::SUCCESS
         }
         Err(violation) => {
-            println!("seed {seed} failed: {violation}");
+            say(&format!("seed {seed} failed: {violation}"));
             exit(violation.severity)
         }
     }
 }
 
-fn mutants(seeds: u64, scale: Scale, jobs: usize, write: Option<PathBuf>) -> ExitCode {
-    let fates = hunt_all(seeds, scale, jobs, |fate| match &fate.caught {
-        Some((took, violation)) => eprintln!("{:<20} {took:>6} seeds: {violation}", fate.mutant.name()),
+fn mutants(chosen: &[Mutant], seeds: u64, scale: Scale, jobs: usize, write: Option<PathBuf>) -> ExitCode {
+    let fates = hunt_all(chosen, seeds, scale, jobs, |fate| match &fate.caught {
+        Some((took, violation)) => eprintln!("{:<20} seed {:>6}: {violation}", fate.mutant.name(), took - 1),
         None => eprintln!("{:<20} NOT CAUGHT in {seeds} seeds", fate.mutant.name()),
     });
     let table = table(&fates, seeds, scale);
-    // A closed pipe is the reader's choice.
-    let _ = writeln!(std::io::stdout(), "{table}");
+    say(&table);
     if let Some(file) = write
         && let Err(error) = std::fs::write(&file, table)
     {
@@ -179,6 +200,11 @@ fn mutants(seeds: u64, scale: Scale, jobs: usize, write: Option<PathBuf>) -> Exi
         return ExitCode::from(2);
     }
     if fates.iter().all(|fate| fate.caught.is_some()) { ExitCode::SUCCESS } else { exit(Severity::Safety) }
+}
+
+/// Prints a text. A closed pipe (`| head`) is the reader's choice.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 fn exit(severity: Severity) -> ExitCode {

@@ -21,18 +21,29 @@ pub struct Fate {
     pub caught: Option<(u64, Violation)>,
 }
 
-/// Runs one mutant under seeds 0, 1, 2 … until it is caught, at most `seeds` of them.
-pub fn hunt(mutant: Mutant, seeds: u64, scale: Scale) -> Fate {
-    set(Some(mutant));
-    set_assertions(Assertions::Off);
-    let caught = (0..seeds).find_map(|seed| Some((seed + 1, run_seed(seed, scale, Printing::Off).err()?)));
-    set(None);
-    set_assertions(Assertions::On);
-    Fate { mutant, caught }
+/// The mutant of this name.
+pub fn named(name: &str) -> Option<Mutant> {
+    Mutant::ALL.iter().copied().find(|mutant| mutant.name() == name)
 }
 
-/// Runs every mutant, on `jobs` threads. `progress` hears of each fate; the result is in the mutants' order.
-pub fn hunt_all(seeds: u64, scale: Scale, jobs: usize, mut progress: impl FnMut(&Fate)) -> Vec<Fate> {
+/// Runs `act` with a mutant planted on this thread, and the core's own assertions switched off.
+pub fn with<T>(mutant: Mutant, act: impl FnOnce() -> T) -> T {
+    set(Some(mutant));
+    set_assertions(Assertions::Off);
+    let result = act();
+    set(None);
+    set_assertions(Assertions::On);
+    result
+}
+
+/// Runs one mutant under seeds 0, 1, 2 … until it is caught, at most `seeds` of them.
+pub fn hunt(mutant: Mutant, seeds: u64, scale: Scale) -> Fate {
+    let run = |seed| Some((seed + 1, run_seed(seed, scale, Printing::Off).err()?));
+    Fate { mutant, caught: with(mutant, || (0..seeds).find_map(run)) }
+}
+
+/// Runs mutants, on `jobs` threads. `progress` hears of each fate; the result is in the order of `mutants`.
+pub fn hunt_all(mutants: &[Mutant], seeds: u64, scale: Scale, jobs: usize, mut progress: impl FnMut(&Fate)) -> Vec<Fate> {
     let next = AtomicUsize::new(0);
     let mut fates: Vec<(usize, Fate)> = Vec::new();
     thread::scope(|scope| {
@@ -42,7 +53,7 @@ pub fn hunt_all(seeds: u64, scale: Scale, jobs: usize, mut progress: impl FnMut(
             scope.spawn(move || {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(mutant) = Mutant::ALL.get(index) else { return };
+                    let Some(mutant) = mutants.get(index) else { return };
                     if results.send((index, hunt(*mutant, seeds, scale))).is_err() {
                         return;
                     }
@@ -77,8 +88,9 @@ pub fn table(fates: &[Fate], seeds: u64, scale: Scale) -> String {
         numbers.len(),
         fates.len(),
     );
-    for Fate { mutant, caught } in fates {
-        let (took, checker) = match caught {
+    for fate in fates {
+        let mutant = fate.mutant;
+        let (took, checker) = match &fate.caught {
             Some((took, violation)) => (took.to_string(), violation.checker.to_string()),
             None => (format!("> {seeds}"), "nobody".to_owned()),
         };

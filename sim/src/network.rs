@@ -6,7 +6,7 @@ use catena_core::Time;
 
 use crate::faults::Fault;
 use crate::options::Options;
-use crate::rng::Rng;
+use crate::rng::{Odds, Rng};
 
 /// All links between nodes.
 #[derive(Debug)]
@@ -42,6 +42,15 @@ pub(crate) struct Arrivals {
     pub(crate) faults: Vec<Fault>,
 }
 
+/// How often messages of a kind are sent. Rare ones are repeated more often, else their repetition is hardly ever tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frequency {
+    /// Many for each write.
+    Common,
+    /// A few for each chain version.
+    Rare,
+}
+
 /// What becomes of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
@@ -67,7 +76,7 @@ impl Network {
     }
 
     /// Sends a message.
-    pub(crate) fn send(&mut self, from: usize, to: usize, now: Time, options: &Options) -> Fate {
+    pub(crate) fn send(&mut self, from: usize, to: usize, frequency: Frequency, now: Time, options: &Options) -> Fate {
         let Some(connection) = *self.connection(from, to) else { return Fate::Unconnected };
         if self.stream(from, to).cuts > 0 {
             return Fate::Lost(Fault::Cut);
@@ -82,7 +91,12 @@ impl Network {
             faults.push(Fault::Delay);
         }
         let first = self.deliver(from, to, now + delay);
-        let again = self.rng.chance(options.odds(Fault::Duplicate)).then(|| {
+        let odds = options.odds(Fault::Duplicate);
+        let odds = match frequency {
+            Frequency::Common => odds,
+            Frequency::Rare => Odds(odds.0.saturating_mul(8)),
+        };
+        let again = self.rng.chance(odds).then(|| {
             faults.push(Fault::Duplicate);
             first + self.rng.lateness()
         });
@@ -147,7 +161,6 @@ impl Network {
 mod tests {
     use super::*;
     use crate::options::Scale;
-    use crate::rng::Odds;
 
     const SECOND: Time = Time(1_000_000_000);
 
@@ -168,7 +181,9 @@ mod tests {
         let mut last = SECOND;
         let mut delayed = 0;
         for _ in 0..1_000 {
-            let Fate::Arrives(arrivals) = network.send(0, 1, SECOND, &options) else { panic!("nothing loses it") };
+            let Fate::Arrives(arrivals) = network.send(0, 1, Frequency::Common, SECOND, &options) else {
+                panic!("nothing loses it")
+            };
             assert!(arrivals.first >= last);
             last = arrivals.first;
             delayed += arrivals.faults.len();
@@ -180,14 +195,14 @@ mod tests {
     fn a_reset_loses_what_is_in_flight_and_a_new_connection_is_known_before_its_messages() {
         let options = options(&[]);
         let mut network = connected(&options);
-        let Fate::Arrives(old) = network.send(0, 1, SECOND, &options) else { panic!("nothing loses it") };
+        let Fate::Arrives(old) = network.send(0, 1, Frequency::Common, SECOND, &options) else { panic!("nothing loses it") };
         assert!(network.arrives(0, 1, old.connection));
         assert!(network.reset(1, 0));
         assert!(!network.arrives(0, 1, old.connection));
-        assert_eq!(network.send(0, 1, SECOND, &options), Fate::Unconnected);
+        assert_eq!(network.send(0, 1, Frequency::Common, SECOND, &options), Fate::Unconnected);
         let (connection, [_, at_1]) = network.connect(0, 1, SECOND, &options).expect("not cut");
         assert!(!network.arrives(0, 1, old.connection) && network.arrives(0, 1, connection));
-        let Fate::Arrives(new) = network.send(0, 1, SECOND, &options) else { panic!("nothing loses it") };
+        let Fate::Arrives(new) = network.send(0, 1, Frequency::Common, SECOND, &options) else { panic!("nothing loses it") };
         assert!(new.first >= at_1);
     }
 
@@ -196,8 +211,8 @@ mod tests {
         let options = options(&[]);
         let mut network = connected(&options);
         network.cut(0, 1);
-        assert_eq!(network.send(0, 1, SECOND, &options), Fate::Lost(Fault::Cut));
-        assert!(matches!(network.send(1, 0, SECOND, &options), Fate::Arrives(_)));
+        assert_eq!(network.send(0, 1, Frequency::Common, SECOND, &options), Fate::Lost(Fault::Cut));
+        assert!(matches!(network.send(1, 0, Frequency::Rare, SECOND, &options), Fate::Arrives(_)));
         network.reset(0, 1);
         assert_eq!(network.connect(0, 1, SECOND, &options), None);
         network.mend(0, 1);

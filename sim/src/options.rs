@@ -43,6 +43,9 @@ pub struct Options {
     pub(crate) latency: Duration,
     /// The longest sync of a healthy disk.
     pub(crate) sync: Duration,
+    /// How likely a node goes down about the sync of entries that it was just handed, in one of the ways that are on:
+    /// when most is at stake.
+    pub(crate) aimed: Odds,
     /// How long a process is down, at least; the tail is heavy.
     pub(crate) downtime: Duration,
     /// How often a fault of a single message, call or sync occurs.
@@ -52,7 +55,7 @@ pub struct Options {
 }
 
 /// Faults that hit one message, call or sync: each has odds. The others are injected.
-const ODDS: [(Fault, u32, u32); 12] = [
+const ODDS: [(Fault, u32, u32); 13] = [
     (Fault::Drop, 1_000, 60_000),
     (Fault::Delay, 1_000, 60_000),
     (Fault::Duplicate, 1_000, 100_000),
@@ -65,6 +68,7 @@ const ODDS: [(Fault, u32, u32); 12] = [
     (Fault::DelayedAnswer, 1_000, 200_000),
     (Fault::RepeatedAnswer, 1_000, 100_000),
     (Fault::SlowSync, 10_000, 300_000),
+    (Fault::SlowCommit, 10_000, 300_000),
 ];
 
 impl Options {
@@ -73,7 +77,8 @@ impl Options {
         let rng = &mut Rng::new(seed);
         let nodes = u32::try_from(scale.nodes).expect("a few nodes");
         // Mostly full chains; shorter ones, down to a chain of one, now and then.
-        let replicas = if rng.chance(Odds::percent(85)) { nodes.min(3) } else { nodes.min(u32::try_from(rng.between(1, 3)).expect("3")) };
+        let replicas =
+            if rng.chance(Odds::percent(85)) { nodes.min(3) } else { nodes.min(u32::try_from(rng.between(1, 3)).expect("3")) };
         let slots = u32::try_from(rng.between(1, 4)).expect("4");
         let ms = Duration::from_millis;
         let us = Duration::from_micros;
@@ -102,6 +107,7 @@ impl Options {
             calm: ms(rng.between(1_000, 6_000)),
             latency: us(*rng.pick(&[150, 500, 2_000, 10_000])),
             sync: us(*rng.pick(&[200, 1_000, 5_000])),
+            aimed: *rng.pick(&[Odds::NEVER, Odds(3_000), Odds(20_000)]),
             downtime: ms(*rng.pick(&[1, 20, 100])),
             odds: Self::draw_faults(rng),
             node,
@@ -139,7 +145,7 @@ impl Options {
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = &self.node.limits;
-        let rows: [(&str, String); 16] = [
+        let rows: [(&str, String); 17] = [
             ("seed", self.seed.to_string()),
             ("nodes, replicas, slots", format!("{}, {}, {}", self.scale.nodes, self.replicas, self.slots)),
             ("operations, bursts", format!("{}, {}", self.scale.operations, self.bursts)),
@@ -149,6 +155,7 @@ impl fmt::Display for Options {
             ("calm between faults", format!("{:?}", self.calm)),
             ("latency up to", format!("{:?}", self.latency)),
             ("sync up to", format!("{:?}", self.sync)),
+            ("crash about a sync", self.aimed.to_string()),
             ("downtime from", format!("{:?}", self.downtime)),
             ("heartbeat, lease", format!("{:?}, {:?}", self.node.heartbeat, self.lease)),
             ("probe", format!("{:?}", self.node.probe)),

@@ -81,7 +81,7 @@ impl Rng {
     /// How late something comes that should have come long ago: mostly a little, now and then so late that the world
     /// has changed meanwhile.
     pub(crate) fn lateness(&mut self) -> Duration {
-        let least = if self.below(2) == 0 { Duration::from_micros(100) } else { Duration::from_millis(20) };
+        let least = if self.below(2) == 0 { Duration::from_micros(100) } else { Duration::from_millis(50) };
         self.heavy_tail(least)
     }
 }

@@ -49,7 +49,9 @@ impl Trace {
     }
 
     fn add_all<const N: usize>(&mut self, words: [u64; N]) {
-        words.into_iter().for_each(|word| self.add(word));
+        for word in words {
+            self.add(word);
+        }
     }
 
     fn add_entry(&mut self, id: EntryId) {
@@ -79,7 +81,13 @@ impl Trace {
             Event::Durable { ticket } => self.add_all([5, ticket.0]),
             Event::CoordinatorUp => self.add(6),
             Event::Answer(answer) => {
-                self.add_all([7, answer.sequence, answer.revision.0, answer.chains.len() as u64, u64::from(answer.lease.is_some())]);
+                self.add_all([
+                    7,
+                    answer.sequence,
+                    answer.revision.0,
+                    answer.chains.len() as u64,
+                    u64::from(answer.lease.is_some()),
+                ]);
             }
             Event::Wake => self.add(8),
         }
@@ -96,7 +104,9 @@ impl Trace {
             Message::Have { last } => self.add_all([3, last.0]),
             Message::Append { entries, durable } => {
                 self.add_all([4, durable.0, entries.len() as u64]);
-                entries.iter().for_each(|entry| self.add_entry(entry.id));
+                for entry in entries {
+                    self.add_entry(entry.id);
+                }
             }
             Message::Poke { last, durable } => {
                 self.add_all([5, durable.0]);

@@ -37,7 +37,12 @@ impl Workload {
             conditional: Odds::percent(*rng.pick(&[10, 40, 90])),
             hot: Odds::percent(*rng.pick(&[0, 30, 80])),
         };
-        Self { rng, keys: (0..keys).map(|key| Bytes::from(format!("key-{key}"))).collect(), mix }
+        Self { rng, keys: (0..keys).map(Self::key).collect(), mix }
+    }
+
+    /// The key of this number, from 0.
+    pub(crate) fn key(number: usize) -> Bytes {
+        Bytes::from(format!("key-{number}"))
     }
 
     /// The next call of a client that knows this much.
@@ -90,8 +95,8 @@ mod tests {
         let mut values = std::collections::BTreeSet::new();
         let seen = Metadata { version: Seq(7), created_at: WallTime(5), updated_at: WallTime(9) };
         let (mut puts, mut gets, mut deletes, mut conditions) = (0, 0, 0, [0; 3]);
-        for seed in 0..20 {
-            let mut workload = Workload::new(3, Rng::new(seed));
+        for seed in 0..20_u32 {
+            let mut workload = Workload::new(3, Rng::new(u64::from(seed)));
             let known: Knowledge = [(Bytes::from("key-0"), Some(seen)), (Bytes::from("key-1"), None)].into();
             for call in 0..200 {
                 let wish = workload.wish(CallId(seed as usize * 200 + call), &known);

@@ -100,8 +100,11 @@ impl Coordinator {
             out.push(CoordinatorEffect::Refused { node: record.node, reason });
             return;
         }
+        // A heartbeat of the process before is not answered to this one: it has applied nothing yet.
+        self.owed.remove(&record.node);
         if self.nodes.get(&record.node) == Some(&record) {
             out.push(CoordinatorEffect::Registered { node: record.node });
+            self.place(out); // the process before may have stored the last node, and not the chains
             return;
         }
         self.store(vec![Record::Node(record)], out);

@@ -80,13 +80,9 @@ impl Replica {
         self.log.cut(last);
         self.submitted = self.submitted.min(last);
         self.durable = self.durable.min(last);
-        if !mutant!(DurableBySeq) {
-            for (_, promise) in &mut self.promises {
-                if let Promise::Appended(to) = promise {
-                    *to = (*to).min(last);
-                }
-            }
-        }
+        // A version is durable when it is adopted, and tickets are in order: whatever was appended before is synced.
+        let unsynced = self.promises.iter().any(|(_, promise)| matches!(promise, Promise::Appended(_)));
+        invariant!(!unsynced, "slot {}: a sync of entries that are cut is under way", self.slot);
         self.submit(Write::Truncate { last }, Promise::Cut, cx);
         self.end_waiting(last, cx);
     }

@@ -18,7 +18,11 @@ pub(crate) const STOP_WITH_STDIN: &str = "--stop-with-stdin";
 /// Catena: a key-value store that answers a write once it is on the disks of every replica in a chain, and never takes
 /// back what anybody has read.
 #[derive(Debug, Parser)]
-#[command(name = "catena", version, arg_required_else_help = true, after_help = "\
+#[command(
+    name = "catena",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
 Begin with:
   catena dev                   a whole cluster on this machine
   catena put greeting hello    in another terminal
@@ -35,7 +39,8 @@ Exit codes:
 
 Environment:
   CATENA_ENDPOINTS   in place of --endpoints
-  CATENA_LOG         what is logged to stderr: error, warn, info, debug, trace, or filters such as catena_node=debug")]
+  CATENA_LOG         what is logged to stderr: error, warn, info, debug, trace, or filters such as catena_node=debug"
+)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(super) command: Command,
@@ -110,14 +115,14 @@ pub(super) struct DelArguments {
 #[derive(Debug, Args)]
 pub(super) struct ConditionArguments {
     /// Only if there is no such object.
-    #[arg(long, conflicts_with_all = ["if_exists", "if_version"])]
-    pub(super) if_absent: bool,
+    #[arg(long = "if-absent", conflicts_with_all = ["exists", "version"])]
+    pub(super) absent: bool,
     /// Only if there is such an object.
-    #[arg(long)]
-    pub(super) if_exists: bool,
+    #[arg(long = "if-exists")]
+    pub(super) exists: bool,
     /// Only if the object's version is this one.
-    #[arg(long, value_name = "VERSION")]
-    pub(super) if_version: Option<u64>,
+    #[arg(long = "if-version", value_name = "VERSION")]
+    pub(super) version: Option<u64>,
 }
 
 /// How to call.
@@ -236,7 +241,7 @@ mod tests {
     fn a_time_has_a_unit_and_an_end() {
         assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(parse_duration("5s"), Ok(Duration::from_secs(5)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_mins(2)));
         for wrong in ["", "5", "s", "0s", "-1s", "1.5s", "99999999999999999999s", "2000m", "18446744073709551615m"] {
             assert_eq!(parse_duration(wrong), Err(InvalidDuration), "{wrong}");
         }

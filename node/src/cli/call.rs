@@ -74,9 +74,9 @@ fn value(given: OsString) -> io::Result<Bytes> {
 
 impl ConditionArguments {
     fn into_conditions(self) -> Vec<Condition> {
-        let version = self.if_version.map(|version| Condition::Version(Comparison::Eq, Seq(version)));
-        let absent = self.if_absent.then_some(Condition::Exists(false));
-        let exists = self.if_exists.then_some(Condition::Exists(true));
+        let version = self.version.map(|version| Condition::Version(Comparison::Eq, Seq(version)));
+        let absent = self.absent.then_some(Condition::Exists(false));
+        let exists = self.exists.then_some(Condition::Exists(true));
         [absent, exists, version].into_iter().flatten().collect()
     }
 }

@@ -32,13 +32,8 @@ pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessEr
         None => ClusterId(random_id()?),
     };
     directory.join(cluster)?;
-    let config = ClusterConfig {
-        cluster,
-        slots: arguments.slots,
-        replicas: arguments.replicas,
-        nodes: arguments.nodes,
-        lease: LEASE,
-    };
+    let config =
+        ClusterConfig { cluster, slots: arguments.slots, replicas: arguments.replicas, nodes: arguments.nodes, lease: LEASE };
     let mut store = FjallConfigStore::open(&mut directory)?;
     store.establish(&config)?;
     let storage = config_thread::spawn(store)?;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use catena_core::{CallError, Kind};
-use catena_net::client::ClientError;
 use catena_net::Refusal;
+use catena_net::client::ClientError;
 
 /// An exit code; the table in `catena --help` is this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

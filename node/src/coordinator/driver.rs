@@ -37,7 +37,15 @@ struct Session {
 
 impl Driver {
     pub(super) fn new(coordinator: Coordinator, clock: Clock, storage: ConfigStorage) -> Self {
-        Self { coordinator, clock, storage, sessions: BTreeMap::new(), joining: BTreeMap::new(), candidate: None, effects: Vec::new() }
+        Self {
+            coordinator,
+            clock,
+            storage,
+            sessions: BTreeMap::new(),
+            joining: BTreeMap::new(),
+            candidate: None,
+            effects: Vec::new(),
+        }
     }
 
     /// Runs until the store fails; ends otherwise only by being dropped.

@@ -58,6 +58,6 @@ pub async fn run_coordinator(
     let mut server = Owned::spawn(server.serve(listener, shutdown));
     tokio::select! {
         error = driver.run(inputs) => Err(error),
-        served = server.join() => served.map_err(CoordinatorError::Serve),
+        ended = server.join() => ended.map_err(CoordinatorError::Serve),
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::{CallError, Comparison, Condition, Seq, slot_of};
-use catena_net::client::{Client, ClientError, Options};
 use catena_net::Refusal;
+use catena_net::client::{Client, ClientError, Options};
 
 /// How long one try may take: a cluster that is ready answers within a few milliseconds.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -35,9 +35,7 @@ async fn reads(client: &Client, key: &Bytes) -> bool {
 /// Sends a write whose condition no object meets: the refusal says that the head is at work.
 async fn writes(client: &Client, key: &Bytes) -> bool {
     let never = Condition::Version(Comparison::Lt, Seq(0));
-    let judged = |error: &ClientError| {
-        matches!(error.refusal(), Some(Refusal::Call(CallError::ConditionFailed { .. })))
-    };
+    let judged = |error: &ClientError| matches!(error.refusal(), Some(Refusal::Call(CallError::ConditionFailed { .. })));
     client.put(key.clone(), Bytes::new(), vec![never]).await.is_err_and(|error| judged(&error))
 }
 

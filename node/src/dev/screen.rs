@@ -3,34 +3,37 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::directory::Directory;
+use super::directory::{Directory, Shape};
 use super::plan::{Plan, Planned, quoted};
+use crate::cli::DEFAULT_ENDPOINT;
 
 /// The table of what runs where, and three commands to try.
 pub(super) fn ready(plan: &Plan, directory: &Directory, pids: &[u32], took: Duration) -> String {
-    let shape = directory.shape;
-    let mut text = format!(
-        "Catena is ready: {} nodes, {} copies of every key, {} slots ({:.1} s)\n\n",
-        shape.nodes,
-        shape.replicas,
-        shape.slots,
-        took.as_secs_f64()
+    let Shape { nodes, replicas, slots, .. } = directory.shape;
+    let took = took.as_secs_f64();
+    let mut lines = vec![
+        format!("Catena is ready: {nodes} nodes, {replicas} copies of every key, {slots} slots ({took:.1} s)"),
+        String::new(),
+        format!("  {:<12} {:>8} {:>6}  directory", "who", "pid", "port"),
+    ];
+    let rows = plan.processes.iter().zip(pids);
+    lines.extend(
+        rows.map(|(process, pid)| format!("  {:<12} {pid:>8} {:>6}  {}", process.who, process.port, process.directory.display())),
     );
-    text.push_str(&format!("  {:<12} {:>8} {:>6}  {}\n", "who", "pid", "port", "directory"));
-    for (process, pid) in plan.processes.iter().zip(pids) {
-        text.push_str(&format!("  {:<12} {pid:>8} {:>6}  {}\n", process.who, process.port, process.directory.display()));
-    }
     let catena = own_name(&plan.program);
-    let endpoints = if plan.endpoint == crate::cli::DEFAULT_ENDPOINT {
-        String::new()
-    } else {
-        format!(" --endpoints {}", plan.endpoint)
+    let endpoints = match plan.endpoint.as_str() {
+        DEFAULT_ENDPOINT => String::new(),
+        endpoint => format!(" --endpoints {endpoint}"),
     };
     let last = pids.last().expect("a cluster has at least one node");
-    text.push_str(&format!(
-        "\nTry, in another terminal:\n\n  {catena} put{endpoints} greeting hello\n  {catena} get{endpoints} greeting\n  kill -9 {last}\n\nCtrl-C stops everything; the data stays."
-    ));
-    text
+    lines.extend([
+        "\nTry, in another terminal:\n".to_owned(),
+        format!("  {catena} put{endpoints} greeting hello"),
+        format!("  {catena} get{endpoints} greeting"),
+        format!("  kill -9 {last}"),
+        "\nCtrl-C stops everything; the data stays.".to_owned(),
+    ]);
+    lines.join("\n")
 }
 
 /// That a process has died, and how to start it again by hand.

@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 
-use catena_core::{
-    CallError, Effect, Event, HeartbeatAnswer, Node, NodeId, Now, Reply, RequestId, Ticket, Time,
-};
+use catena_core::{CallError, Effect, Event, HeartbeatAnswer, Node, NodeId, Now, Reply, RequestId, Ticket, Time};
 use catena_net::coordination::Heartbeats;
 use catena_net::link::Links;
 use catena_net::server::NodeInput;
@@ -73,11 +71,7 @@ impl<R: Reader> Driver<R> {
         }
     }
 
-    async fn turns(
-        &mut self,
-        mut inputs: mpsc::Receiver<NodeInput>,
-        mut uplink: Uplink,
-    ) -> Result<Infallible, NodeError> {
+    async fn turns(&mut self, mut inputs: mpsc::Receiver<NodeInput>, mut uplink: Uplink) -> Result<Infallible, NodeError> {
         let mut taken = Vec::with_capacity(INPUTS_A_TURN);
         let mut timer = Timer::new();
         loop {

@@ -62,8 +62,7 @@ pub async fn run_node<R: Reader>(
         () = &mut shutdown => return Ok(()),
     };
     let mut storage = open(registered.cluster).map_err(failed)?;
-    let identity =
-        Identity { cluster: registered.cluster, node: options.node.clone(), incarnation: options.incarnation };
+    let identity = Identity { cluster: registered.cluster, node: options.node.clone(), incarnation: options.incarnation };
     let config = NodeConfig::new(registered.slots);
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
     let (links, acceptor) = Links::new(identity.clone(), inputs_sender.clone());
@@ -75,8 +74,8 @@ pub async fn run_node<R: Reader>(
     let mut server = Owned::spawn(server.serve(listener, shutdown));
     tokio::select! {
         error = driver.run(inputs, uplink) => Err(error),
-        served = server.join() => {
-            served.map_err(|source| NodeError::Serve { node: options.node.clone(), source })
+        ended = server.join() => {
+            ended.map_err(|source| NodeError::Serve { node: options.node.clone(), source })
         }
     }
 }

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use catena_core::HeartbeatAnswer;
+use catena_core::{HeartbeatAnswer, NodeId};
 use catena_net::coordination::{self, Heartbeats, JoinError, Joined, Register, Registered};
 use tokio::sync::mpsc;
-use tracing::{warn};
+use tracing::warn;
 
 use super::NodeError;
 use crate::task::Owned;
@@ -41,7 +41,7 @@ impl Uplink {
     /// Joins the cluster, however long it takes to find a coordinator, and then keeps the stream up.
     pub(super) async fn join(endpoints: Vec<String>, register: Register) -> Result<(Self, Registered), NodeError> {
         let joined = join(&endpoints, &register).await?;
-        let registered = joined.registered.clone();
+        let registered = joined.registered;
         let (sender, events) = mpsc::channel(ANSWERS);
         // From here on the cluster is known, whether or not it was at the start.
         let register = Register { cluster: Some(registered.cluster), ..register };
@@ -53,7 +53,7 @@ impl Uplink {
 async fn keep_up(endpoints: Vec<String>, register: Register, mut joined: Joined, events: mpsc::Sender<UplinkEvent>) {
     // A closed channel ends the task: the driver has gone.
     loop {
-        if follow(joined, &events).await.is_err() {
+        if follow(&register.node.node, joined, &events).await.is_err() {
             return;
         }
         joined = match join(&endpoints, &register).await {
@@ -67,14 +67,18 @@ async fn keep_up(endpoints: Vec<String>, register: Register, mut joined: Joined,
 }
 
 /// Passes on what the coordinator says until the stream is lost. `Err`: the driver has gone.
-async fn follow(joined: Joined, events: &mpsc::Sender<UplinkEvent>) -> Result<(), mpsc::error::SendError<UplinkEvent>> {
+async fn follow(
+    node: &NodeId,
+    joined: Joined,
+    events: &mpsc::Sender<UplinkEvent>,
+) -> Result<(), mpsc::error::SendError<UplinkEvent>> {
     let Joined { heartbeats, mut answers, .. } = joined;
     events.send(UplinkEvent::Up(heartbeats)).await?;
     loop {
         match answers.next().await {
             Ok(answer) => events.send(UplinkEvent::Answer(answer)).await?,
             Err(error) => {
-                warn!(component = "node", %error, "lost the coordinator");
+                warn!(component = "node", node_id = %node, %error, "lost the coordinator");
                 return events.send(UplinkEvent::Lost).await;
             }
         }

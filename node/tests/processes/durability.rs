@@ -10,14 +10,10 @@ use catena_net::{Client, Options};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Dev, PATIENCE, eventually, line_with, signal};
+use crate::support::{Dev, PATIENCE, block_on, eventually, line_with, signal};
 
 /// Clients that write at once.
 const WRITERS: usize = 8;
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
-}
 
 async fn client(endpoint: &str) -> Client {
     let options = Options { call_timeout: PATIENCE };
@@ -91,7 +87,7 @@ fn write_on_many(endpoint: &str, stop: &Arc<AtomicBool>, acknowledged: &Arc<Atom
         }
         let mut ledgers = Vec::new();
         for writer in writers {
-            ledgers.push(writer.await.unwrap());
+            ledgers.push(writer.await.expect("a writer does not panic"));
         }
         ledgers
     })

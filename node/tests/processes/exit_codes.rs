@@ -14,7 +14,7 @@ fn stdout(output: &Output) -> String {
 }
 
 fn small_cluster() -> (TempDir, Dev) {
-    let directory = TempDir::new().unwrap();
+    let directory = TempDir::new().expect("a directory");
     let cluster = Dev::start(directory.path(), &["--nodes", "1", "--slots", "2"]);
     (directory, cluster)
 }

@@ -5,3 +5,4 @@ mod durability;
 mod exit_codes;
 mod refusals;
 mod support;
+mod wire;

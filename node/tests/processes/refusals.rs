@@ -33,7 +33,7 @@ impl Node {
 
 /// The directories of a cluster that has run and stopped.
 fn stopped_cluster() -> TempDir {
-    let directory = TempDir::new().unwrap();
+    let directory = TempDir::new().expect("a directory");
     Dev::start(directory.path(), &["--nodes", "2", "--replicas", "2", "--slots", "2"]).stop();
     directory
 }
@@ -173,9 +173,6 @@ fn a_node_whose_coordinator_is_away_waits_for_it() {
     command.args(["coordinator", "--listen", &format!("127.0.0.1:{port}"), "--data-dir"]);
     command.arg(directory.path().join("coordinator")).args(["--nodes", "n1", "--replicas", "1", "--slots", "2"]);
     let _coordinator = crate::support::Process::spawn(&mut command);
-    let get = catena()
-        .args(["get", "k", "--endpoints", &format!("127.0.0.1:{port}"), "--timeout", "20s"])
-        .output()
-        .unwrap();
+    let get = catena().args(["get", "k", "--endpoints", &format!("127.0.0.1:{port}"), "--timeout", "20s"]).output().unwrap();
     assert_eq!(get.stdout, b"v");
 }

@@ -79,6 +79,11 @@ pub(crate) fn signal(pid: u32, signal: Signal) {
     kill_process(pid, signal).expect("the process is there");
 }
 
+/// Runs a future on this thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
 /// A child whose output is read line by line; killed when dropped.
 pub(crate) struct Process {
     child: Child,

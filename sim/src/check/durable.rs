@@ -20,13 +20,7 @@ pub(crate) fn committed(slot: Slot, id: catena_core::EntryId, member: &str, sync
 }
 
 /// A member has come back: all that is committed must be on its disk, and so must the version that it acted in.
-pub(crate) fn recovered(
-    slot: Slot,
-    ledger: &Ledger,
-    acted: ChainVersion,
-    node: &str,
-    synced: &Synced,
-) -> Result<(), Violation> {
+pub(crate) fn recovered(slot: Slot, ledger: &Ledger, acted: ChainVersion, node: &str, synced: &Synced) -> Result<(), Violation> {
     demand!(
         synced.chain >= acted,
         Durability,
@@ -60,12 +54,7 @@ pub(crate) fn recovered(
 /// A replica is about to remove everything after `last` from its log: nothing committed.
 pub(crate) fn truncated(slot: Slot, ledger: &Ledger, last: Seq, node: &str) -> Result<(), Violation> {
     let committed = ledger.last(slot);
-    demand!(
-        last >= committed.seq,
-        Durability,
-        "W4, C7",
-        "slot {slot}: {node} cuts its log to {last}, committed is {committed}"
-    );
+    demand!(last >= committed.seq, Durability, "W4, C7", "slot {slot}: {node} cuts its log to {last}, committed is {committed}");
     Ok(())
 }
 

@@ -99,24 +99,21 @@ fn committed(
             "slot {slot}: {id} is committed for {call:?} on {before:?}, of which {failed:?} does not hold"
         );
         let created_at = before.map_or(entry.at, |object| object.created_at);
-        let presence = match metadata(entry) {
-            Some(after) => {
-                demand!(
-                    after.created_at == created_at,
-                    Linearizability,
-                    "W2",
-                    "slot {slot}: {id} says that {:?} came into being at {}, it did at {}",
-                    wish.key,
-                    after.created_at.0,
-                    created_at.0
-                );
-                objects.insert(wish.key.clone(), after);
-                Presence::Present
-            }
-            None => {
-                objects.remove(&wish.key);
-                Presence::Absent
-            }
+        let presence = if let Some(after) = metadata(entry) {
+            demand!(
+                after.created_at == created_at,
+                Linearizability,
+                "W2",
+                "slot {slot}: {id} says that {:?} came into being at {}, it did at {}",
+                wish.key,
+                after.created_at.0,
+                created_at.0
+            );
+            objects.insert(wish.key.clone(), after);
+            Presence::Present
+        } else {
+            objects.remove(&wish.key);
+            Presence::Absent
         };
         writes.entry(wish.key.clone()).or_default().push((id.seq, presence));
     }

@@ -268,9 +268,10 @@ fn some_order_fits(writes: &Writes, claims: &[Claim], done: u32, state: (usize, 
         });
         let next = match claim.deal {
             Deal::Saw(seen) => (seen == state.1).then_some(state),
-            Deal::Wrote(seq) => writes.get(state.0).filter(|write| write.0 == seq).map(|(seq, after)| {
-                (state.0 + 1, (*after == Presence::Present).then_some(*seq))
-            }),
+            Deal::Wrote(seq) => writes
+                .get(state.0)
+                .filter(|write| write.0 == seq)
+                .map(|(seq, after)| (state.0 + 1, (*after == Presence::Present).then_some(*seq))),
         };
         first && next.is_some_and(|next| some_order_fits(writes, claims, done | 1 << index, next))
     })
@@ -300,7 +301,12 @@ fn agrees_with_a_search_through_all_orders_on_random_histories() {
                     Deal::Saw(Some(*rng.pick(&present)))
                 };
                 let lost = index < count && rng.chance(Odds::percent(20));
-                Claim { call: CallId(index as usize), invoked: a.min(b), returned: (!lost).then_some(a.max(b)), deal }
+                Claim {
+                    call: CallId(usize::try_from(index).expect("a few")),
+                    invoked: a.min(b),
+                    returned: (!lost).then_some(a.max(b)),
+                    deal,
+                }
             })
             .collect();
         let fits = some_order_fits(&writes, &claims, 0, (0, None));

@@ -162,7 +162,8 @@ mod tests {
             ledger.commit(SLOT, entry, "n1").expect("they follow on each other");
         }
         let mut disk = Disk::new(1);
-        let apply = |ticket, entries: &[_]| Batch { ticket: Ticket(ticket), slot: SLOT, writes: vec![Write::Apply(entries.to_vec())] };
+        let apply =
+            |ticket, entries: &[_]| Batch { ticket: Ticket(ticket), slot: SLOT, writes: vec![Write::Apply(entries.to_vec())] };
         disk.submit(apply(1, &log[..2]));
         disk.begin();
         disk.end();

@@ -66,8 +66,7 @@ fn node_host(index: usize) -> u8 {
 impl Machines {
     /// Starts a coordinator and `count` nodes, every slot's chain over all of them.
     pub(super) fn start(count: usize, slots: u32, mut rng: Rng, recorder: &Recorder) -> Self {
-        let names: Vec<NodeId> =
-            (1..=count).map(|number| NodeId::new(&format!("n{number}")).expect("a legal name")).collect();
+        let names: Vec<NodeId> = (1..=count).map(|number| NodeId::new(&format!("n{number}")).expect("a legal name")).collect();
         let config = ClusterConfig {
             cluster: ClusterId(7),
             slots,
@@ -76,11 +75,8 @@ impl Machines {
             lease: LEASE,
         };
         let coordinator = start_coordinator(config);
-        let nodes = names
-            .into_iter()
-            .enumerate()
-            .map(|(index, name)| start_node(index, name, rng.fork(), recorder.clone()))
-            .collect();
+        let nodes =
+            names.into_iter().enumerate().map(|(index, name)| start_node(index, name, rng.fork(), recorder.clone())).collect();
         let client = Handle::current().create_node().name("clients").ip(address(CLIENTS).ip()).build();
         Self { nodes, coordinator, client, rng }
     }
@@ -161,7 +157,8 @@ impl Machines {
 
 fn start_coordinator(config: ClusterConfig) -> NodeHandle {
     let disk = MemoryConfigStore::new();
-    let machine = Handle::current().create_node().name("coordinator").ip(address(COORDINATOR).ip());
+    let runtime = Handle::current();
+    let machine = runtime.create_node().name("coordinator").ip(address(COORDINATOR).ip());
     machine
         .init(move || {
             let (mut store, config) = (disk.clone(), config.clone());
@@ -187,7 +184,8 @@ fn start_coordinator(config: ClusterConfig) -> NodeHandle {
 fn start_node(index: usize, name: NodeId, rng: Rng, recorder: Recorder) -> Machine {
     let disk = MemoryDisk::default();
     let (content, rng) = (disk.clone(), Arc::new(Mutex::new(rng)));
-    let machine = Handle::current().create_node().name(name.as_str()).ip(address(node_host(index)).ip());
+    let runtime = Handle::current();
+    let machine = runtime.create_node().name(name.as_str()).ip(address(node_host(index)).ip());
     let handle = machine
         .init(move || {
             let (disk, name, recorder) = (content.clone(), name.clone(), recorder.clone());

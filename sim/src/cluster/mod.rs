@@ -1,13 +1,15 @@
 //! The shipped loops of `catena-node` and the shipped networking of `catena-net`, under madsim's simulated time and
 //! network. What the event-queue world cannot reach is tried here: reconnects, deadlines, tasks that leak or stop, retries
-//! of the client. Run with `cargo sim`; `SEED=7 cargo sim` tries one seed.
+//! of the client. Run with `cargo sim --release`; `SEEDS=0..5000 cargo sim --release` tries these seeds.
 
 mod machines;
 mod recorder;
 
+use std::ops::Range;
 use std::time::Duration;
 
 use catena_core::Entry;
+use catena_core::mutants::{self, Assertions, Mutant};
 use catena_net::client::{Client, Options};
 use madsim::Config;
 use madsim::runtime::Runtime;
@@ -24,34 +26,47 @@ const NODES: usize = 3;
 const CLIENTS: usize = 4;
 const CALLS_EACH: usize = 60;
 const KEYS: usize = 6;
-/// Seeds that `cargo sim` tries unless `SEED` names one.
-const SEEDS: std::ops::Range<u64> = 0..20;
+/// Seeds that `cargo sim` tries unless `SEEDS` names others.
+const SEEDS: Range<u64> = 0..200;
 /// Longer than committed entries wait to be applied.
 const APPLIED: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_cluster_under_faults_stays_linearizable_and_heals() {
-    let seeds = match std::env::var("SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => SEEDS,
-    };
+    let seeds = std::env::var("SEEDS").map_or(SEEDS, |seeds| range(&seeds));
     let (mut calls, mut answered) = (0, 0);
     for seed in seeds {
-        let run = in_simulation(seed);
+        let run = in_simulation(seed, None)
+            .unwrap_or_else(|_| panic!("seed {seed} failed, see above; replay: SEEDS={seed}..{} cargo sim --release", seed + 1));
         calls += run.calls;
         answered += run.answered;
     }
+    println!("{calls} calls, {answered} answered");
     assert!(answered * 10 >= calls * 6, "only {answered} of {calls} calls had an answer: too little was tried");
 }
 
 #[test]
 fn the_same_seed_gives_the_same_history() {
-    let (first, second) = (in_simulation(3), in_simulation(3));
+    let run = || in_simulation(3, None).expect("seed 3 is clean");
+    let (first, second) = (run(), run());
     assert_eq!(first.committed, second.committed);
     assert!(!first.committed.is_empty());
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    println!("the panics that follow are planted");
+    for mutant in [Mutant::JudgeCommittedOnly, Mutant::SkipMatching, Mutant::ReadUncommitted, Mutant::CompareLastSeq] {
+        let caught = SEEDS.position(|seed| in_simulation(seed, Some(mutant)).is_err());
+        println!("{}: caught by seed {caught:?}", mutant.name());
+        assert!(caught.is_some(), "{} is not noticed", mutant.name());
+    }
+}
+
+/// `A..B`, as `catena-sim run --seeds` takes it.
+fn range(text: &str) -> Range<u64> {
+    let (first, end) = text.split_once("..").expect("SEEDS=A..B");
+    first.parse().expect("a number")..end.parse().expect("a number")
 }
 
 /// What a run left.
@@ -61,23 +76,24 @@ struct Run {
     answered: usize,
 }
 
-/// Runs one seed on a thread of its own, as madsim wants it.
-fn in_simulation(seed: u64) -> Run {
-    let thread = std::thread::spawn(move || {
+/// Runs one seed on a thread of its own, as madsim wants it. `Err`: it panicked.
+fn in_simulation(seed: u64, mutant: Option<Mutant>) -> std::thread::Result<Run> {
+    let simulation = move || {
+        mutants::set(mutant);
+        mutants::set_assertions(if mutant.is_some() { Assertions::Off } else { Assertions::On });
         let mut runtime = Runtime::with_seed_and_config(seed, Config::default());
         runtime.set_time_limit(Duration::from_secs(300));
         runtime.block_on(run(seed))
-    });
-    thread.join().unwrap_or_else(|_| panic!("seed {seed} failed, see above; replay it: SEED={seed} cargo sim --release"))
+    };
+    std::thread::spawn(simulation).join()
 }
 
 async fn run(seed: u64) -> Run {
     let mut rng = Rng::new(seed);
     let recorder = Recorder::new(SLOTS);
     let mut machines = Machines::start(NODES, SLOTS, rng.fork(), &recorder);
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|number| machines.spawn(client(number, recorder.clone(), Workload::new(KEYS, rng.fork()), rng.fork())))
-        .collect();
+    let clients: Vec<_> =
+        (0..CLIENTS).map(|_| machines.spawn(client(recorder.clone(), Workload::new(KEYS, rng.fork()), rng.fork()))).collect();
     break_things(&mut machines, &mut rng).await;
     for client in clients {
         client.await.expect("a client does not panic");
@@ -91,7 +107,7 @@ async fn run(seed: u64) -> Run {
 }
 
 /// A client's calls, one after the other.
-async fn client(number: usize, recorder: Recorder, mut workload: Workload, mut rng: Rng) {
+async fn client(recorder: Recorder, mut workload: Workload, mut rng: Rng) {
     let options = Options { call_timeout: Duration::from_secs(3) };
     let client = Client::connect(Machines::endpoints(), options).await.expect("a coordinator is there");
     let mut known = Knowledge::new();
@@ -101,22 +117,13 @@ async fn client(number: usize, recorder: Recorder, mut workload: Workload, mut r
             // Its value says whose an entry is, and a delete has none.
             if wish.deed == Deed::Delete { Wish { deed: workload.put(id), ..wish } } else { wish }
         };
-        let mut key = None;
-        let outcome = recorder.call(&client, number, |id| wish_and_note(wish(id), &mut key)).await;
-        if let Some(key) = key {
-            match outcome {
-                Outcome::Read(object) => drop(known.insert(key, object.map(|object| object.metadata))),
-                Outcome::Written { object, .. } | Outcome::Refused(object) => drop(known.insert(key, object)),
-                Outcome::Pending | Outcome::NothingToDo | Outcome::NotExecuted | Outcome::Unknown => {}
-            }
+        match recorder.call(&client, wish).await {
+            (key, Outcome::Read(object)) => drop(known.insert(key, object.map(|object| object.metadata))),
+            (key, Outcome::Written { object, .. } | Outcome::Refused(object)) => drop(known.insert(key, object)),
+            (_, Outcome::Pending | Outcome::NothingToDo | Outcome::NotExecuted | Outcome::Unknown) => {}
         }
         sleep(rng.heavy_tail(Duration::from_millis(2))).await;
     }
-}
-
-fn wish_and_note(wish: Wish, key: &mut Option<bytes::Bytes>) -> Wish {
-    *key = Some(wish.key.clone());
-    wish
 }
 
 /// Faults, one after the other, each over before the next but for nodes that are down: at most one at a time, for
@@ -150,12 +157,12 @@ async fn last_look(recorder: Recorder) {
     let options = Options { call_timeout: Duration::from_secs(10) };
     let client = Client::connect(Machines::endpoints(), options).await.expect("a coordinator is there");
     let mut workload = Workload::new(KEYS, Rng::new(0));
-    for key in workload.keys().to_vec() {
+    for key in (0..KEYS).map(Workload::key) {
         let put = |id| Wish { key: key.clone(), deed: workload.put(id), conditions: Vec::new() };
-        let outcome = recorder.call(&client, CLIENTS, put).await;
+        let (_, outcome) = recorder.call(&client, put).await;
         assert!(matches!(outcome, Outcome::Written { .. }), "{key:?} cannot be written after healing: {outcome:?}");
         let get = |_| Wish { key: key.clone(), deed: Deed::Get, conditions: Vec::new() };
-        let outcome = recorder.call(&client, CLIENTS, get).await;
+        let (_, outcome) = recorder.call(&client, get).await;
         assert!(matches!(outcome, Outcome::Read(Some(_))), "{key:?} cannot be read after healing: {outcome:?}");
     }
 }

@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use catena_core::{Batch, CallError, Entry, Kind, NodeId, Operation, RequestId, Slot, Write};
+use bytes::Bytes;
+use catena_core::{Batch, CallError, Entry, Kind, NodeId, Operation, RequestId, Slot, Write, slot_of};
 use catena_net::Refusal;
 use catena_net::client::{Client, ClientError};
 
@@ -50,16 +51,16 @@ impl Recorder {
     }
 
     /// One call of a client: what it wants is made up once its number is known.
-    pub(super) async fn call(&self, client: &Client, number: usize, wish: impl FnOnce(CallId) -> Wish) -> Outcome {
-        let slots = self.slots;
+    pub(super) async fn call(&self, client: &Client, wish: impl FnOnce(CallId) -> Wish) -> (Bytes, Outcome) {
         let (id, wish) = {
-            let content = &mut *self.lock();
-            let wish = wish(content.history.next_call());
-            (content.history.invoke(number, catena_core::slot_of(&wish.key, slots), wish.clone()), wish)
+            let history = &mut self.lock().history;
+            let wish = wish(history.next_call());
+            (history.invoke(slot_of(&wish.key, self.slots), wish.clone()), wish)
         };
+        let key = wish.key.clone();
         let outcome = perform(client, wish).await;
         self.lock().history.respond(id, outcome.clone());
-        outcome
+        (key, outcome)
     }
 
     /// Every committed entry, in order: equal for equal seeds.

@@ -131,8 +131,9 @@ impl World {
     /// What a client of the healing phase has still to show: that its slot takes a write, and reads it.
     fn proof(&mut self, client: usize) -> Option<Wish> {
         let slot = Slot(u32::try_from(client.checked_sub(self.options.clients)?).expect("a few slots"));
-        let key = (0..).map(|index| format!("proof-{index}")).find(|key| slot_of(key.as_bytes(), self.options.slots) == slot);
-        let key = key.expect("some key falls into every slot").into();
+        let key =
+            (0_u32..10_000).map(|index| format!("proof-{index}")).find(|key| slot_of(key.as_bytes(), self.options.slots) == slot);
+        let key = key.expect("of so many keys one falls into every slot").into();
         let deed = match self.clients[client].proof {
             Proof::Nothing => self.workload.put(self.history.next_call()),
             Proof::Written => Deed::Get,

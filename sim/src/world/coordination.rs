@@ -148,6 +148,12 @@ impl Capital {
     pub(super) fn mend_all(&mut self) {
         self.streams.iter_mut().for_each(|stream| stream.cuts = 0);
     }
+
+    /// Whether a node has dialled and was not let in yet: where a cut took the answer, it never will be.
+    pub(super) fn pending(&self, node: usize) -> bool {
+        let stream = &self.streams[node];
+        stream.open.is_some() && stream.registered == Registration::Pending
+    }
 }
 
 impl World {
@@ -232,7 +238,7 @@ impl World {
         }
     }
 
-    pub(super) fn to_coordinator(&mut self, node: usize, stream: u64, up: Up) -> Result<(), Violation> {
+    pub(super) fn arrive_at_coordinator(&mut self, node: usize, stream: u64, up: Up) -> Result<(), Violation> {
         if self.capital.streams[node].open != Some(stream) {
             return Ok(());
         }
@@ -287,7 +293,10 @@ impl World {
 
     fn begin_commit(&mut self) {
         let life = self.capital.process.as_ref().expect("it was stepped").life;
-        let duration = self.rng.duration(self.options.sync / 4, self.options.sync * 2);
+        let mut duration = self.rng.duration(self.options.sync / 4, self.options.sync * 2);
+        if self.strikes(Fault::SlowCommit) {
+            duration += self.rng.heavy_tail(Duration::from_millis(50)).min(Duration::from_secs(3));
+        }
         self.queue.push(self.now + duration, Happening::Committed { life });
     }
 
@@ -307,7 +316,12 @@ impl World {
         if self.strikes(Fault::LostAnswer) {
             return;
         }
-        if self.strikes(Fault::RepeatedAnswer) {
+        // What carries a decision is repeated often: a repeated heartbeat without news is soon nothing.
+        let news = self.options.on(Fault::RepeatedAnswer) && !answer.chains.is_empty() && self.rng.below(4) == 0;
+        if news {
+            self.count(Fault::RepeatedAnswer);
+        }
+        if news || self.strikes(Fault::RepeatedAnswer) {
             let late = self.rng.lateness();
             let node = self.node_of(to);
             if let Some(stream) = self.capital.streams[node].open {
@@ -330,7 +344,7 @@ impl World {
         self.queue.push(stream.last_down, Happening::FromCoordinator { node, stream: name, down });
     }
 
-    pub(super) fn from_coordinator(&mut self, node: usize, stream: u64, down: Down) -> Result<(), Violation> {
+    pub(super) fn arrive_from_coordinator(&mut self, node: usize, stream: u64, down: Down) -> Result<(), Violation> {
         if self.capital.streams[node].open != Some(stream) {
             return Ok(());
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use catena_core::Time;
+
 use super::hosts::Running;
 use super::{Happening, Life, World};
 use crate::check::Violation;
@@ -37,6 +39,9 @@ const INJECTED: [Fault; 14] = [
     Fault::WallJump,
 ];
 
+/// Ways to go down.
+const CRASHES: [Fault; 4] = [Fault::Kill, Fault::PowerLoss, Fault::KillAll, Fault::PowerLossAll];
+
 impl World {
     /// Faults at any time, and more of them about bursts: that is when something is at stake.
     pub(super) fn schedule_faults(&mut self) {
@@ -45,14 +50,17 @@ impl World {
             return;
         }
         self.queue.push(self.now + self.options.calm, Happening::Inject);
-        for start in self.bursts.clone() {
+        // The first placement is at stake at the very start.
+        let starts: Vec<Time> = std::iter::once(self.now).chain(self.bursts.iter().copied()).collect();
+        for start in starts {
             for _ in 0..self.rng.below(5) {
                 // Into the burst, or into the recovery from the fault before.
                 let soon = self.rng.heavy_tail(Duration::from_millis(1));
                 let later = self.rng.duration(Duration::ZERO, Duration::from_millis(800));
                 let after = *self.rng.pick(&[soon, later]);
                 let fault = *self.rng.pick(&kinds);
-                self.queue.push(start + after, Happening::Injure(fault));
+                let node = self.rng.index(self.hosts.len());
+                self.queue.push(start + after, Happening::Injure { fault, node });
             }
         }
     }
@@ -69,15 +77,28 @@ impl World {
         let fault = *self.rng.pick(&kinds);
         let pause = self.rng.duration(Duration::ZERO, self.options.calm * 2);
         self.queue.push(self.now + pause, Happening::Inject);
-        self.injure(fault)
+        let node = self.rng.index(self.hosts.len());
+        self.injure(fault, node)
     }
 
-    /// Injects a fault somewhere. Where it finds nothing to hurt, it does not count.
-    pub(super) fn injure(&mut self, fault: Fault) -> Result<(), Violation> {
+    /// A node was handed entries to sync: now and then it goes down about then.
+    pub(super) fn aim(&mut self, node: usize) {
+        if !self.rng.chance(self.options.aimed) {
+            return;
+        }
+        let ways: Vec<Fault> = CRASHES.into_iter().filter(|fault| self.options.on(*fault)).collect();
+        if !ways.is_empty() {
+            let fault = *self.rng.pick(&ways);
+            let after = self.rng.duration(Duration::ZERO, self.options.sync);
+            self.queue.push(self.now + after, Happening::Injure { fault, node });
+        }
+    }
+
+    /// Injects a fault at a node or about it. Where it finds nothing to hurt, it does not count.
+    pub(super) fn injure(&mut self, fault: Fault, node: usize) -> Result<(), Violation> {
         if !self.options.on(fault) {
             return Ok(()); // the world has healed
         }
-        let node = self.rng.index(self.hosts.len());
         let occurred = match fault {
             Fault::Reset => self.reset_link(node),
             Fault::CutOneWay | Fault::Cut => self.cut_link(node, fault),
@@ -93,6 +114,11 @@ impl World {
             Fault::Stall => {
                 let stall = self.rng.heavy_tail(Duration::from_millis(5));
                 self.hosts[node].stalled_until = self.now + stall;
+                if self.rng.below(2) == 0 {
+                    // With much that is not synced.
+                    let after = self.rng.duration(Duration::ZERO, stall);
+                    self.queue.push(self.now + after, Happening::Injure { fault: Fault::PowerLoss, node });
+                }
                 true
             }
             Fault::Kill => self.take_down(node, Crash::Kill),
@@ -126,6 +152,7 @@ impl World {
             | Fault::DelayedAnswer
             | Fault::RepeatedAnswer
             | Fault::SlowSync
+            | Fault::SlowCommit
             | Fault::Skew => unreachable!("{fault} strikes single messages, calls, syncs or the whole world"),
         };
         if occurred {
@@ -190,7 +217,7 @@ impl World {
     }
 
     fn take_all_down(&mut self, crash: Crash) -> bool {
-        (0..self.hosts.len()).fold(false, |was, node| self.take_down(node, crash) || was)
+        (0..self.hosts.len()).filter(|node| self.take_down(*node, crash)).count() > 0
     }
 
     fn pause(&mut self, node: usize) -> bool {
@@ -211,9 +238,9 @@ impl World {
         waiting.into_iter().try_for_each(|input| self.input(node, life, input))
     }
 
-    pub(super) fn undo(&mut self, undo: Undo) -> Result<(), Violation> {
+    pub(super) fn undo(&mut self, undo: &Undo) -> Result<(), Violation> {
         let healed = self.options.odds.is_empty();
-        match undo {
+        match *undo {
             // Healing has mended all cuts at once.
             Undo::Mend { .. } | Undo::MendStream { .. } if healed => Ok(()),
             Undo::Mend { from, to } => {
@@ -222,7 +249,7 @@ impl World {
             }
             Undo::MendStream { node } => {
                 self.capital.mend(node);
-                if self.rng.below(2) == 0 {
+                if self.capital.pending(node) || self.rng.below(2) == 0 {
                     self.break_stream(node);
                 }
                 Ok(())
@@ -247,6 +274,9 @@ impl World {
             self.start(node)?;
             let life = self.hosts[node].process.as_ref().expect("just started").life;
             self.resume(node, life)?;
+            if self.capital.pending(node) {
+                self.break_stream(node);
+            }
         }
         Ok(())
     }

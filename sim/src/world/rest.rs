@@ -6,8 +6,8 @@ use catena_core::{Slot, Time};
 
 use super::clients::{Prompt, Proof};
 use super::{Happening, Phase, World};
+use crate::check::Violation;
 use crate::check::progress::{self, Unrest};
-use crate::check::{Violation, histories::Watermarks};
 
 /// How long a healed world may take to come to rest.
 const HEALING: Duration = Duration::from_secs(10);
@@ -50,33 +50,35 @@ impl World {
         members.filter_map(|member| self.hosts.iter().position(|host| host.identity.node == member.node)).collect()
     }
 
-    /// Why the world has not come to rest.
+    /// Why the world has not come to rest: the first cause that can be named, replicas before the calls that wait for them.
     fn unrest(&self) -> Option<Unrest> {
+        let replicas = (0..self.options.slots).map(Slot).find_map(|slot| self.slot_unrest(slot));
+        replicas.or_else(|| self.call_unrest())
+    }
+
+    fn slot_unrest(&self, slot: Slot) -> Option<Unrest> {
+        let Some(chain) = self.route().chains.iter().find(|chain| chain.slot == slot) else {
+            return Some(Unrest::NoChain(slot));
+        };
+        self.members(slot).into_iter().find_map(|node| {
+            let host = &self.hosts[node];
+            let Some(process) = &host.process else { return Some(Unrest::Down(host.name().to_owned())) };
+            let marks = &process.marks[slot.0 as usize];
+            progress::replica(slot, chain.version, host.name(), marks, self.ledger.last(slot)).err()
+        })
+    }
+
+    fn call_unrest(&self) -> Option<Unrest> {
         for host in &self.hosts {
             let Some(process) = &host.process else { return Some(Unrest::Down(host.name().to_owned())) };
             if !process.calls.is_empty() {
                 return Some(Unrest::CallsOpen { node: host.name().to_owned(), count: process.calls.len() });
             }
         }
-        if let Some(client) = self.busy().next() {
-            return Some(Unrest::CallOpen { client });
+        let proofs = self.clients.iter().skip(self.options.clients).map(|client| client.proof);
+        if let Some((slot, _)) = (0..).zip(proofs).find(|(_, proof)| *proof != Proof::Read) {
+            return Some(Unrest::NotServing(Slot(slot)));
         }
-        for slot in (0..self.options.slots).map(Slot) {
-            let Some(chain) = self.route().chains.iter().find(|chain| chain.slot == slot) else {
-                return Some(Unrest::NoChain(slot));
-            };
-            if self.clients[self.options.clients + slot.0 as usize].proof != Proof::Read {
-                return Some(Unrest::NotServing(slot));
-            }
-            for node in self.members(slot) {
-                let host = &self.hosts[node];
-                let marks = host.process.as_ref().map_or(Watermarks::default(), |process| process.marks[slot.0 as usize]);
-                let rest = progress::replica(slot, chain.version, host.name(), &marks, self.ledger.last(slot));
-                if let Err(unrest) = rest {
-                    return Some(unrest);
-                }
-            }
-        }
-        None
+        self.busy().next().map(|client| Unrest::CallOpen { client })
     }
 }

@@ -1,0 +1,57 @@
+//! The command line: exit codes, and what a failure says.
+#![cfg(not(madsim))]
+
+use std::process::{Command, Output};
+
+use catena_core::mutants::Mutant;
+use catena_sim::mutation::hunt;
+use catena_sim::{Scale, Severity};
+
+fn sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_catena-sim")).args(arguments).output().expect("the binary was built")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[test]
+fn clean_seeds_exit_with_0_and_a_summary_that_counts_every_fault() {
+    let output = sim(&["run", "--seeds", "0..20", "--ops", "200", "--twice"]);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(0), "{text}");
+    assert!(text.contains("20 seeds, 0 failed"), "{text}");
+    for fault in catena_sim::Fault::ALL {
+        assert!(text.contains(fault.name()), "{fault} is not counted: {text}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_says_what_is_wrong() {
+    for (arguments, says) in [
+        (&["run", "--seeds", "9..3"][..], "is no range of seeds"),
+        (&["run", "--seeds", "9"], "is no range of seeds"),
+        (&["run", "--seeds", "0..1", "--nodes", "0"], "0 is not in 1..=9"),
+        (&["replay", "--seed", "1", "--mutant", "Nobody"], "there is no mutant"),
+    ] {
+        let output = sim(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output).contains(says), "{arguments:?}: {}", text(&output));
+    }
+}
+
+#[test]
+fn a_violation_is_named_and_its_exit_code_tells_safety_from_liveness() {
+    for (mutant, severity, code) in
+        [(Mutant::AnswerBeforeCommit, Severity::Safety, 10), (Mutant::NoResend, Severity::Liveness, 11)]
+    {
+        let fate = hunt(mutant, 400, Scale::default());
+        let (took, violation) = fate.caught.expect("caught within 400 seeds");
+        assert_eq!(violation.severity, severity, "{}: {violation}", mutant.name());
+        let seed = (took - 1).to_string();
+        let output = sim(&["replay", "--seed", &seed, "--mutant", mutant.name()]);
+        let text = text(&output);
+        assert_eq!(output.status.code(), Some(code), "{violation}");
+        assert!(text.contains("options:") && text.contains(&violation.sentence), "{violation}");
+    }
+}
