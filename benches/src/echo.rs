@@ -16,13 +16,8 @@ use crate::{Error, io};
 
 /// Generated from `proto/echo.proto`.
 mod proto {
-    #![allow(
-        missing_docs,
-        unused_qualifications,
-        clippy::pedantic,
-        clippy::allow_attributes_without_reason,
-        reason = "generated code"
-    )]
+    #![allow(missing_docs, unreachable_pub, unused_qualifications, reason = "generated")]
+    #![allow(clippy::all, clippy::pedantic, clippy::allow_attributes_without_reason, reason = "generated")]
     tonic::include_proto!("catena.benches");
 }
 

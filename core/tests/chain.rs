@@ -358,6 +358,6 @@ fn a_coordinator_that_died_before_it_placed_the_chains_places_them_when_it_is_ba
     let mut coordinator = Coordinator::new(config, stored.collect());
     let mut out = Vec::new();
     coordinator.step(Now::default(), CoordinatorEvent::Register(record("n2")), &mut out);
-    let stores = out.iter().filter(|effect| matches!(effect, CoordinatorEffect::Store { .. }));
-    assert_eq!(stores.count(), 1, "{out:?}");
+    let commits = out.iter().filter(|effect| matches!(effect, CoordinatorEffect::Store { .. }));
+    assert_eq!(commits.count(), 1, "{out:?}");
 }
