@@ -23,7 +23,7 @@ struct Options {
     /// How often everything is measured in turn; medians and spread are over these rounds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Operations a round of the measurements with one caller.
+    /// Operations a caller in each measurement of a round.
     #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u32).range(10..))]
     ops: u32,
     /// Callers of the measurements with many.

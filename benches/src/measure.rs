@@ -114,7 +114,7 @@ impl Subject {
     async fn measure(&mut self, what: What, callers: Callers, options: &Options) -> Result<Sample, Error> {
         let (ops, callers) = match callers {
             Callers::One => (options.ops, 1),
-            Callers::Many => (options.ops / 4, options.clients),
+            Callers::Many => (options.ops, options.clients),
         };
         let value = self.value.clone();
         match what {

@@ -48,7 +48,8 @@ pub struct Limits {
     pub node_writes: usize,
     /// Bytes of uncommitted writes of all slots. 256 MiB.
     pub node_bytes: usize,
-    /// Committed entries of one slot that are applied at once, without waiting. 256.
+    /// Committed entries of one slot that are applied at once, without waiting. Under load their sync is shared with
+    /// writes; many at a time would hold those up. 32.
     pub apply_entries: usize,
     /// Bytes of entries in one message, unless a single one is larger. 256 KiB.
     pub message_bytes: usize,
@@ -64,7 +65,7 @@ impl Default for Limits {
             slot_bytes: 64 * MIB,
             node_writes: 16_384,
             node_bytes: 256 * MIB,
-            apply_entries: 256,
+            apply_entries: 32,
             message_bytes: MIB / 4,
         }
     }
