@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{ClusterId, Incarnation, NodeId};
+use crate::{CallError, ClusterId, Incarnation, NodeId};
+
+/// The most slots that a cluster may have. Chosen here: sixteen times what is comfortable (K6), so that a nonsensical
+/// number is refused before memory is taken for it.
+pub const MAX_SLOTS: u32 = 65_536;
 
 /// Who a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,13 +44,13 @@ pub struct Limits {
     pub key_bytes: usize,
     /// The longest value. 16 MiB.
     pub value_bytes: usize,
-    /// Uncommitted writes of one slot. 1,024.
+    /// Writes of one slot that wait for their commit. 1,024.
     pub slot_writes: usize,
-    /// Bytes of uncommitted writes of one slot. 64 MiB: a few of the largest.
+    /// Bytes of one slot's entries in memory, uncommitted or not yet applied. 64 MiB: a few of the largest.
     pub slot_bytes: usize,
-    /// Uncommitted writes of all slots. 16,384.
+    /// Writes of all slots that wait for their commit. 16,384.
     pub node_writes: usize,
-    /// Bytes of uncommitted writes of all slots. 256 MiB.
+    /// Bytes of all slots' entries in memory. 256 MiB.
     pub node_bytes: usize,
     /// Committed entries of one slot that are applied at once, without waiting. Under load their sync is shared with
     /// writes; many at a time would hold those up. 32.
@@ -67,6 +71,21 @@ impl Default for Limits {
             node_bytes: 256 * MIB,
             apply_entries: 32,
             message_bytes: MIB / 4,
+        }
+    }
+}
+
+impl Limits {
+    /// Whether a key is 1 to `key_bytes` bytes long.
+    ///
+    /// # Errors
+    /// [`CallError::KeyEmpty`] or [`CallError::KeyTooLong`].
+    pub fn admit_key(&self, key: &[u8]) -> Result<(), CallError> {
+        let (len, limit) = (key.len(), self.key_bytes);
+        match len {
+            0 => Err(CallError::KeyEmpty),
+            _ if len > limit => Err(CallError::KeyTooLong { len, limit }),
+            _ => Ok(()),
         }
     }
 }

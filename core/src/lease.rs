@@ -29,6 +29,11 @@ impl Lease {
         }
     }
 
+    /// Whether a heartbeat of this sequence is out, and was sent by this process.
+    pub(crate) fn awaits(&self, sequence: u64) -> bool {
+        self.sent.contains_key(&sequence)
+    }
+
     /// Its answer is here. The lease counts from when the heartbeat was sent: the coordinator granted it after that.
     pub(crate) fn answered(&mut self, sequence: u64, lease: Option<Duration>, now: Time) {
         let Some(mut from) = self.sent.remove(&sequence) else { return };

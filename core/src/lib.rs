@@ -89,7 +89,7 @@ mod replica;
 mod time;
 
 pub use chain::{Chain, Member, Role};
-pub use config::{ClusterConfig, Identity, Limits, NodeConfig};
+pub use config::{ClusterConfig, Identity, Limits, MAX_SLOTS, NodeConfig};
 pub use coordinator::{Change, Coordinator, CoordinatorEffect, CoordinatorEvent, Record, RegisterError, Route};
 pub use entry::{Entry, Operation};
 pub use error::{CallError, Kind, MismatchReason, Resource, RoutingMismatch};

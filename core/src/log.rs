@@ -50,11 +50,6 @@ impl Log {
         now.max(WallTime(self.last_at.0 + 1))
     }
 
-    /// The number of entries.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// What they weigh, in bytes.
     pub(crate) fn weight(&self) -> usize {
         self.weight
@@ -206,7 +201,7 @@ mod tests {
         let mut log = log(id(1, 10), &[1, 1, 2, 2]);
         log.cut(Seq(13));
         log.trim_to(Seq(12));
-        assert_eq!((log.trim(), log.last(), log.len()), (id(1, 12), id(2, 13), 1));
+        assert_eq!((log.trim(), log.last(), log.entries.len()), (id(1, 12), id(2, 13), 1));
         assert_eq!(log.latest(&Bytes::from("k1"), Seq(99)), None);
         assert_eq!(log.weight(), log.range(Seq(0), Seq(99)).map(Entry::weight).sum::<usize>());
         log.trim_to(Seq(13));
@@ -269,7 +264,7 @@ mod tests {
         fn does_what_a_plain_list_does(steps in proptest::collection::vec(step(), 0..60), key in 0..4u8, to in 0..60u64) {
             let (log, twin) = run(&steps);
             let window = &twin.entries[twin.trimmed..];
-            prop_assert_eq!(log.len(), window.len());
+            prop_assert_eq!(log.entries.len(), window.len());
             prop_assert_eq!(log.weight(), window.iter().map(Entry::weight).sum::<usize>());
             prop_assert!(log.range(Seq(0), Seq(u64::MAX)).eq(window));
             let mut bounded = window.iter().filter(|entry| entry.id.seq.0 <= to);

@@ -18,7 +18,7 @@ pub struct Envelope {
 /// What neighbours say. Every message may be lost or repeated; a link delivers those it delivers in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Successor to predecessor: "I have not been matched; probe me."
+    /// Successor to predecessor: "I have not been matched, or have not heard up to where you are synced; probe me."
     Hello,
     /// Predecessor to successor, once itself matched: "This is my log; find where yours agrees" (C7).
     Probe {

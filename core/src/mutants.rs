@@ -51,6 +51,7 @@ mutants! {
     ActBeforeDurable, "C2", "A version is acted in before it is durable.";
     IgnoreVersion, "C2", "Messages of an older version are taken.";
     ActAfterRestart, "C10", "A restarted member goes on in the version that it restarted in.";
+    NeverPlaceAgain, "C1", "A coordinator that died between the last registration and the first placement never places.";
     OlderChain, "C1", "An older configuration is adopted after a newer one.";
     VersionRestarts, "W2", "An object's version starts again after a delete.";
     TrimUncommitted, "W11", "Entries are applied and trimmed before they are committed.";

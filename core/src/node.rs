@@ -104,7 +104,7 @@ impl Node {
             Event::Message { from, envelope } => {
                 if self.replica(envelope.slot).is_some() {
                     self.with_replica(envelope.slot, out, |replica, cx| replica.on_message(&from, envelope, cx));
-                } else {
+                } else if envelope.slot.0 < self.config.slots {
                     self.hurry(); // it knows of a chain that this node has not heard of
                 }
             }
@@ -133,14 +133,9 @@ impl Node {
         }
     }
 
-    /// Who the node is.
-    pub fn identity(&self) -> &Identity {
-        &self.identity
-    }
-
-    /// Whether the node holds its lease at `now` (R1).
-    pub fn leased(&self, now: Time) -> bool {
-        self.lease.held(now)
+    /// What the node was told when it was made.
+    pub fn config(&self) -> &NodeConfig {
+        &self.config
     }
 
     /// A replica's watermarks, for checkers.
@@ -181,6 +176,9 @@ impl Node {
     /// Every decision that the answer carries is applied before its lease counts (R1): from here on the replicas
     /// concerned act in no older version.
     fn on_answer(&mut self, answer: HeartbeatAnswer, out: &mut Vec<Effect>) {
+        if !self.lease.awaits(answer.sequence) {
+            return; // a repetition, or meant for the process before this one: its `applied` is not ours
+        }
         for chain in answer.chains {
             let slot = chain.slot;
             self.replicas[slot.0 as usize].get_or_insert_with(|| Box::new(Replica::new(slot)));

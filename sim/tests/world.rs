@@ -2,9 +2,9 @@
 #![cfg(not(madsim))]
 
 use catena_core::mutants::Mutant;
-use catena_sim::campaign::{Runs, run};
-use catena_sim::mutation::hunt_all;
-use catena_sim::{Fault, Scale};
+use catena_sim::campaign::{Runs, run, run_seed};
+use catena_sim::mutation::{hunt_all, with};
+use catena_sim::{Fault, Printing, Scale};
 
 const JOBS: usize = 2;
 
@@ -30,6 +30,22 @@ fn chains_of_one_two_and_five_nodes_are_clean() {
     for nodes in [1, 2, 5] {
         let report = run(0..25, Scale { nodes, operations: 500 }, Runs::Once, JOBS, |_| {});
         assert!(report.failures.is_empty(), "{nodes} nodes: {:#?}", report.failures);
+    }
+}
+
+/// Seeds that found a bug, and the mutant that brings it back: so a seed that no longer reaches it is noticed too.
+const FOUND: &[(u64, Mutant)] = &[
+    // The coordinator died after the last node had registered and before the chains were stored: there never were any.
+    (100, Mutant::NeverPlaceAgain),
+    (968, Mutant::NeverPlaceAgain),
+];
+
+#[test]
+fn seeds_that_found_a_bug_are_clean_now_and_still_reach_it() {
+    for (seed, mutant) in FOUND {
+        let run = || run_seed(*seed, Scale::default(), Printing::Off);
+        assert_eq!(run().err(), None, "seed {seed}");
+        assert!(with(*mutant, run).is_err(), "seed {seed} does not reach {}: find another", mutant.name());
     }
 }
 

@@ -69,7 +69,7 @@ pub struct Change {
 pub enum Record {
     /// A node. Replaces the one of the same name.
     Node(NodeRecord),
-    /// A chain. Replaces the slot's, whose version must be one less (compare-and-set, C1).
+    /// A chain. Replaces the slot's, whose version the store demands to be one less (compare-and-set, C1).
     Chain(Chain),
 }
 

@@ -104,7 +104,9 @@ impl Coordinator {
         self.owed.remove(&record.node);
         if self.nodes.get(&record.node) == Some(&record) {
             out.push(CoordinatorEffect::Registered { node: record.node });
-            self.place(out); // the process before may have stored the last node, and not the chains
+            if !mutant!(NeverPlaceAgain) {
+                self.place(out); // the process before may have stored the last node, and not the chains
+            }
             return;
         }
         self.store(vec![Record::Node(record)], out);
@@ -193,6 +195,7 @@ impl Coordinator {
         while let Some((_, changes)) = self.storing.pop_front_if(|(stored, _)| *stored <= ticket) {
             for change in changes {
                 if let Record::Node(record) = &change.record {
+                    self.owed.remove(&record.node); // as for one that was known
                     out.push(CoordinatorEffect::Registered { node: record.node.clone() });
                 }
                 self.take_effect(change);

@@ -112,7 +112,7 @@ impl Replica {
         }
         invariant!(committed <= self.durable, "slot {}: {committed} committed, only {} synced here", self.slot, self.durable);
         if committed > self.committed {
-            self.committed = committed.min(self.last());
+            self.committed = committed;
             self.retry_at = None; // progress: begin to wait anew
         }
     }
@@ -175,11 +175,10 @@ impl Replica {
     pub(super) fn retry(&mut self, cx: &mut Context<'_>) {
         let Some(chain) = &self.chain else { return };
         let successor = chain.successor(cx.me).cloned();
-        let waiting = match &successor {
-            _ if !self.matched => true,
-            Some(_) => !self.successor.matched || self.committed < self.last(),
-            None => false,
-        };
+        // A watermark that was lost would leave a restarted tail below the barrier until the next write.
+        let above = !self.matched || self.upstream_durable < self.barrier;
+        let below = successor.is_some() && (!self.successor.matched || self.committed < self.last());
+        let waiting = above || below;
         if !waiting {
             self.retry_at = None;
             return;
@@ -189,11 +188,14 @@ impl Replica {
             return;
         }
         self.retry_at = Some(cx.now.monotonic + cx.config.probe);
-        if !self.matched {
-            if let Some(predecessor) = chain.predecessor(cx.me).cloned() {
-                self.send(&predecessor, Message::Hello, cx);
-            }
-        } else if !self.successor.matched {
+        let predecessor = chain.predecessor(cx.me).filter(|_| above).cloned();
+        if let Some(predecessor) = predecessor {
+            self.send(&predecessor, Message::Hello, cx);
+        }
+        if !below {
+            return;
+        }
+        if !self.successor.matched {
             self.probe(cx);
         } else if let Some(successor) = successor.filter(|_| !mutant!(NoResend)) {
             self.poke(&successor, cx);

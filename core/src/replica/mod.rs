@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use crate::log::Log;
 use crate::{
     Batch, CallError, Chain, ChainVersion, Effect, EntryId, Envelope, Message, MismatchReason, NodeConfig, NodeId, Now,
-    Recovered, ReplicaState, Report, RequestId, Role, RoutingMismatch, Seq, Slot, Target, Ticket, Time, Write,
+    Recovered, ReplicaState, Report, Role, RoutingMismatch, Seq, Slot, Target, Ticket, Time, Write,
 };
 use pending::Pending;
 
@@ -34,7 +34,8 @@ pub(crate) struct Context<'a> {
     pub(crate) out: &'a mut Vec<Effect>,
 }
 
-/// What is in flight: entries that are not known to be in the object state.
+/// What is in flight (W10): calls or entries that wait for a commit, whichever are more, and the bytes of all entries in
+/// memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) writes: usize,
@@ -130,15 +131,13 @@ impl Replica {
             Some(chain) if chain.position(cx.me).is_some() => ReplicaState::Restarted,
             Some(_) | None => ReplicaState::Removed,
         };
+        let slot = recovered.slot;
         let log = Log::recovered(recovered);
         let (trim, last) = (log.trim().seq, log.last().seq);
         let mut replica =
-            Self { chain, standing, log, submitted: last, durable: last, committed: trim, applying: trim, ..Self::new(Slot(0)) };
-        if let Some(chain) = replica.chain.clone() {
-            replica.slot = chain.slot;
-            if mutant!(ActAfterRestart) {
-                replica.adopt(chain, cx);
-            }
+            Self { chain, standing, log, submitted: last, durable: last, committed: trim, applying: trim, ..Self::new(slot) };
+        if let Some(chain) = replica.chain.clone().filter(|_| mutant!(ActAfterRestart)) {
+            replica.adopt(chain, cx);
         }
         replica
     }
@@ -185,7 +184,9 @@ impl Replica {
     }
 
     pub(crate) fn load(&self) -> Load {
-        Load { writes: self.log.len() + self.pending.len(), bytes: self.log.weight() }
+        let uncommitted =
+            usize::try_from(self.last().0.saturating_sub(self.committed.0)).expect("what is in memory is counted in usize");
+        Load { writes: uncommitted.max(self.pending.len()), bytes: self.log.weight() }
     }
 
     /// The route of a call must fit: this version, in which this replica acts in the right role (C2, R1).
@@ -324,7 +325,7 @@ impl Replica {
             committed: self.committed,
             durable: self.durable,
             last: self.log.last(),
-            log: self,
+            replica: self,
         }
     }
 }
@@ -350,17 +351,12 @@ pub struct ReplicaView<'a> {
     pub durable: Seq,
     /// The last entry received.
     pub last: EntryId,
-    log: &'a Replica,
+    replica: &'a Replica,
 }
 
 impl<'a> ReplicaView<'a> {
     /// The entries in memory: those after `trim`.
     pub fn entries(&self) -> impl Iterator<Item = &'a crate::Entry> + use<'a> {
-        self.log.log.range(self.trim.seq, self.last.seq)
-    }
-
-    /// Calls that wait for an answer.
-    pub fn waiting(&self) -> impl Iterator<Item = RequestId> + use<'a> {
-        self.log.pending.requests()
+        self.replica.log.range(self.trim.seq, self.last.seq)
     }
 }

@@ -39,8 +39,4 @@ impl Pending {
     pub(super) fn cut(&mut self, last: Seq) -> impl Iterator<Item = RequestId> + use<> {
         self.calls.split_off(&(last.next(), RequestId(0))).into_keys().map(|(_, request)| request)
     }
-
-    pub(super) fn requests(&self) -> impl Iterator<Item = RequestId> {
-        self.calls.keys().map(|(_, request)| *request)
-    }
 }

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::write::admit_key;
 use super::{Context, Replica};
 use crate::{CallError, Effect, Object, Operation, Reply, RequestId, Role, Target};
 
@@ -24,7 +23,7 @@ impl Replica {
     }
 
     fn admit_read(&self, target: Target, key: &[u8], cx: &Context<'_>) -> Result<(), CallError> {
-        admit_key(key, &cx.config.limits)?;
+        cx.config.limits.admit_key(key)?;
         self.admit_route(target, Role::is_tail, cx.me)?;
         if !cx.leased && !mutant!(ReadWithoutLease) {
             return Err(CallError::NoLease { slot: self.slot });

@@ -103,22 +103,11 @@ impl Replica {
 
 /// Sizes that every replica and every message can carry.
 fn admit_size(command: &Command, limits: &Limits) -> Result<(), CallError> {
-    admit_key(&command.key, limits)?;
+    limits.admit_key(&command.key)?;
     match &command.action {
         Action::Put { value } if value.len() > limits.value_bytes => {
             Err(CallError::ValueTooLarge { len: value.len(), limit: limits.value_bytes })
         }
         Action::Put { .. } | Action::Delete => Ok(()),
     }
-}
-
-/// A key is 1 to `key_bytes` bytes long.
-pub(super) fn admit_key(key: &[u8], limits: &Limits) -> Result<(), CallError> {
-    if key.is_empty() {
-        return Err(CallError::KeyEmpty);
-    }
-    if key.len() > limits.key_bytes {
-        return Err(CallError::KeyTooLong { len: key.len(), limit: limits.key_bytes });
-    }
-    Ok(())
 }

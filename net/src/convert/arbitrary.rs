@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use catena_core::{
     Action, CallError, Chain, ChainVersion, ClusterId, Command, Comparison, Condition, Entry, EntryId, Envelope, Heartbeat,
-    HeartbeatAnswer, Identity, Incarnation, LogSummary, Member, Message, Metadata, MismatchReason, NodeId, NodeRecord, Object,
-    Operation, RegisterError, ReplicaState, Report, Resource, Revision, Role, Route, RoutingMismatch, Seq, Slot, Target,
+    HeartbeatAnswer, Identity, Incarnation, LogSummary, MAX_SLOTS, Member, Message, Metadata, MismatchReason, NodeId, NodeRecord,
+    Object, Operation, RegisterError, ReplicaState, Report, Resource, Revision, Role, Route, RoutingMismatch, Seq, Slot, Target,
     WallTime,
 };
 use proptest::collection::{btree_set, vec};
@@ -178,7 +178,7 @@ pub(super) fn register() -> impl Strategy<Value = Register> {
 }
 
 pub(super) fn registered() -> impl Strategy<Value = Registered> {
-    (cluster_id(), 1u32..).prop_map(|(cluster, slots)| Registered { cluster, slots })
+    (cluster_id(), 1..=MAX_SLOTS).prop_map(|(cluster, slots)| Registered { cluster, slots })
 }
 
 pub(super) fn heartbeat() -> impl Strategy<Value = Heartbeat> {
@@ -201,7 +201,7 @@ pub(super) fn heartbeat_answer() -> impl Strategy<Value = HeartbeatAnswer> {
 pub(super) fn route_answer() -> impl Strategy<Value = RouteAnswer> {
     let chains =
         btree_set(0u32..1000, 0..5).prop_flat_map(|slots| slots.into_iter().map(|slot| chain_of(Slot(slot))).collect::<Vec<_>>());
-    let route = (cluster_id(), revision(), 1000u32.., chains, vec(node_record(), 0..4))
+    let route = (cluster_id(), revision(), 1000..=MAX_SLOTS, chains, vec(node_record(), 0..4))
         .prop_map(|(cluster, revision, slots, chains, nodes)| Route { cluster, revision, slots, chains, nodes });
     let parts = (route, any::<u32>(), any::<usize>(), any::<usize>());
     parts.prop_map(|(route, wire_version, key_bytes, value_bytes)| RouteAnswer { route, wire_version, key_bytes, value_bytes })

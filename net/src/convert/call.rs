@@ -5,7 +5,7 @@ use catena_core::{
     Action, ChainVersion, ClusterId, Command, Comparison, Condition, EntryId, Metadata, Object, Seq, Slot, Target, WallTime,
 };
 
-use super::{ConvertError, Number, Result, all, each, enumeration, optional_cluster_id, required};
+use super::{ConvertError, Number, Result, all, each, enumeration, optional_cluster_id, ranged, required};
 use crate::proto;
 use crate::proto::condition::{Test, UpdatedAtTest, VersionTest};
 
@@ -51,6 +51,14 @@ pub struct Written {
     pub entry: Option<EntryId>,
     /// The object as written; `None` after a delete.
     pub object: Option<Metadata>,
+}
+
+/// The most conditions that a write may have. Chosen here: more than there are kinds, few enough to weigh nothing.
+const CONDITIONS: usize = 16;
+
+fn conditions(given: Vec<proto::Condition>) -> Result<Vec<Condition>> {
+    ranged("conditions", given.len() as u64, 0, CONDITIONS as u64)?;
+    all(given)
 }
 
 fn target(slot: u32, version: u64) -> Target {
@@ -102,7 +110,7 @@ impl TryFrom<proto::PutRequest> for WriteCall {
             command: Command {
                 key: request.key,
                 action: Action::Put { value: request.value },
-                conditions: all(request.conditions)?,
+                conditions: conditions(request.conditions)?,
             },
         })
     }
@@ -115,7 +123,7 @@ impl TryFrom<proto::DeleteRequest> for WriteCall {
         Ok(Self {
             cluster: optional_cluster_id("delete.cluster", &request.cluster)?,
             target: target(request.slot, request.chain_version),
-            command: Command { key: request.key, action: Action::Delete, conditions: all(request.conditions)? },
+            command: Command { key: request.key, action: Action::Delete, conditions: conditions(request.conditions)? },
         })
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use catena_core::{ChainVersion, ClusterId, Heartbeat, HeartbeatAnswer, NodeRecord, ReplicaState, Report, Revision, Route, Slot};
+use catena_core::{
+    ChainVersion, ClusterId, Heartbeat, HeartbeatAnswer, MAX_SLOTS, NodeRecord, ReplicaState, Report, Revision, Route, Slot,
+};
 
 use super::{
     ConvertError, Number, Result, all, cluster_id, each, enumeration, id_bytes, optional_cluster_id, ranged, required, size,
@@ -26,7 +28,7 @@ pub struct Register {
 pub struct Registered {
     /// The cluster it is in.
     pub cluster: ClusterId,
-    /// The cluster's number of slots, at least 1.
+    /// The cluster's number of slots, 1 to [`MAX_SLOTS`].
     pub slots: u32,
 }
 
@@ -83,7 +85,7 @@ impl TryFrom<proto::Registered> for Registered {
 
 /// A cluster has at least one slot.
 fn slots(field: &'static str, slots: u32) -> Result<u32> {
-    ranged(field, slots.into(), 1, u32::MAX.into())?;
+    ranged(field, slots.into(), 1, MAX_SLOTS.into())?;
     Ok(slots)
 }
 

@@ -42,12 +42,13 @@ pub(super) async fn deliver(
     loop {
         let frame = tokio::select! {
             biased;
+            // First: a link that was refused or replaced says nothing more, however much is waiting in it.
+            _ = &mut replaced => return Ended::Closed,
             frame = frames.message() => match frame {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Ended::Closed,
                 Err(status) => return status.into(),
             },
-            _ = &mut replaced => return Ended::Closed,
         };
         let envelopes = match fragments.envelopes(frame) {
             Ok(envelopes) => envelopes,

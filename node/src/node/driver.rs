@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 
-use catena_core::{CallError, Effect, Event, HeartbeatAnswer, Node, NodeId, Now, Reply, RequestId, Ticket, Time};
+use catena_core::{CallError, Effect, Event, HeartbeatAnswer, Node, NodeId, Now, Reply, RequestId, Slot, Ticket, Time};
 use catena_net::coordination::Heartbeats;
 use catena_net::link::Links;
 use catena_net::server::NodeInput;
@@ -99,11 +99,13 @@ impl<R: Reader> Driver<R> {
     fn on_input(&mut self, input: NodeInput) -> Result<(), NodeError> {
         match input {
             NodeInput::Write { target, command, reply } => {
+                let Some(reply) = self.admit_key(&command.key, reply) else { return Ok(()) };
                 let stored = self.storage.reader.metadata(target.slot, &command.key).map_err(|e| self.failed(e))?;
                 let request = self.await_reply(reply);
                 self.step(Event::Write { request, target, command, stored })
             }
             NodeInput::Read { target, key, reply } => {
+                let Some(reply) = self.admit_key(&key, reply) else { return Ok(()) };
                 let stored = self.storage.reader.get(target.slot, &key).map_err(|e| self.failed(e))?;
                 let request = self.await_reply(reply);
                 self.step(Event::Read { request, target, key, stored })
@@ -135,6 +137,7 @@ impl<R: Reader> Driver<R> {
                 self.step(Event::CoordinatorUp)
             }
             UplinkEvent::Answer(answer) => {
+                check_slots(&self.name, self.node.config().slots, answer.chains.iter().map(|chain| chain.slot))?;
                 self.note(&answer);
                 for record in &answer.nodes {
                     self.links.set_peer(record);
@@ -157,6 +160,18 @@ impl<R: Reader> Driver<R> {
         if !answer.chains.is_empty() {
             let (chains, revision) = (answer.chains.len(), answer.revision);
             info!(component = "node", node_id = %self.name, chains, %revision, "new chains");
+        }
+    }
+
+    /// Refuses a key over the limit before the store is asked for it, which does not take a key of any length.
+    fn admit_key(&self, key: &[u8], reply: Answer) -> Option<Answer> {
+        match self.node.config().limits.admit_key(key) {
+            Ok(()) => Some(reply),
+            Err(error) => {
+                // A caller that has gone does not want to know.
+                let _ = reply.send(Err(error));
+                None
+            }
         }
     }
 
@@ -205,6 +220,14 @@ impl<R: Reader> Driver<R> {
 
     fn failed(&self, source: StoreError) -> NodeError {
         NodeError::Storage { node: self.name.clone(), source }
+    }
+}
+
+/// The machine relies on slots of its cluster only.
+pub(super) fn check_slots(node: &NodeId, slots: u32, mut given: impl Iterator<Item = Slot>) -> Result<(), NodeError> {
+    match given.find(|slot| slot.0 >= slots) {
+        Some(slot) => Err(NodeError::SlotOutOfRange { node: node.clone(), slot, slots }),
+        None => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a node ends by itself.
 
-use catena_core::NodeId;
+use catena_core::{NodeId, Slot};
 use catena_net::coordination::JoinError;
 use catena_net::server::ServeError;
 use catena_store::StoreError;
@@ -23,6 +23,18 @@ pub enum NodeError {
         node: NodeId,
         /// Why.
         source: StoreError,
+    },
+    /// A slot that the cluster does not have, on the disk or from the coordinator.
+    #[error(
+        "node {node} stops: it was given slot {slot}, and its cluster has {slots}: check that directory and coordinator belong together"
+    )]
+    SlotOutOfRange {
+        /// Who.
+        node: NodeId,
+        /// Which slot.
+        slot: Slot,
+        /// How many there are.
+        slots: u32,
     },
     /// The server failed.
     #[error("node {node} stops, its server failed: {source}")]

@@ -15,7 +15,7 @@ use catena_store::{Reader, StoreError};
 use tokio::sync::mpsc;
 use tracing::info;
 
-use self::driver::Driver;
+use self::driver::{Driver, check_slots};
 pub use self::error::NodeError;
 pub use self::storage::Storage;
 use self::uplink::Uplink;
@@ -68,6 +68,7 @@ pub async fn run_node<R: Reader>(
     let (links, acceptor) = Links::new(identity.clone(), inputs_sender.clone());
     let server = NodeServer::new(identity.clone(), &config.limits, inputs_sender, acceptor);
     let recovered = std::mem::take(&mut storage.recovered);
+    check_slots(&options.node, config.slots, recovered.iter().map(|replica| replica.slot))?;
     info!(component = "node", node_id = %options.node, cluster = %identity.cluster, slots = recovered.len(), "serving");
     let node = Node::new(config, identity, recovered, clock());
     let driver = Driver::new(options.node.clone(), node, clock, storage, links);

@@ -53,6 +53,9 @@ fn each_is_refused_by_name_and_stores_nothing() {
         assert_eq!(wire.refused(request).await, CallError::KeyEmpty.into());
         let request = wire.put("k".repeat(key_bytes + 1), vec![]);
         assert_eq!(wire.refused(request).await, CallError::KeyTooLong { len: key_bytes + 1, limit: key_bytes }.into());
+        // The store's engine has a limit of its own, at 64 KiB.
+        let request = wire.put("k".repeat(70_000), vec![]);
+        assert_eq!(wire.refused(request).await, CallError::KeyTooLong { len: 70_000, limit: key_bytes }.into());
         let request = wire.put("large", vec![0; value_bytes + 1]);
         let refusal = CallError::ValueTooLarge { len: value_bytes + 1, limit: value_bytes };
         assert_eq!(wire.refused(request).await, refusal.into());

@@ -35,8 +35,10 @@ pub(super) struct Client {
 pub(super) enum Proof {
     #[default]
     Nothing,
-    Written,
+    /// Reads are answered before anybody writes again: nobody needs a write to come to rest.
     Read,
+    Written,
+    ReadBack,
 }
 
 /// A call under way.
@@ -135,9 +137,9 @@ impl World {
             (0_u32..10_000).map(|index| format!("proof-{index}")).find(|key| slot_of(key.as_bytes(), self.options.slots) == slot);
         let key = key.expect("of so many keys one falls into every slot").into();
         let deed = match self.clients[client].proof {
-            Proof::Nothing => self.workload.put(self.history.next_call()),
-            Proof::Written => Deed::Get,
-            Proof::Read => return None,
+            Proof::Read => self.workload.put(self.history.next_call()),
+            Proof::Nothing | Proof::Written => Deed::Get,
+            Proof::ReadBack => return None,
         };
         Some(Wish { key, deed, conditions: Vec::new() })
     }
@@ -251,8 +253,9 @@ impl World {
             Outcome::Pending | Outcome::NotExecuted | Outcome::Unknown => return,
         };
         client.proof = match (client.proof, outcome) {
-            (Proof::Nothing, Outcome::Written { .. }) => Proof::Written,
-            (Proof::Written, Outcome::Read(_)) => Proof::Read,
+            (Proof::Nothing, Outcome::Read(_)) => Proof::Read,
+            (Proof::Read, Outcome::Written { .. }) => Proof::Written,
+            (Proof::Written, Outcome::Read(_)) => Proof::ReadBack,
             (proof, _) => proof,
         };
         client.known.insert(key, seen);

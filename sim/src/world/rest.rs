@@ -76,7 +76,7 @@ impl World {
             }
         }
         let proofs = self.clients.iter().skip(self.options.clients).map(|client| client.proof);
-        if let Some((slot, _)) = (0..).zip(proofs).find(|(_, proof)| *proof != Proof::Read) {
+        if let Some((slot, _)) = (0..).zip(proofs).find(|(_, proof)| *proof != Proof::ReadBack) {
             return Some(Unrest::NotServing(Slot(slot)));
         }
         self.busy().next().map(|client| Unrest::CallOpen { client })

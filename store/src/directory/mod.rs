@@ -120,7 +120,8 @@ impl Directory {
     ) -> Result<T, E> {
         let file = self.identity.clone().expect("a directory is initialised before its data is opened");
         let path = self.path.join(DATA);
-        if file.data == Data::Created && !path.is_dir() {
+        // Without its marker, fjall would take what is there for a place to create a database in.
+        if file.data == Data::Created && !path.join("version").is_file() {
             return Err(DirectoryError::DataMissing { path: self.path.clone() }.into());
         }
         if file.data == Data::None {
