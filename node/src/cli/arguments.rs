@@ -1,7 +1,7 @@
 //! What can be said on the command line.
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -129,13 +129,14 @@ pub(super) struct ConditionArguments {
 #[derive(Debug, Args)]
 pub(super) struct CallArguments {
     /// The coordinators' addresses, separated by commas.
-    #[arg(long, value_name = "HOST:PORT", env = "CATENA_ENDPOINTS", value_delimiter = ',', default_value = DEFAULT_ENDPOINT)]
+    #[arg(long, value_name = "HOST:PORT", env = "CATENA_ENDPOINTS", value_delimiter = ',', default_value = DEFAULT_ENDPOINT, value_parser = parse_endpoint)]
     pub(super) endpoints: Vec<String>,
     /// How to print the result.
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Format::Raw)]
     pub(super) output: Format,
-    /// How long to try: a number and `ms`, `s` or `m`.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
+    /// How long to try, from the first connection to the answer: a number and `ms`, `s` or `m`. A node gives
+    /// its own verdict on a call after 5 s at the latest: a shorter time may miss it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
     pub(super) timeout: Duration,
 }
 
@@ -193,10 +194,10 @@ pub(super) struct NodeArguments {
     #[arg(long, value_name = "IP:PORT")]
     pub(super) listen: SocketAddr,
     /// Where others reach it, if that is another address.
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
     pub(super) advertise: Option<String>,
     /// The coordinators' addresses, separated by commas.
-    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required = true)]
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required = true, value_parser = parse_endpoint)]
     pub(super) coordinator: Vec<String>,
     /// Where its data lies; created if it is not there.
     #[arg(long, value_name = "DIR")]
@@ -204,6 +205,22 @@ pub(super) struct NodeArguments {
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(super) stop_with_stdin: bool,
+}
+
+/// Why an address is none.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an address: give a host and a port from 1 to 65535, as in 127.0.0.1:7400, [::1]:7400 or db1.example:7400")]
+struct InvalidEndpoint;
+
+fn parse_endpoint(text: &str) -> Result<String, InvalidEndpoint> {
+    let (host, port) = text.rsplit_once(':').ok_or(InvalidEndpoint)?;
+    let host_fits = match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && host.chars().all(|c| c.is_alphanumeric() || "-._".contains(c)),
+    };
+    // A sign would pass as a number.
+    let port_fits = port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    if host_fits && port_fits { Ok(text.to_owned()) } else { Err(InvalidEndpoint) }
 }
 
 /// Why a time is none.
@@ -235,6 +252,29 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_address_has_a_host_and_a_port() {
+        for right in ["127.0.0.1:7400", "[::1]:1", "localhost:65535", "db-1.example_net:7400"] {
+            assert_eq!(parse_endpoint(right).as_deref(), Ok(right));
+        }
+        for wrong in [
+            "",
+            "host",
+            "host:",
+            ":7400",
+            "host:0",
+            "host:65536",
+            "host:+1",
+            "host:x",
+            "::1:7400",
+            "[x]:1",
+            "http://h:1",
+            "a b:1",
+        ] {
+            assert_eq!(parse_endpoint(wrong), Err(InvalidEndpoint), "{wrong}");
+        }
     }
 
     #[test]

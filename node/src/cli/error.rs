@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use catena_net::server::ServeError;
 use catena_node::{CoordinatorError, NodeError};
@@ -22,6 +23,8 @@ pub(super) enum ProcessError {
     Signals(io::Error),
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
+    #[error("{source}; the data directory {} is new and holds nothing: remove it before starting a node with another --id there", .directory.display())]
+    RefusedAtFirst { directory: PathBuf, source: Box<NodeError> },
     #[error(transparent)]
     Listen(#[from] ServeError),
     #[error(transparent)]

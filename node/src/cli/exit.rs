@@ -6,12 +6,15 @@ use catena_core::{CallError, Kind};
 use catena_net::Refusal;
 use catena_net::client::ClientError;
 
+use super::output::complain;
+
 /// An exit code; the table in `catena --help` is this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
     Ok = 0,
     Error = 1,
-    // 2, usage, is clap's.
+    /// Clap ends with it by itself, too.
+    Usage = 2,
     NotFound = 3,
     ConditionFailed = 4,
     NotExecuted = 5,
@@ -26,7 +29,7 @@ impl From<Exit> for ExitCode {
 
 /// Says what is wrong, in one line.
 pub(super) fn fail(message: &str, exit: Exit) -> Exit {
-    eprintln!("catena: {}", message.replace('\n', " "));
+    complain(&format!("catena: {}", message.replace('\n', " ")));
     exit
 }
 

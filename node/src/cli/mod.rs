@@ -14,7 +14,7 @@ mod stop;
 
 pub(crate) use arguments::{Arguments, DEFAULT_ENDPOINT, STOP_WITH_STDIN};
 pub(crate) use log::LOG_VARIABLE;
-pub(crate) use output::say;
+pub(crate) use output::{complain, say};
 pub(crate) use stop::{Interrupts, STOP_BOUND};
 
 use std::process::ExitCode;
@@ -26,35 +26,24 @@ use self::exit::{Exit, fail};
 
 /// Does as told; the exit code is documented in `catena --help`.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let level = match arguments.command {
+        Command::Coordinator(_) | Command::Node(_) => log::Level::Process,
+        Command::Dev(_) | Command::Put(_) | Command::Get(_) | Command::Del(_) => log::Level::Command,
+    };
+    if let Err(error) = log::to_stderr(level) {
+        return fail(&error.to_string(), Exit::Usage).into();
+    }
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start the event loop: {error}"), Exit::Error).into(),
     };
     let exit = match arguments.command {
-        Command::Coordinator(arguments) => {
-            log::to_stderr(log::Level::Process);
-            finish(runtime.block_on(coordinator::run(arguments)))
-        }
-        Command::Node(arguments) => {
-            log::to_stderr(log::Level::Process);
-            finish(runtime.block_on(node::run(arguments)))
-        }
-        Command::Dev(arguments) => {
-            log::to_stderr(log::Level::Command);
-            finish(runtime.block_on(crate::dev::run(arguments)))
-        }
-        Command::Put(arguments) => {
-            log::to_stderr(log::Level::Command);
-            runtime.block_on(call::put(arguments))
-        }
-        Command::Get(arguments) => {
-            log::to_stderr(log::Level::Command);
-            runtime.block_on(call::get(arguments))
-        }
-        Command::Del(arguments) => {
-            log::to_stderr(log::Level::Command);
-            runtime.block_on(call::del(arguments))
-        }
+        Command::Coordinator(arguments) => finish(runtime.block_on(coordinator::run(arguments))),
+        Command::Node(arguments) => finish(runtime.block_on(node::run(arguments))),
+        Command::Dev(arguments) => finish(runtime.block_on(crate::dev::run(arguments))),
+        Command::Put(arguments) => runtime.block_on(call::put(arguments)),
+        Command::Get(arguments) => runtime.block_on(call::get(arguments)),
+        Command::Del(arguments) => runtime.block_on(call::del(arguments)),
     };
     // What is still running belongs to nobody: connections, and reads that nothing ends.
     runtime.shutdown_background();

@@ -2,7 +2,7 @@
 
 use catena_core::{ClusterId, Incarnation};
 use catena_net::server::Listener;
-use catena_node::{NodeOptions, Storage, run_node};
+use catena_node::{NodeError, NodeOptions, Storage, run_node};
 use catena_store::{Directory, FjallReader, FjallStore, Opened, Owner, StorageThread, Store, StoreError};
 use tokio::sync::mpsc;
 
@@ -34,7 +34,14 @@ pub(super) async fn run(arguments: NodeArguments) -> Result<(), ProcessError> {
         coordinators: arguments.coordinator,
     };
     let open = move |cluster| open_storage(directory, cluster);
-    Ok(run_node(options, listener, system_clock(), open, stop).await?)
+    let ended = run_node(options, listener, system_clock(), open, stop).await;
+    ended.map_err(|source| match identity.cluster {
+        // It has never been let in, and is bound to this id all the same.
+        None if matches!(source, NodeError::Refused { .. }) => {
+            ProcessError::RefusedAtFirst { directory: arguments.data_dir, source: Box::new(source) }
+        }
+        None | Some(_) => source.into(),
+    })
 }
 
 fn open_storage(mut directory: Directory, cluster: ClusterId) -> Result<Storage<FjallReader>, StoreError> {

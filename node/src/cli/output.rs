@@ -63,6 +63,11 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// Prints what is wrong, or remarkable. A closed standard error is no reason to end.
+pub(crate) fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Prints the outcome of a call about `key`.
 pub(super) fn print(format: Format, key: &[u8], outcome: &Outcome) -> Exit {
     let mut out = io::stdout().lock();

@@ -8,6 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::info;
 
+use super::output::complain;
+
 /// From being told to stop to having stopped.
 pub(crate) const STOP_BOUND: Duration = Duration::from_secs(3);
 
@@ -78,6 +80,7 @@ fn end_of_stdin() -> io::Result<oneshot::Receiver<()>> {
 
 fn end_within_bound() {
     thread::sleep(STOP_BOUND);
-    eprintln!("catena: did not stop within {} s, ends as it is; nothing that was acknowledged is lost", STOP_BOUND.as_secs());
+    let bound = STOP_BOUND.as_secs();
+    complain(&format!("catena: did not stop within {bound} s, ends as it is; nothing that was acknowledged is lost"));
     std::process::exit(1);
 }

@@ -1,6 +1,6 @@
 //! The directory of a development cluster: one lock, one small file that fixes its numbers, one directory a process.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -25,43 +25,88 @@ pub(super) struct Shape {
     pub(super) slots: u32,
 }
 
+/// Whether a cluster has been there before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Age {
+    New,
+    Used,
+}
+
+/// A directory as it was found. Nothing has been written; if its cluster had been there before, it is ours.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// As given.
+    given: PathBuf,
+    /// Absolute, so that printed command lines work from anywhere.
+    pub(super) path: PathBuf,
+    pub(super) shape: Shape,
+    pub(super) age: Age,
+    lock: Option<File>,
+}
+
 /// A directory that is ours until this is dropped.
 #[derive(Debug)]
 pub(super) struct Directory {
-    /// Absolute, so that printed command lines work from anywhere.
-    pub(super) path: PathBuf,
     pub(super) shape: Shape,
     _lock: File,
 }
 
-impl Directory {
-    /// Locks the directory, creating it first if need be, and settles the cluster's numbers.
-    pub(super) fn open(arguments: &DevArguments) -> Result<Self, DevError> {
-        let path = &arguments.data_dir;
-        let absolute = std::path::absolute(path).map_err(|source| failed("find", path, source))?;
-        fs::create_dir_all(path).map_err(|source| failed("create", path, source))?;
-        let stored = read_shape(path)?;
-        if stored.is_none() && !is_fresh(path).map_err(|source| failed("read", path, source))? {
-            return Err(DevError::ForeignDirectory(path.clone()));
+impl Found {
+    /// Settles the cluster's numbers, and locks the directory if it has a lock.
+    pub(super) fn look(arguments: &DevArguments) -> Result<Self, DevError> {
+        let given = arguments.data_dir.clone();
+        let path = std::path::absolute(&given).map_err(|source| failed("find", &given, source))?;
+        let stored = read_shape(&given)?;
+        if stored.is_none() && !is_fresh(&given).map_err(|source| failed("read", &given, source))? {
+            return Err(DevError::ForeignDirectory(given));
         }
-        let lock = lock(path)?;
         let shape = settle(arguments, stored)?;
-        if stored.is_none() {
-            write_shape(path, &shape).map_err(|source| failed("write to", path, source))?;
-        }
-        Ok(Self { path: absolute, shape, _lock: lock })
+        let age = stored.map_or(Age::New, |_| Age::Used);
+        let lock = lock(&given, File::options().write(true))?;
+        Ok(Self { given, path, shape, age, lock })
     }
+
+    /// Makes the directory ours, creating what is missing of it.
+    pub(super) fn claim(self) -> Result<Directory, DevError> {
+        let Self { given, path, shape, age, lock: held } = self;
+        create(&path).map_err(|source| failed("create", &given, source))?;
+        let held = match held {
+            Some(held) => Some(held),
+            None => lock(&given, File::options().write(true).create(true).truncate(false))?,
+        };
+        let lock = held.expect("a file is there once it was opened to be created");
+        if age == Age::New {
+            // Another `dev` may have come first since we looked.
+            if read_shape(&given)?.is_some() {
+                return Err(DevError::InUse(given));
+            }
+            write_shape(&given, &shape).map_err(|source| failed("write to", &given, source))?;
+        }
+        Ok(Directory { shape, _lock: lock })
+    }
+}
+
+/// Creates `path`, which is absolute, and what is missing above it, so that it survives a power loss.
+fn create(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|part| !part.exists()).collect();
+    fs::create_dir_all(path)?;
+    missing.iter().filter_map(|part| part.parent()).try_for_each(|parent| File::open(parent)?.sync_all())
 }
 
 fn failed(what: &'static str, path: &Path, source: io::Error) -> DevError {
     DevError::Directory { what, path: path.to_owned(), source }
 }
 
-fn lock(path: &Path) -> Result<File, DevError> {
+/// The lock of the directory, `None` if it has no such file and `how` does not create it.
+fn lock(path: &Path, how: &OpenOptions) -> Result<Option<File>, DevError> {
     let file = path.join(LOCK_FILE);
-    let lock = File::create(&file).map_err(|source| failed("write to", path, source))?;
+    let lock = match how.open(&file) {
+        Ok(lock) => lock,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(failed("write to", path, source)),
+    };
     match lock.try_lock() {
-        Ok(()) => Ok(lock),
+        Ok(()) => Ok(Some(lock)),
         Err(TryLockError::WouldBlock) => Err(DevError::InUse(path.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed("lock", &file, source)),
     }
@@ -69,7 +114,12 @@ fn lock(path: &Path) -> Result<File, DevError> {
 
 /// Whether nothing lies there but what an interrupted first start leaves.
 fn is_fresh(path: &Path) -> io::Result<bool> {
-    for entry in fs::read_dir(path)? {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
         let name = entry?.file_name();
         if name != LOCK_FILE && name != temporary_name().as_str() {
             return Ok(false);

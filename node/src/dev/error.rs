@@ -21,6 +21,8 @@ pub(crate) enum DevError {
     Damaged { file: PathBuf, source: serde_json::Error },
     #[error("the directory {} is in use by another `catena dev`: stop that one, or choose another --data-dir", .0.display())]
     InUse(PathBuf),
+    #[error("{who} cannot start: {source}")]
+    ChildInUse { who: String, source: catena_store::DirectoryError },
     #[error("cannot {what} {}: {source}; choose a --data-dir that you may write to", .path.display())]
     Directory { what: &'static str, path: PathBuf, source: io::Error },
     #[error("port {port} for {who} is taken: stop what listens there, or choose another --port")]

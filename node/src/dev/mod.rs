@@ -1,7 +1,7 @@
 //! `catena dev`: a coordinator and N nodes as child processes of this binary, on one machine, from one command.
 //!
 //! ```text
-//! prepare   directory (directory.rs) and ports are ours, or nothing starts (plan.rs)
+//! prepare   directory (directory.rs) and ports (plan.rs) are ours, or nothing starts and nothing is written
 //! start     every child in its own process group, with a pipe as its standard input (child.rs)
 //! ready     every slot answers a read and judges a write (ready.rs); then what runs where (screen.rs)
 //! watch     a child that dies is reported, or started again (supervise.rs)

@@ -5,7 +5,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
-use super::directory::{Directory, Shape};
+use catena_core::NodeId;
+use catena_store::{DirectoryError, Owner};
+
+use super::directory::{Found, Shape};
 use super::error::DevError;
 
 /// One process that is to run.
@@ -15,6 +18,7 @@ pub(super) struct Planned {
     pub(super) who: String,
     pub(super) port: u16,
     pub(super) directory: PathBuf,
+    owner: Owner,
     /// After the program's name.
     pub(super) arguments: Vec<OsString>,
 }
@@ -31,9 +35,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Plans the cluster in `directory`, the coordinator on `port` and the nodes on the ones after it. All of them
-    /// were free a moment ago.
-    pub(super) fn new(directory: &Directory, port: u16) -> Result<Self, DevError> {
+    /// Plans the cluster in `directory`, the coordinator on `port` and the nodes on the ones after it.
+    pub(super) fn new(directory: &Found, port: u16) -> Result<Self, DevError> {
         let Shape { nodes, .. } = directory.shape;
         let too_few = DevError::TooFewPorts { nodes, port };
         let last = u16::try_from(nodes).ok().and_then(|nodes| port.checked_add(nodes)).ok_or(too_few)?;
@@ -44,10 +47,13 @@ impl Plan {
         for (name, port) in names.iter().zip(port + 1..=last) {
             processes.push(node(directory, port, &endpoint, name));
         }
-        for process in &processes {
-            process.demand_free_port()?;
-        }
         Ok(Self { program, endpoint, processes })
+    }
+
+    /// Demands that every process could start: no other holds its directory, and its port is free.
+    pub(super) fn demand_free(&self) -> Result<(), DevError> {
+        self.processes.iter().try_for_each(Planned::demand_free_directory)?;
+        self.processes.iter().try_for_each(Planned::demand_free_port)
     }
 }
 
@@ -56,6 +62,17 @@ impl Planned {
     pub(super) fn command_line(&self, program: &Path) -> String {
         let words = std::iter::once(program.as_os_str()).chain(self.arguments.iter().map(OsString::as_os_str));
         words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What else is wrong with it, the process itself says when it starts.
+    fn demand_free_directory(&self) -> Result<(), DevError> {
+        if !self.directory.exists() {
+            return Ok(());
+        }
+        match catena_store::Directory::open(&self.directory, &self.owner) {
+            Err(source @ DirectoryError::InUse { .. }) => Err(DevError::ChildInUse { who: self.who.clone(), source }),
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     fn demand_free_port(&self) -> Result<(), DevError> {
@@ -68,22 +85,23 @@ impl Planned {
     }
 }
 
-fn coordinator(directory: &Directory, port: u16, endpoint: &str, nodes: &[String]) -> Planned {
+fn coordinator(directory: &Found, port: u16, endpoint: &str, nodes: &[String]) -> Planned {
     let who = "coordinator";
     let data = directory.path.join(who);
     let mut arguments = words(&["coordinator", "--listen", endpoint, "--data-dir"]);
     arguments.push(data.clone().into());
     let Shape { replicas, slots, .. } = directory.shape;
     arguments.extend(words(&["--nodes", &nodes.join(","), "--replicas", &replicas.to_string(), "--slots", &slots.to_string()]));
-    Planned { who: who.to_owned(), port, directory: data, arguments }
+    Planned { who: who.to_owned(), port, directory: data, owner: Owner::Coordinator, arguments }
 }
 
-fn node(directory: &Directory, port: u16, endpoint: &str, name: &str) -> Planned {
+fn node(directory: &Found, port: u16, endpoint: &str, name: &str) -> Planned {
     let data = directory.path.join(name);
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
     let mut arguments = words(&["node", "--id", name, "--listen", &listen, "--coordinator", endpoint, "--data-dir"]);
     arguments.push(data.clone().into());
-    Planned { who: name.to_owned(), port, directory: data, arguments }
+    let owner = Owner::Node(NodeId::new(name).expect("a letter and a number make a node id"));
+    Planned { who: name.to_owned(), port, directory: data, owner, arguments }
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {

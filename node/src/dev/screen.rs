@@ -1,6 +1,7 @@
 //! What `catena dev` says: what runs where, three commands to try, and what happened to whom.
 
 use std::path::Path;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::directory::{Directory, Shape};
@@ -36,9 +37,19 @@ pub(super) fn ready(plan: &Plan, directory: &Directory, pids: &[u32], took: Dura
     lines.join("\n")
 }
 
-/// That a process has died, and how to start it again by hand.
-pub(super) fn died(plan: &Plan, process: &Planned, pid: u32, how: &str) -> String {
-    format!("{} (pid {pid}) died: {how}. Start it again with:\n  {}", process.who, process.command_line(&plan.program))
+/// That a process has died.
+pub(super) fn died(process: &Planned, pid: u32, how: ExitStatus) -> String {
+    format!("{} (pid {pid}) died: {how}.", process.who)
+}
+
+/// How to start a process again by hand.
+pub(super) fn by_hand(plan: &Plan, process: &Planned) -> String {
+    format!("Start it again with:\n  {}", process.command_line(&plan.program))
+}
+
+/// That a process is started again by itself.
+pub(super) fn by_itself(wait: Duration) -> String {
+    format!("It is started again in {:.1} s.", wait.as_secs_f64())
 }
 
 /// The program as the person at the terminal would type it.

@@ -7,17 +7,23 @@ use tokio::sync::{mpsc, watch};
 
 use super::arguments::{DevArguments, OnDeath};
 use super::child::{self, Exit, Wish};
-use super::directory::Directory;
+use super::directory::{Age, Directory, Found};
 use super::error::DevError;
 use super::plan::Plan;
 use super::{ready, screen};
-use crate::cli::{Interrupts, say};
+use crate::cli::{Interrupts, complain, say};
 
 /// The first wait before a process is started again; doubled each time it dies soon after.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A process that ran so long is sound: its next death is met with the first wait again.
 const SOUND: Duration = Duration::from_secs(30);
+/// How long the children of a `dev` that was killed may take to end.
+const PREDECESSOR: Duration = Duration::from_secs(3);
+/// How long a process that is ending may hold its lock, or its port after its directory.
+const LAST_MOMENTS: Duration = Duration::from_millis(500);
+/// Between two looks at whether they have.
+const PAUSE: Duration = Duration::from_millis(10);
 /// A start that takes longer is remarked upon.
 const LONG_START: Duration = Duration::from_secs(5);
 
@@ -25,12 +31,49 @@ const LONG_START: Duration = Duration::from_secs(5);
 pub(crate) async fn run(arguments: DevArguments) -> Result<(), DevError> {
     let began = Instant::now();
     let mut interrupts = Interrupts::new().map_err(DevError::Signals)?;
-    let directory = Directory::open(&arguments)?;
-    let plan = Plan::new(&directory, arguments.port)?;
+    // Nothing is written before all is found to be fit.
+    let found = look(&arguments).await?;
+    let plan = Plan::new(&found, arguments.port)?;
+    tokio::select! {
+        free = become_free(&plan, found.age) => free?,
+        () = interrupts.next() => return Ok(()),
+    }
+    let directory = found.claim()?;
     let mut cluster = Cluster::new(plan, arguments.on_death());
     let result = cluster.live(&directory, began, &mut interrupts).await;
     cluster.stop(&mut interrupts).await;
     result
+}
+
+/// Looks at the directory, once the lock of a `dev` that is just being killed is gone.
+async fn look(arguments: &DevArguments) -> Result<Found, DevError> {
+    let began = Instant::now();
+    loop {
+        match Found::look(arguments) {
+            Err(DevError::InUse(_)) if began.elapsed() < LAST_MOMENTS => tokio::time::sleep(PAUSE).await,
+            looked => return looked,
+        }
+    }
+}
+
+/// Waits until no other process holds what the cluster needs. After a `dev` that was killed, its children hold it until they
+/// have noticed; a new directory had none.
+async fn become_free(plan: &Plan, age: Age) -> Result<(), DevError> {
+    let began = Instant::now();
+    let mut patience = match age {
+        Age::New => Duration::ZERO,
+        Age::Used => LAST_MOMENTS,
+    };
+    loop {
+        let Err(error) = plan.demand_free() else { return Ok(()) };
+        if matches!(error, DevError::ChildInUse { .. }) {
+            patience = PREDECESSOR;
+        }
+        if began.elapsed() >= patience {
+            return Err(error);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 struct Cluster {
@@ -76,7 +119,8 @@ impl Cluster {
         }
         let pids: Vec<u32> = self.running.values().map(|running| running.pid).collect();
         say(&screen::ready(&self.plan, directory, &pids, began.elapsed()));
-        self.watch(interrupts).await
+        self.watch(interrupts).await;
+        Ok(())
     }
 
     fn start(&mut self, index: usize) -> Result<u32, DevError> {
@@ -97,7 +141,7 @@ impl Cluster {
                 () = &mut ready => return Ok(true),
                 () = interrupts.next() => return Ok(false),
                 () = &mut remark, if !remarked => {
-                    eprintln!("catena dev: still starting; it is ready once every slot answers. Ctrl-C gives up.");
+                    complain("catena dev: still starting; it is ready once every slot answers. Ctrl-C gives up.");
                     remarked = true;
                 }
                 Some(exit) = self.exits.recv() => {
@@ -110,17 +154,16 @@ impl Cluster {
     }
 
     /// Watches until interrupted.
-    async fn watch(&mut self, interrupts: &mut Interrupts) -> Result<(), DevError> {
+    async fn watch(&mut self, interrupts: &mut Interrupts) {
         loop {
             let next = self.waiting.iter().min_by_key(|(_, at)| **at).map(|(index, at)| (*index, *at));
             let (index, at) = next.unwrap_or((usize::MAX, tokio::time::Instant::now() + LONGEST_WAIT));
             tokio::select! {
-                () = interrupts.next() => return Ok(()),
+                () = interrupts.next() => return,
                 Some(exit) = self.exits.recv() => self.on_exit(&exit),
                 () = tokio::time::sleep_until(at), if next.is_some() => {
                     self.waiting.remove(&index);
-                    let pid = self.start(index)?;
-                    eprintln!("{} runs again (pid {pid}).", self.plan.processes[index].who);
+                    self.start_again(index);
                 }
             }
         }
@@ -129,18 +172,36 @@ impl Cluster {
     fn on_exit(&mut self, exit: &Exit) {
         let ran = self.running.remove(&exit.index).map(|running| running.since.elapsed());
         let process = &self.plan.processes[exit.index];
-        eprintln!("{}", screen::died(&self.plan, process, exit.pid, &exit.status.to_string()));
+        let died = screen::died(process, exit.pid, exit.status);
         match self.on_death {
-            OnDeath::Report => {}
+            OnDeath::Report => complain(&format!("{died} {}", screen::by_hand(&self.plan, process))),
             OnDeath::Restart => {
-                let sound = ran.is_none_or(|ran| ran >= SOUND);
-                let last = self.waits.get(&exit.index).filter(|_| !sound);
-                let wait = last.map_or(FIRST_WAIT, |last| (*last * 2).min(LONGEST_WAIT));
-                self.waits.insert(exit.index, wait);
-                self.waiting.insert(exit.index, tokio::time::Instant::now() + wait);
-                eprintln!("It is started again in {:.1} s.", wait.as_secs_f64());
+                if ran.is_some_and(|ran| ran >= SOUND) {
+                    self.waits.remove(&exit.index);
+                }
+                let wait = self.wait_to_start(exit.index);
+                complain(&format!("{died} {}", screen::by_itself(wait)));
             }
         }
+    }
+
+    fn start_again(&mut self, index: usize) {
+        match self.start(index) {
+            Ok(pid) => complain(&format!("{} runs again (pid {pid}).", self.plan.processes[index].who)),
+            // The others serve; what the system lacks now it may have later.
+            Err(error) => {
+                let wait = self.wait_to_start(index);
+                complain(&format!("{error}. {}", screen::by_itself(wait)));
+            }
+        }
+    }
+
+    /// Has the process started again after a wait: the first one, or twice the last.
+    fn wait_to_start(&mut self, index: usize) -> Duration {
+        let wait = self.waits.get(&index).map_or(FIRST_WAIT, |last| (*last * 2).min(LONGEST_WAIT));
+        self.waits.insert(index, wait);
+        self.waiting.insert(index, tokio::time::Instant::now() + wait);
+        wait
     }
 
     /// Stops what runs: asks, and kills what does not listen; a second interrupt kills at once.

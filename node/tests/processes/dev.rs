@@ -1,17 +1,28 @@
 //! `catena dev` with the real binary: what it starts, says, refuses, and leaves behind.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Dev, Process, alive, eventually, free_ports, line_with, refused, signal, text};
+use crate::support::{Dev, Process, alive, eventually, free_ports, line_with, refused, row, signal, text};
 
 fn dev(directory: &TempDir, port: u16, options: &[&str]) -> Output {
     Dev::command(directory.path(), port).args(options).output().expect("the binary runs")
+}
+
+/// The processes that were told of a directory, or of one below it.
+fn children_in(directory: &Path) -> Vec<u32> {
+    let named = directory.to_str().expect("a path of text");
+    let processes =
+        fs::read_dir("/proc").expect("a process list").filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let told = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.contains(named));
+    processes.filter(|pid| alive(*pid) && told(pid)).collect()
 }
 
 #[test]
@@ -70,6 +81,37 @@ fn killed_with_9_leaves_nothing_running() {
 }
 
 #[test]
+fn killed_with_9_it_starts_again_at_once_with_all_data() {
+    let directory = TempDir::new().unwrap();
+    let mut cluster = Dev::start(directory.path(), &["--slots", "4"]);
+    assert!(cluster.run(&["put", "kept", "safe"]).status.success());
+    signal(cluster.process.pid(), Signal::KILL);
+    cluster.process.wait();
+    // On the same ports, while the children may still hold them.
+    let again = Process::spawn(&mut Dev::command(directory.path(), cluster.port));
+    line_with(&again.stdout, "Catena is ready");
+    assert_eq!(text(&cluster.run(&["get", "kept"]).stdout), "safe");
+}
+
+#[test]
+fn goes_on_when_nobody_reads_what_it_says() {
+    let directory = TempDir::new().unwrap();
+    let mut command = Dev::command(directory.path(), free_ports(8));
+    let mut child = command.args(["--restart", "--nodes", "1", "--slots", "2"]);
+    child = child.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut dev = child.spawn().unwrap();
+    drop(dev.stderr.take());
+    let lines = BufReader::new(dev.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let node = lines.filter_map(|line| row(&line)).find(|row| row.who == "n1").expect("a table with n1");
+    // The report of its death goes nowhere.
+    signal(node.pid, Signal::KILL);
+    let data = directory.path().join("n1");
+    eventually("another n1", || children_in(&data).into_iter().find(|pid| *pid != node.pid));
+    signal(dev.id(), Signal::INT);
+    assert!(dev.wait().unwrap().success());
+}
+
+#[test]
 fn reports_a_death_with_the_command_line_that_starts_it_again() {
     let directory = TempDir::new().unwrap();
     let cluster = Dev::start(directory.path(), &["--slots", "4"]);
@@ -91,6 +133,8 @@ fn restarts_what_dies_if_told_to() {
     let cluster = Dev::start(directory.path(), &["--restart", "--slots", "4"]);
     for who in ["n3", "coordinator"] {
         signal(cluster.pid_of(who), Signal::KILL);
+        let report = line_with(&cluster.process.stderr, "died");
+        assert!(report.contains("It is started again in") && !report.contains("with:"), "{report}");
         line_with(&cluster.process.stderr, &format!("{who} runs again"));
         let put = cluster.run(&["put", "key", who, "--timeout", "20s"]);
         assert!(put.status.success(), "{}", text(&put.stderr));
@@ -116,6 +160,7 @@ fn refuses_numbers_that_do_not_fit() {
     let error = refused(&dev(&directory, 65_534, &[]), 1);
     assert!(error.contains("--port"), "{error}");
     assert_eq!(dev(&directory, 7400, &["--nodes", "0"]).status.code(), Some(2));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was written");
 }
 
 #[test]
@@ -126,7 +171,10 @@ fn refuses_a_taken_port_of_coordinator_or_node_and_starts_nothing() {
         let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, port + offset)).unwrap();
         let error = refused(&dev(&directory, port, &[]), 1);
         assert!(error.contains(&(port + offset).to_string()) && error.contains(who) && error.contains("--port"), "{error}");
-        assert!(!directory.path().join("n1").exists(), "nothing was started");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was written");
+        let absent = directory.path().join("absent");
+        refused(&Dev::command(&absent, port).output().unwrap(), 1);
+        assert!(!absent.exists(), "no directory was created");
     }
 }
 
@@ -181,12 +229,5 @@ fn a_child_that_cannot_start_ends_the_start_and_all_the_others() {
     line_with(&cluster.stderr, "has format 99");
     line_with(&cluster.stderr, "n2 ended while the cluster was starting");
     assert_eq!(cluster.wait().code(), Some(1));
-    let children = || {
-        let mut processes = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        processes.any(|pid: u32| {
-            let command_line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            alive(pid) && command_line.contains(directory.path().to_str().unwrap())
-        })
-    };
-    eventually("the end of all children", || (!children()).then_some(()));
+    eventually("the end of all children", || children_in(directory.path()).is_empty().then_some(()));
 }

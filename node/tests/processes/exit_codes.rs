@@ -2,11 +2,13 @@
 
 use std::io::Write;
 use std::process::{Output, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::support::{Dev, catena, free_ports, refused, run, signal, text};
+use crate::support::{Dev, Process, catena, free_ports, refused, run, signal, text};
 
 fn stdout(output: &Output) -> String {
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -66,6 +68,47 @@ fn a_wrong_command_line_ends_with_2() {
     ] {
         assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
     }
+}
+
+#[test]
+fn a_malformed_address_is_named_and_ends_with_2() {
+    for wrong in [
+        &["get", "k", "--endpoints", "127.0.0.1:7400,nowhere"][..],
+        &["put", "k", "v", "--endpoints", "nowhere:0"],
+        &["node", "--id", "n1", "--listen", "127.0.0.1:0", "--coordinator", "nowhere:70000", "--data-dir", "/tmp/none"],
+        &["node", "--id", "n1", "--listen", "127.0.0.1:0", "--coordinator", ":1,nowhere", "--data-dir", "/tmp/none"],
+    ] {
+        let output = run(wrong);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {error}");
+        assert!(error.contains("not an address") && (error.contains("nowhere") || error.contains("':1'")), "{error}");
+    }
+    let from_environment = catena().args(["get", "k"]).env("CATENA_ENDPOINTS", "nowhere").output().unwrap();
+    assert_eq!(from_environment.status.code(), Some(2));
+}
+
+#[test]
+fn a_malformed_log_filter_is_named_and_ends_with_2() {
+    let output = catena().args(["get", "k"]).env("CATENA_LOG", "catena_node=loud").output().unwrap();
+    let error = refused(&output, 2);
+    assert!(error.contains("CATENA_LOG") && error.contains("catena_node=loud"), "{error}");
+}
+
+#[test]
+fn connecting_and_calling_share_one_time() {
+    let (_directory, cluster) = small_cluster();
+    signal(cluster.pid_of("coordinator"), Signal::STOP);
+    signal(cluster.pid_of("n1"), Signal::STOP);
+    let began = Instant::now();
+    let mut arguments = catena();
+    arguments.args(["get", "k", "--timeout", "3s", "--endpoints", &cluster.endpoint()]);
+    let mut get = Process::spawn(&mut arguments);
+    assert_eq!(get.stderr.recv_timeout(Duration::from_secs(2)), Err(RecvTimeoutError::Timeout), "it is still connecting");
+    // The coordinator comes back; the node, which is to answer the call, does not.
+    signal(cluster.pid_of("coordinator"), Signal::CONT);
+    assert_eq!(get.wait().code(), Some(5));
+    assert!(began.elapsed() < Duration::from_millis(4500), "3 s were {:?}", began.elapsed());
+    signal(cluster.pid_of("n1"), Signal::CONT);
 }
 
 #[test]

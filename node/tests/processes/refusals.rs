@@ -128,6 +128,7 @@ fn an_id_that_is_none_of_the_clusters_or_belongs_to_another_directory() {
     let stranger = Node { id: "n9", ..Node::new(&fresh.path().join("n9"), cluster.endpoint()) };
     let error = refused(&stranger.output(), 1);
     assert!(error.contains("n9") && error.contains("not one of this cluster's nodes (n1)"), "{error}");
+    assert!(error.contains(&format!("{} is new", fresh.path().join("n9").display())) && error.contains("remove it"), "{error}");
     let error = refused(&Node::new(&fresh.path().join("n1"), cluster.endpoint()).output(), 1);
     assert!(error.contains("node id n1 belongs to the data directory with incarnation"), "{error}");
     // The real one was not disturbed: it still holds its lease after the other's would have run out.

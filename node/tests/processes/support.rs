@@ -218,7 +218,8 @@ impl Dev {
     }
 }
 
-fn row(line: &str) -> Option<Row> {
+/// A line of the table, if it is one.
+pub(crate) fn row(line: &str) -> Option<Row> {
     let mut words = line.split_whitespace();
     let who = words.next()?.to_owned();
     let pid = words.next()?.parse().ok()?;
