@@ -77,6 +77,12 @@ impl Client {
         }
     }
 
+    /// This client, with other options: it shares route and connections with the first.
+    #[must_use]
+    pub fn with_options(self, options: Options) -> Self {
+        Self { options, ..self }
+    }
+
     /// Reads an object, linearizably.
     ///
     /// # Errors

@@ -59,16 +59,11 @@ pub(super) async fn del(arguments: DelArguments) -> Exit {
     }
 }
 
-/// A client whose calls have what connecting has left of the time, to within a tenth.
+/// A client whose calls have what connecting has left of the time.
 async fn connect(call: CallArguments) -> Result<Client, ClientError> {
     let began = Instant::now();
-    let client = Client::connect(call.endpoints.clone(), Options { call_timeout: call.timeout }).await?;
-    let left = call.timeout.saturating_sub(began.elapsed());
-    if left >= call.timeout.mul_f64(0.9) {
-        return Ok(client);
-    }
-    // A client's time is fixed when it connects. The coordinator was long in coming; it is there now.
-    Client::connect(call.endpoints, Options { call_timeout: left }).await
+    let client = Client::connect(call.endpoints, Options { call_timeout: call.timeout }).await?;
+    Ok(client.with_options(Options { call_timeout: call.timeout.saturating_sub(began.elapsed()) }))
 }
 
 fn value(given: OsString) -> io::Result<Bytes> {
