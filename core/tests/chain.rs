@@ -8,8 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use catena_core::{
     Action, CallError, ChainVersion, ClusterConfig, ClusterId, Command, Condition, Coordinator, CoordinatorEffect,
-    CoordinatorEvent, Effect, Envelope, Event, Heartbeat, Identity, Incarnation, Message, Metadata, Node, NodeConfig, NodeId,
-    NodeRecord, Now, Recovered, Reply, RequestId, Slot, Target, Ticket, Time, WallTime, Write,
+    CoordinatorEvent, Effect, Envelope, Event, Heartbeat, HeartbeatAnswer, Identity, Incarnation, Message, Metadata, Node,
+    NodeConfig, NodeId, NodeRecord, Now, Recovered, Reply, RequestId, Revision, Slot, Target, Ticket, Time, WallTime, Write,
 };
 
 /// Nodes, a coordinator and disks that sync at once. Everything is delivered in order.
@@ -48,6 +48,11 @@ fn record(name: &str) -> NodeRecord {
 
 const CLUSTER: ClusterId = ClusterId(1);
 
+fn config() -> ClusterConfig {
+    let nodes = ["n1", "n2", "n3"].map(id).to_vec();
+    ClusterConfig { cluster: CLUSTER, slots: 1, replicas: 3, nodes, lease: Duration::from_millis(600) }
+}
+
 impl Disk {
     fn new() -> Self {
         let state = Recovered {
@@ -85,16 +90,9 @@ impl Disk {
 impl Bench {
     fn new() -> Self {
         let names = ["n1", "n2", "n3"];
-        let config = ClusterConfig {
-            cluster: CLUSTER,
-            slots: 1,
-            replicas: 3,
-            nodes: names.map(id).to_vec(),
-            lease: Duration::from_millis(600),
-        };
         let mut bench = Self {
             now: Now { monotonic: Time(1), wall: WallTime(1_000) },
-            coordinator: Coordinator::new(config, Vec::new()),
+            coordinator: Coordinator::new(config(), Vec::new()),
             nodes: BTreeMap::new(),
             replies: BTreeMap::new(),
             next_request: 0,
@@ -327,13 +325,7 @@ fn a_head_that_lost_an_unsynced_entry_has_the_others_cut_it() {
 fn reads_end_with_the_lease_while_writes_go_on() {
     let mut bench = Bench::new();
     bench.coordinator = Coordinator::new(
-        ClusterConfig {
-            cluster: CLUSTER,
-            slots: 1,
-            replicas: 3,
-            nodes: vec![id("n1"), id("n2"), id("n3")],
-            lease: Duration::from_millis(600),
-        },
+        config(),
         Vec::new(), // knows nobody, so it answers no heartbeat
     );
     let (head, tail) = (id("n1"), id("n3"));
@@ -365,20 +357,56 @@ fn an_early_ticket_does_not_vouch_for_a_later_batch() {
 #[test]
 fn a_coordinator_that_died_before_it_placed_the_chains_places_them_when_it_is_back() {
     let names = ["n1", "n2", "n3"];
-    let config = ClusterConfig {
-        cluster: CLUSTER,
-        slots: 1,
-        replicas: 3,
-        nodes: names.map(id).to_vec(),
-        lease: Duration::from_millis(600),
-    };
     let stored = (1..).zip(names).map(|(revision, name)| catena_core::Change {
-        revision: catena_core::Revision(revision),
+        revision: Revision(revision),
         record: catena_core::Record::Node(record(name)),
     });
-    let mut coordinator = Coordinator::new(config, stored.collect());
+    let mut coordinator = Coordinator::new(config(), stored.collect());
     let mut out = Vec::new();
     coordinator.step(Now::default(), CoordinatorEvent::Register(record("n2")), &mut out);
     let commits = out.iter().filter(|effect| matches!(effect, CoordinatorEffect::Store { .. }));
     assert_eq!(commits.count(), 1, "{out:?}");
+}
+
+#[test]
+fn an_answer_to_the_process_before_teaches_a_restarted_node_nothing() {
+    let mut bench = Bench::new();
+    let disk = bench.kill("n3");
+    let identity = Identity { cluster: CLUSTER, node: id("n3"), incarnation: Incarnation(7) };
+    let mut node = Node::new(NodeConfig::new(1), identity, vec![disk.state], bench.now);
+    let mut heartbeat = |event, ms| {
+        let mut out = Vec::new();
+        let now = Now { monotonic: bench.now.monotonic + Duration::from_millis(ms), ..bench.now };
+        node.step(now, event, &mut out);
+        out.into_iter().find_map(|effect| match effect {
+            Effect::Heartbeat(heartbeat) => Some((heartbeat.applied, heartbeat.reports.len())),
+            _ => None,
+        })
+    };
+    let needs_everything = Some((Revision(0), 1));
+    assert_eq!(heartbeat(Event::CoordinatorUp, 0), needs_everything);
+    let (chains, nodes) = (Vec::new(), Vec::new());
+    let lease = Some(Duration::from_millis(600));
+    heartbeat(Event::Answer(HeartbeatAnswer { sequence: 5000, lease, revision: Revision(99), chains, nodes }), 1);
+    assert_eq!(heartbeat(Event::Wake, 200), needs_everything);
+}
+
+#[test]
+fn a_heartbeat_of_the_process_before_is_not_answered_to_the_one_that_registers() {
+    let mut coordinator = Coordinator::new(config(), Vec::new());
+    let mut step = |event| {
+        let mut out = Vec::new();
+        coordinator.step(Now::default(), event, &mut out);
+        out
+    };
+    for (ticket, name) in (1..).zip(["n1", "n2", "n3"]) {
+        step(CoordinatorEvent::Register(record(name)));
+        step(CoordinatorEvent::Stored { ticket: Ticket(ticket) });
+    }
+    // The chains are being stored, so the answer waits; meanwhile the node restarts.
+    let heartbeat = Heartbeat { sequence: 5000, applied: Revision(0), reports: Vec::new() };
+    assert_eq!(step(CoordinatorEvent::Heartbeat { from: id("n1"), heartbeat }), []);
+    step(CoordinatorEvent::Register(record("n1")));
+    let out = step(CoordinatorEvent::Stored { ticket: Ticket(4) });
+    assert_eq!(out, [CoordinatorEffect::RouteChanged]);
 }
