@@ -6,12 +6,13 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-const PROTOS: [&str; 5] = [
+const PROTOS: [&str; 6] = [
     "catena/v1/common.proto",
     "catena/v1/error.proto",
     "catena/v1/kv.proto",
     "catena/v1/replication.proto",
     "catena/v1/coordination.proto",
+    "catena/v1/admin.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -24,6 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .skip_protoc_run()
             .emit_rerun_if_changed(false)
             .bytes(["."])
+            .btree_map(["."])
             .compile_protos(&PROTOS, &["proto"])?;
     } else {
         // The codec is ours, so that malformed protobuf is refused like every other malformed request.
@@ -33,6 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .emit_rerun_if_changed(false)
             .codec_path("crate::codec::Codec")
             .bytes(".")
+            .btree_map(".")
             .compile_protos(&PROTOS, &["proto"])?;
     }
     Ok(())

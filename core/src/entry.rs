@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{ChainVersion, EntryId, Metadata, Seq, WallTime};
+use crate::{ChainVersion, EntryId, Metadata, Origin, Seq, WallTime};
 
 /// One ordered operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub struct Entry {
     pub previous: ChainVersion,
     /// When the head ordered it; strictly increasing within a slot (W2).
     pub at: WallTime,
+    /// The session's write that it is; `None`: of a call without a session, or of the chain itself (W8).
+    pub origin: Option<Origin>,
     /// What it does.
     pub operation: Operation,
 }
@@ -34,13 +36,34 @@ pub enum Operation {
         /// The object's key.
         key: Bytes,
     },
+    /// No object changes: a session's write that was refused, or had nothing to delete. An entry all the same, else a
+    /// late duplicate could run after the condition has flipped (W8).
+    Nothing {
+        /// The refusal: a condition failed on this object. `None`: there was nothing to delete.
+        refused: Option<Refusal>,
+    },
+    /// A session opens, named by this entry's seq (W8).
+    OpenSession,
+    /// These sessions have been idle for too long, in the judgement of the head that ordered this (W8).
+    Expire {
+        /// Their names.
+        sessions: Vec<Seq>,
+    },
+}
+
+/// A condition that did not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The object it was judged on; `None`: there was none.
+    pub object: Option<Metadata>,
 }
 
 impl Operation {
-    /// The key it is about.
-    pub fn key(&self) -> &Bytes {
+    /// The key it is about; `None`: it changes no object.
+    pub fn key(&self) -> Option<&Bytes> {
         match self {
-            Operation::Put { key, .. } | Operation::Delete { key } => key,
+            Operation::Put { key, .. } | Operation::Delete { key } => Some(key),
+            Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => None,
         }
     }
 }
@@ -61,7 +84,7 @@ impl Entry {
                 }
                 Some(Metadata { version, created_at: *created_at, updated_at: self.at })
             }
-            Operation::Delete { .. } => None,
+            Operation::Delete { .. } | Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => None,
         }
     }
 
@@ -72,6 +95,8 @@ impl Entry {
             + match &self.operation {
                 Operation::Put { key, value, .. } => key.len() + value.len(),
                 Operation::Delete { key } => key.len(),
+                Operation::Nothing { .. } | Operation::OpenSession => 0,
+                Operation::Expire { sessions } => sessions.len() * size_of::<Seq>(),
             }
     }
 }

@@ -1,6 +1,6 @@
 //! Why a call was refused or its outcome is not known. Every error has a kind (W9).
 
-use crate::{ChainVersion, Metadata, Role, Slot};
+use crate::{ChainVersion, Metadata, Role, Seq, Slot};
 
 /// What a caller may conclude from an error (W9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +74,24 @@ pub enum CallError {
         /// The limit.
         limit: u64,
     },
+    /// The session is not there: it has expired, or was never opened. Whether the write took effect before is not known.
+    #[error("slot {slot}: session {session} has expired: open a new one; whether its last writes took effect is unknown")]
+    SessionExpired {
+        /// The slot asked for.
+        slot: Slot,
+        /// The session's name.
+        session: Seq,
+    },
+    /// The client has said that it has this write's answer.
+    #[error("slot {slot}: write {number} of session {session} was answered before: give a new write a higher number")]
+    AlreadyAnswered {
+        /// The slot asked for.
+        slot: Slot,
+        /// The session's name.
+        session: Seq,
+        /// The write's number.
+        number: u64,
+    },
     /// The entry was ordered, and then cut by a change of the chain before it was committed (C7).
     #[error("slot {slot}: the chain changed before the write was committed: its outcome is unknown")]
     OutcomeUnknown {
@@ -100,6 +118,10 @@ pub enum Resource {
     NodeWrites,
     /// Bytes of writes of all slots of a node.
     NodeBytes,
+    /// Sessions of one slot.
+    SlotSessions,
+    /// Writes of one session whose answers the client has not said to have.
+    SessionWrites,
 }
 
 impl std::fmt::Display for Resource {
@@ -109,6 +131,8 @@ impl std::fmt::Display for Resource {
             Resource::SlotBytes => "bytes of the slot",
             Resource::NodeWrites => "writes of the node",
             Resource::NodeBytes => "bytes of the node",
+            Resource::SlotSessions => "sessions of the slot",
+            Resource::SessionWrites => "unanswered writes of the session",
         })
     }
 }
@@ -140,7 +164,7 @@ pub enum MismatchReason {
     WrongVersion,
     /// The replica does not answer this kind of call: writes go to the head, reads to the tail.
     WrongRole,
-    /// It has restarted, or is adopting a version, and does not act just now.
+    /// It has restarted, is fenced or stopping, or is adopting a version, and does not act just now.
     Inactive,
 }
 
@@ -168,7 +192,9 @@ impl CallError {
             | CallError::NotCaughtUp { .. }
             | CallError::ConditionFailed { .. }
             | CallError::Backpressure { .. } => Kind::NotExecuted,
-            CallError::OutcomeUnknown { .. } => Kind::Unknown,
+            CallError::OutcomeUnknown { .. } | CallError::SessionExpired { .. } | CallError::AlreadyAnswered { .. } => {
+                Kind::Unknown
+            }
         }
     }
 }

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use crate::{
-    CallError, Chain, ChainVersion, Command, Entry, EntryId, Envelope, Heartbeat, HeartbeatAnswer, Metadata, NodeId, Object,
-    RequestId, Seq, Slot, Ticket, WallTime,
+    CallError, Chain, ChainVersion, Command, Decisions, Entry, EntryId, Envelope, Heartbeat, HeartbeatAnswer, Metadata, NodeId,
+    Object, Origin, Pin, RequestId, Seq, Session, Slot, SnapshotEnd, Ticket, WallTime,
 };
 
 /// What happens to a node.
@@ -18,6 +18,8 @@ pub enum Event {
         target: Target,
         /// What to do.
         command: Command,
+        /// Under which session; `None`: at most once, and not to be retried after an unknown outcome (W8).
+        origin: Option<Origin>,
         /// The object as the store has it, read in the same turn as this step.
         stored: Option<Metadata>,
     },
@@ -31,6 +33,13 @@ pub enum Event {
         key: Bytes,
         /// The object as the store has it, read in the same turn as this step, before its `now` was taken (R1).
         stored: Option<Object>,
+    },
+    /// A client opens a session in a slot (W8). Answered by [`Reply::Opened`].
+    OpenSession {
+        /// Names the call; exactly one [`Effect::Reply`] answers it.
+        request: RequestId,
+        /// Where the client's route sent it: the head, as a write.
+        target: Target,
     },
     /// A neighbour says something.
     Message {
@@ -53,6 +62,24 @@ pub enum Event {
     CoordinatorUp,
     /// The coordinator answers a heartbeat.
     Answer(HeartbeatAnswer),
+    /// The coordinator says at once what its next answer will say too.
+    Decided(Decisions),
+    /// A part of the pinned state, for [`Effect::ReadChunk`].
+    ChunkRead {
+        /// Whose.
+        slot: Slot,
+        /// The last entry that the state has; the same for all parts of one pin.
+        at: EntryId,
+        /// As asked for.
+        after: Option<Bytes>,
+        /// In key order.
+        objects: Vec<(Bytes, Object)>,
+        /// With the last part: the rest of the state.
+        end: Option<SnapshotEnd>,
+    },
+    /// The process is to stop: the node answers no reads any more, and says so to the coordinator. Calls that wait go on;
+    /// the driver ends the process when they have ended, or when it has waited long enough.
+    Stop,
     /// A deadline has passed, or has not: early and repeated wakes are harmless.
     Wake,
 }
@@ -87,6 +114,26 @@ pub enum Effect {
     },
     /// Send to the coordinator.
     Heartbeat(Heartbeat),
+    /// Hold on to the slot's state as the store has it now, its objects, its sessions and the entry that they stand at, in
+    /// one step (J1). Replaces the slot's pin before.
+    Pin {
+        /// Whose.
+        slot: Slot,
+    },
+    /// Let go of it.
+    Unpin {
+        /// Whose.
+        slot: Slot,
+    },
+    /// Read a part of the pinned state; report by [`Event::ChunkRead`]. Without effect after [`Effect::Unpin`].
+    ReadChunk {
+        /// Whose.
+        slot: Slot,
+        /// From behind this key on.
+        after: Option<Bytes>,
+        /// About so many bytes of keys and values, at least one object.
+        bytes: usize,
+    },
 }
 
 /// A call's result.
@@ -98,6 +145,11 @@ pub enum Reply {
         entry: Option<EntryId>,
         /// The object as written; `None` after a delete.
         object: Option<Metadata>,
+    },
+    /// The session is open.
+    Opened {
+        /// Its name.
+        session: Seq,
     },
     /// The object as committed; `None`: there is none.
     Read {
@@ -133,8 +185,30 @@ pub enum Write {
         last: Seq,
     },
     /// Run committed entries against the objects, remove them from the log and move the trim point
-    /// to the last of them, in one step (W11).
-    Apply(Vec<Entry>),
+    /// to the last of them; with the sessions that they changed, in one step (W11).
+    Apply {
+        /// In order, from the trim point on.
+        entries: Vec<Entry>,
+        /// Sessions as they are after the last of them; `None`: gone.
+        sessions: Vec<(Seq, Option<Session>)>,
+    },
+    /// Stage a part of a snapshot. A part of another pin than those staged before replaces them (J3).
+    Stage {
+        /// Of which snapshot.
+        pin: Pin,
+        /// In key order, after those staged before.
+        objects: Vec<(Bytes, Object)>,
+    },
+    /// What is staged becomes the slot's state, in one step (J3): objects, sessions, trim point and its time are replaced,
+    /// the log is empty.
+    Install {
+        /// Of which snapshot; nothing of another is staged.
+        pin: Pin,
+        /// What belongs to it besides objects.
+        end: SnapshotEnd,
+    },
+    /// The slot is as if it had never been, but for the chain: no objects, no log, no sessions, nothing staged.
+    Clear,
 }
 
 /// What a slot has on disk when a node starts. All of it is synced.
@@ -148,6 +222,10 @@ pub struct Recovered {
     pub trim: EntryId,
     /// That entry's time (W2).
     pub trim_at: WallTime,
+    /// The sessions as of `trim`.
+    pub sessions: Vec<(Seq, Session)>,
     /// The log after `trim`: linked by (version, seq) without a gap. What a crash left beyond a gap is gone.
     pub log: Vec<Entry>,
+    /// The snapshot of which parts are staged, and the last key of them.
+    pub staged: Option<(Pin, Option<Bytes>)>,
 }

@@ -39,6 +39,10 @@ number! {
     ChainVersion(u64)
 }
 number! {
+    /// The number of a coordinator leadership; one leader per epoch. The first is 1; 0 is "none".
+    Epoch(u64)
+}
+number! {
     /// Counts the coordinator's decisions over all slots and nodes; a node reports up to which one it has applied them.
     Revision(u64)
 }
@@ -110,6 +114,10 @@ impl fmt::Debug for NodeId {
 pub struct InvalidNodeId {
     name: String,
 }
+
+/// Names one run of a node's process: random, given by the driver. A snapshot in transfer belongs to one (J3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Process(pub u64);
 
 /// The random identity of a data directory: (node id, incarnation) names a replica's history.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,4 +1,5 @@
-//! The window of a slot's history that is in memory: the entries that are not known to be in the object state yet.
+//! The window of a slot's history that is in memory: the entries that are not known to be in the object state yet, and
+//! those that are kept for a successor that is being filled (W6).
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -10,6 +11,10 @@ use crate::{ChainVersion, Entry, EntryId, LogSummary, Recovered, Seq, WallTime};
 #[derive(Debug)]
 pub(crate) struct Log {
     trim: EntryId,
+    /// The object state has entries up to here. Those in memory are kept for somebody.
+    applied: Seq,
+    /// What they weigh.
+    retained: usize,
     /// The time of the last entry ever appended: times never run backwards within a slot (W2).
     last_at: WallTime,
     entries: VecDeque<Entry>,
@@ -23,11 +28,24 @@ pub(crate) struct DoNotMeet;
 
 impl Log {
     pub(crate) fn empty() -> Self {
-        Self { trim: EntryId::default(), last_at: WallTime(0), entries: VecDeque::new(), by_key: BTreeSet::new(), weight: 0 }
+        Self::at(EntryId::default(), WallTime(0))
+    }
+
+    /// An empty log behind `trim`, an entry of time `trim_at`.
+    pub(crate) fn at(trim: EntryId, trim_at: WallTime) -> Self {
+        Self {
+            trim,
+            applied: trim.seq,
+            retained: 0,
+            last_at: trim_at,
+            entries: VecDeque::new(),
+            by_key: BTreeSet::new(),
+            weight: 0,
+        }
     }
 
     pub(crate) fn recovered(recovered: Recovered) -> Self {
-        let mut log = Self { trim: recovered.trim, last_at: recovered.trim_at, ..Self::empty() };
+        let mut log = Self::at(recovered.trim, recovered.trim_at);
         for entry in recovered.log {
             assert_eq!(entry.previous_id(), log.last(), "the store gave a log with a gap");
             log.push(entry);
@@ -50,16 +68,34 @@ impl Log {
         now.max(WallTime(self.last_at.0 + 1))
     }
 
-    /// What they weigh, in bytes.
+    /// Up to where the object state has its entries.
+    pub(crate) fn applied(&self) -> Seq {
+        self.applied
+    }
+
+    /// What the entries that are not applied weigh, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        self.weight
+        self.weight - self.retained
+    }
+
+    /// What the entries that are applied, and in memory all the same, weigh, in bytes.
+    pub(crate) fn retained(&self) -> usize {
+        self.retained
+    }
+
+    /// The object state has everything up to `to`.
+    pub(crate) fn apply_to(&mut self, to: Seq) {
+        self.retained += self.range(self.applied, to).map(Entry::weight).sum::<usize>();
+        self.applied = self.applied.max(to);
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
         assert_eq!(entry.id.seq, self.last().seq.next(), "a log has no gaps");
         self.last_at = self.last_at.max(entry.at);
         self.weight += entry.weight();
-        self.by_key.insert((entry.operation.key().clone(), entry.id.seq));
+        if let Some(key) = entry.operation.key() {
+            self.by_key.insert((key.clone(), entry.id.seq));
+        }
         self.entries.push_back(entry);
     }
 
@@ -70,8 +106,9 @@ impl Log {
         }
     }
 
-    /// Removes every entry up to `to`: the object state has them.
+    /// Removes every entry up to `to`, as far as the object state has them.
     pub(crate) fn trim_to(&mut self, to: Seq) {
+        let to = to.min(self.applied);
         while let Some(entry) = self.entries.pop_front_if(|entry| entry.id.seq <= to) {
             self.trim = entry.id;
             self.forget(&entry);
@@ -80,7 +117,12 @@ impl Log {
 
     fn forget(&mut self, entry: &Entry) {
         self.weight -= entry.weight();
-        self.by_key.remove(&(entry.operation.key().clone(), entry.id.seq));
+        if entry.id.seq <= self.applied {
+            self.retained -= entry.weight();
+        }
+        if let Some(key) = entry.operation.key() {
+            self.by_key.remove(&(key.clone(), entry.id.seq));
+        }
     }
 
     /// The entries after `after`, up to `to`.
@@ -149,13 +191,14 @@ mod tests {
 
     /// A log trimmed at (1, `trim`) with entries of the given versions after it.
     fn log(trim: EntryId, versions: &[u64]) -> Log {
-        let mut log = Log { trim, ..Log::empty() };
+        let mut log = Log::at(trim, WallTime(0));
         for version in versions {
             let last = log.last();
             log.push(Entry {
                 id: EntryId { version: ChainVersion(*version), seq: last.seq.next() },
                 previous: last.version,
                 at: log.next_at(WallTime(0)),
+                origin: None,
                 operation: Operation::Delete { key: Bytes::from(format!("k{}", last.seq.0 % 2)) },
             });
         }
@@ -200,10 +243,14 @@ mod tests {
     fn cut_and_trim_forget_what_they_remove() {
         let mut log = log(id(1, 10), &[1, 1, 2, 2]);
         log.cut(Seq(13));
-        log.trim_to(Seq(12));
+        log.apply_to(Seq(12));
+        assert!(log.retained() > 0 && log.weight() > 0);
+        log.trim_to(Seq(99));
+        assert_eq!(log.retained(), 0);
         assert_eq!((log.trim(), log.last(), log.entries.len()), (id(1, 12), id(2, 13), 1));
         assert_eq!(log.latest(&Bytes::from("k1"), Seq(99)), None);
         assert_eq!(log.weight(), log.range(Seq(0), Seq(99)).map(Entry::weight).sum::<usize>());
+        log.apply_to(Seq(13));
         log.trim_to(Seq(13));
         assert_eq!((log.weight(), log.by_key.len()), (0, 0));
     }
@@ -240,6 +287,7 @@ mod tests {
                         id: EntryId { version: ChainVersion(last.version.0 + version), seq: last.seq.next() },
                         previous: last.version,
                         at: log.next_at(WallTime(5)),
+                        origin: None,
                         operation: Operation::Delete { key: Bytes::from(vec![*key]) },
                     };
                     twin.entries.push(entry.clone());
@@ -252,6 +300,7 @@ mod tests {
                 }
                 Step::Trim(more) => {
                     twin.trimmed = (twin.trimmed + more).min(twin.entries.len());
+                    log.apply_to(Seq(twin.trimmed as u64));
                     log.trim_to(Seq(twin.trimmed as u64));
                 }
             }
@@ -269,7 +318,7 @@ mod tests {
             prop_assert!(log.range(Seq(0), Seq(u64::MAX)).eq(window));
             let mut bounded = window.iter().filter(|entry| entry.id.seq.0 <= to);
             prop_assert!(log.range(Seq(0), Seq(to)).eq(bounded.clone()));
-            let latest = bounded.rfind(|entry| entry.operation.key() == &vec![key]);
+            let latest = bounded.rfind(|entry| entry.operation.key() == Some(&Bytes::from(vec![key])));
             prop_assert_eq!(log.latest(&Bytes::from(vec![key]), Seq(to)), latest);
             for entry in window {
                 prop_assert_eq!(log.id_at(entry.id.seq), Some(entry.id));

@@ -1,8 +1,14 @@
 //! What machines tell each other: neighbours in a chain, a node and its coordinator.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::{Chain, ChainVersion, Entry, EntryId, Incarnation, NodeId, Revision, Seq, Slot};
+use bytes::Bytes;
+
+use crate::{
+    Chain, ChainVersion, Entry, EntryId, Epoch, Incarnation, Metadata, NodeId, Object, Process, Revision, Seq, Session, Slot,
+    WallTime,
+};
 
 /// A message between two neighbours, about one slot under one chain version (C2).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +24,8 @@ pub struct Envelope {
 /// What neighbours say. Every message may be lost or repeated; a link delivers those it delivers in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
-    /// Successor to predecessor: "I have not been matched, or have not heard up to where you are synced; probe me."
+    /// Successor to predecessor: "I have not been matched, or have not heard up to where you are synced; probe me." And in
+    /// answer: "I am here, and not matched myself."
     Hello,
     /// Predecessor to successor, once itself matched: "This is my log; find where yours agrees" (C7).
     Probe {
@@ -53,11 +60,85 @@ pub enum Message {
         /// The commit watermark.
         committed: Seq,
     },
-    /// To the sender of a message under an older version: "I am at this one" (C1).
-    Stale {
-        /// The version the sender of this has adopted.
-        current: ChainVersion,
+    /// To the sender of a message under an older version: the stored configuration, verbatim (C2). So a half-adopted
+    /// version does not block a chain while coordinators are away.
+    Newer {
+        /// What the sender of this has durably adopted.
+        chain: Chain,
     },
+    /// Joining replica to the tail: "Our logs do not meet; send me your state" (J1).
+    Fetch {
+        /// The snapshot that chunks are staged of; `None`: none yet.
+        pin: Option<Pin>,
+        /// The last key staged; `None`: from the first key on.
+        after: Option<Bytes>,
+    },
+    /// Tail to joining replica: a part of a snapshot.
+    Chunk(Chunk),
+}
+
+/// Names a snapshot: the same name, the same content (J3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Whose state.
+    pub source: NodeId,
+    /// The run of its process.
+    pub process: Process,
+    /// The last entry that the state has.
+    pub at: EntryId,
+}
+
+/// A part of a snapshot: every object with a key after `after`, up to the last one given or to the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// Of which snapshot.
+    pub pin: Pin,
+    /// The part begins behind this key; `None`: at the first one.
+    pub after: Option<Bytes>,
+    /// In key order.
+    pub objects: Vec<(Bytes, Object)>,
+    /// What belongs to the state besides its objects; with the last part only.
+    pub end: Option<SnapshotEnd>,
+    /// Of all the above, see [`Chunk::digest`].
+    pub checksum: u32,
+}
+
+/// What closes a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotEnd {
+    /// The time of the entry that the state stands at (W2).
+    pub at_time: WallTime,
+    /// The session table (W8).
+    pub sessions: Vec<(Seq, Session)>,
+}
+
+impl Chunk {
+    /// CRC-32 over everything in it but the checksum: a chunk passes through two disks and a network.
+    pub fn digest(&self) -> u32 {
+        let mut hash = crc32fast::Hasher::new();
+        let mut number = |number: u64| hash.update(&number.to_be_bytes());
+        [self.pin.process.0, self.pin.at.version.0, self.pin.at.seq.0, self.objects.len() as u64]
+            .into_iter()
+            .for_each(&mut number);
+        let mut bytes = |bytes: &[u8]| {
+            hash.update(&(bytes.len() as u64).to_be_bytes());
+            hash.update(bytes);
+        };
+        bytes(self.pin.source.as_str().as_bytes());
+        bytes(self.after.as_deref().unwrap_or_default());
+        for (key, object) in &self.objects {
+            bytes(key);
+            bytes(&object.value);
+            let Metadata { version, created_at, updated_at } = object.metadata;
+            bytes(&[version.0, created_at.0, updated_at.0].map(u64::to_be_bytes).concat());
+        }
+        if let Some(end) = &self.end {
+            bytes(&end.at_time.0.to_be_bytes());
+            // The table's debug form names every field, in order.
+            bytes(format!("{:?}", end.sessions).as_bytes());
+        }
+        hash.finalize()
+    }
 }
 
 /// A log in a few numbers: where it is trimmed, and which versions its entries carry.
@@ -96,28 +177,50 @@ pub struct Heartbeat {
     pub applied: Revision,
     /// Replicas whose state the coordinator may not know yet.
     pub reports: Vec<Report>,
+    /// Whether the node is here to stay.
+    pub presence: Presence,
+}
+
+/// Whether a node is here to stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is.
+    Staying,
+    /// It stops in order: it answers no reads any more, and its silence is no failure (K3).
+    Leaving,
 }
 
 /// What a node says of one of its replicas.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// Which replica.
     pub slot: Slot,
     /// The version it has durably adopted.
     pub version: ChainVersion,
-    /// Whether it acts in that version.
+    /// How it stands in that version.
     pub state: ReplicaState,
+    /// Whether it has stopped serving in that version for good (C4).
+    pub fenced: bool,
+    /// A neighbour of that version that it waits for and has not heard for `NodeConfig::silence` (K2).
+    pub silent: Option<NodeId>,
 }
 
-/// Whether a replica acts in the version it has adopted.
+/// How a replica stands in the version it has adopted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplicaState {
-    /// It does.
+    /// It takes part.
     Active,
-    /// It has restarted in it, and needs a newer one (C10).
+    /// It takes part; and as a tail that is not ready it has committed up to the barrier (C9), as a joining replica it has
+    /// all but the latest entries.
+    CaughtUp,
+    /// It has restarted in it as a member, and needs a newer one (C10).
     Restarted,
-    /// It is no member of it.
+    /// Its log does not meet its predecessor's, which only a tail that is not ready may say (C7).
+    Astray,
+    /// It is no replica of it. Its data is kept.
     Removed,
+    /// It is no replica of it, and its data is gone.
+    Dropped,
 }
 
 /// Coordinator to node, in answer to one heartbeat.
@@ -130,10 +233,24 @@ pub struct HeartbeatAnswer {
     pub lease: Option<Duration>,
     /// The newest decision carried: every one of this node's up to here is in the answer, or was before `applied`.
     pub revision: Revision,
-    /// Chains decided since `applied` of which the node is, or was, a member.
-    pub chains: Vec<Chain>,
+    /// Chains decided since `applied` of which the node is, or was, a replica; and all fences not yet reported.
+    pub decisions: Decisions,
     /// Nodes registered or moved since `applied`.
     pub nodes: Vec<NodeRecord>,
+}
+
+/// What the coordinator wants of a node. Also sent by itself, as soon as something is decided: without a lease, and
+/// repeated in the next answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decisions {
+    /// The leadership that says so; a node takes nothing of an older one than it has heard of (C1).
+    pub epoch: Epoch,
+    /// Chains to adopt.
+    pub chains: Vec<Chain>,
+    /// Versions to stop serving in (C4).
+    pub fences: Vec<(Slot, ChainVersion)>,
+    /// Slots whose data the node may forget: it is no replica of this version, whose chain is whole without it.
+    pub drops: Vec<(Slot, ChainVersion)>,
 }
 
 /// A storage node as the coordinator knows it.
@@ -145,4 +262,6 @@ pub struct NodeRecord {
     pub incarnation: Incarnation,
     /// Where it answers: `host:port`.
     pub address: String,
+    /// Failure domains, such as `rack` → `r1`: two replicas of a chain differ in the value of every key that both have.
+    pub labels: BTreeMap<String, String>,
 }

@@ -51,10 +51,49 @@ mutants! {
     ActBeforeDurable, "C2", "A version is acted in before it is durable.";
     IgnoreVersion, "C2", "Messages of an older version are taken.";
     ActAfterRestart, "C10", "A restarted member goes on in the version that it restarted in.";
-    NeverPlaceAgain, "C1", "A coordinator that died between the last registration and the first placement never places.";
     OlderChain, "C1", "An older configuration is adopted after a newer one.";
     VersionRestarts, "W2", "An object's version starts again after a delete.";
+    FenceIgnored, "C4", "A fenced replica goes on serving.";
+    JoinerServes, "C9", "A joining replica answers reads.";
+    KeepWatermark, "W3", "The durability watermark from above is carried over to a new version.";
+    NewTailCuts, "C8", "A new tail cuts its log to what it knows committed.";
+    SpeakUnmatched, "W3", "A replica probes its successor before it is matched itself.";
+    TrustEarlyWatermark, "W3", "A watermark counts that arrives before matching.";
+    TrimPointNotCompared, "C7", "Logs that do not meet at the trim point are taken to meet.";
+    TrimUnacked, "W6", "What a successor that is being filled has not acknowledged is forgotten.";
+    OnlySenderProbes, "W6", "A replica that is not matched waits to be asked.";
+    CursorOverPins, "J3", "A joining replica goes on behind the parts of one snapshot with those of another.";
+    EpochIgnored, "C1", "A node takes decisions and leases of a deposed leader.";
+    LeaseApart, "R1", "A heartbeat's answer renews the lease before the decisions it carries are applied.";
+    RunUnknownSession, "W8", "A write under a session that is not there is run.";
+    RunBelowAnswered, "W8", "A write is run whose answer the client has said to have.";
+    AnswerOfAnotherSession, "W8", "A duplicate gets the answer of another session's write.";
+    AnswerRetryBeforeCommit, "W8", "A retry gets the first answer before that is committed.";
+    RefusalNotAnEntry, "W8", "A session's refusal is not an entry.";
+    ExpireByClock, "W8", "Each replica ends idle sessions by its own clock.";
+    EvictWithoutFence, "C4", "A member is removed while it may serve still.";
+    OrphanFence, "C4", "A fence that a leader before has planned is left standing.";
+    EvictLastCopy, "C3", "A member is removed though no other copy has answered.";
+    StaleCopyCounts, "C3", "A copy that answered before the removal was planned counts.";
+    ReadinessForgotten, "C9", "A tail that is not ready counts as ready in the next version.";
+    ReadyAtOnce, "C9", "A new tail counts as a copy from its activation on.";
+    ActivateEarly, "C9", "A joining replica is activated before it has caught up.";
+    RestartIgnored, "C10", "No newer version is made for a member that has restarted.";
+    JoinerDeathIgnored, "J3", "A joining replica that is gone goes on joining.";
+    PauseCountsAsSilence, "C5", "A pause of the coordinator counts as its nodes' silence.";
+    NewLeaderForgetsLeases, "C5", "A new leader assumes that no lease is out.";
+    UncertainLeaderGrants, "C5", "A leader that may have been followed goes on answering.";
+    NoDriftMargin, "C4", "A lease is taken to have run out without regard to drift.";
+    FlapHistoryLost, "K3", "Flaps are not stored.";
+    WipedDiskAccepted, "C11", "A wiped disk is accepted as the member that it was.";
+    RouteBeforeChain, "C1", "A route names a chain that is being stored.";
     TrimUncommitted, "W11", "Entries are applied and trimmed before they are committed.";
+    PartialSnapshotInstalled, "J3", "A staged part's name outlives the part in a power loss: the snapshot is installed with a chunk missing.";
+    SnapshotSeqApart, "J1", "A pin takes the entry that it stands at first, and the objects and sessions later.";
+    SessionsLeftOut, "W8", "A snapshot is installed without its session table: the one before stays.";
+    KeepStaleKeys, "J1", "A snapshot is laid over the objects that were there before, instead of replacing them.";
+    ChunksOverPins, "J3", "Staged chunks are kept when the snapshot becomes another.";
+    EpochUnchecked, "C1", "The store takes changes of a leader that it knows to be deposed.";
 }
 
 thread_local! {
@@ -82,7 +121,7 @@ pub fn set_assertions(assertions: Assertions) {
 }
 
 /// Whether this mutant is set.
-pub(crate) fn is(mutant: Mutant) -> bool {
+pub fn is(mutant: Mutant) -> bool {
     MUTANT.get() == Some(mutant)
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::lease::Lease;
 use crate::replica::{Context, Load, Replica, ReplicaView};
 use crate::{
-    CallError, ChainVersion, Effect, Event, Heartbeat, HeartbeatAnswer, Identity, MismatchReason, NodeConfig, Now, Recovered,
-    Revision, Role, RoutingMismatch, Slot, Target, Ticket, Time, slot_of,
+    CallError, ChainVersion, Decisions, Effect, Epoch, Event, Heartbeat, HeartbeatAnswer, Identity, MismatchReason, NodeConfig,
+    Now, Presence, Recovered, Revision, Role, RoutingMismatch, Slot, Target, Ticket, Time, slot_of,
 };
 
 /// A heartbeat sent out of turn, to fetch a newer version (C2), follows the last one no sooner than this. Chosen here:
@@ -32,6 +32,13 @@ pub struct Node {
     /// By slot; `None` where this node has no replica.
     replicas: Vec<Option<Box<Replica>>>,
     lease: Lease,
+    presence: Presence,
+    /// The newest leadership heard of.
+    epoch: Epoch,
+    /// Joining replicas that a restart has interrupted; they go on with the first step.
+    rejoining: Vec<Slot>,
+    /// When the next part of a snapshot may be asked for, over all slots.
+    copy_at: Time,
     load: Load,
     last_ticket: Ticket,
     /// Batches on their way to the disk, by ticket: whose they are.
@@ -61,8 +68,11 @@ impl Node {
             identity,
             now,
             replicas,
-
             lease: Lease::default(),
+            presence: Presence::Staying,
+            epoch: Epoch(0),
+            rejoining: Vec::new(),
+            copy_at: now.monotonic,
             load: Load::default(),
             last_ticket: Ticket(0),
             writing: VecDeque::new(),
@@ -76,6 +86,8 @@ impl Node {
         };
         for recovered in recovered {
             let slot = recovered.slot;
+            node.epoch = recovered.chain.as_ref().map_or(node.epoch, |chain| chain.epoch.max(node.epoch));
+            node.rejoining.push(slot);
             let replica = node.with_context(&mut Vec::new(), |cx| Replica::recovered(recovered, cx));
             node.keep(slot, Load::default(), None, Box::new(replica));
             node.unreported.insert(slot, None);
@@ -88,10 +100,13 @@ impl Node {
         assert!(out.is_empty(), "effects of the previous step were not run");
         assert!(now.monotonic >= self.now.monotonic, "time ran backwards");
         self.now = now;
+        for slot in std::mem::take(&mut self.rejoining) {
+            self.with_replica(slot, out, Replica::rejoin);
+        }
         match event {
-            Event::Write { request, target, command, stored } => match self.admit(target, &command.key) {
+            Event::Write { request, target, command, origin, stored } => match self.admit(target, &command.key) {
                 Ok(()) => self.with_replica(target.slot, out, |replica, cx| {
-                    replica.on_write(request, target, command, stored, cx);
+                    replica.on_write(request, target, command, origin, stored, cx);
                 }),
                 Err(error) => out.push(Effect::Reply { request, result: Err(error) }),
             },
@@ -99,6 +114,10 @@ impl Node {
                 Ok(()) => self.with_replica(target.slot, out, |replica, cx| {
                     replica.on_read(request, target, &key, stored, cx);
                 }),
+                Err(error) => out.push(Effect::Reply { request, result: Err(error) }),
+            },
+            Event::OpenSession { request, target } => match self.admit_slot(target) {
+                Ok(()) => self.with_replica(target.slot, out, |replica, cx| replica.on_open_session(request, target, cx)),
                 Err(error) => out.push(Effect::Reply { request, result: Err(error) }),
             },
             Event::Message { from, envelope } => {
@@ -119,6 +138,19 @@ impl Node {
                 self.next_heartbeat = now.monotonic;
             }
             Event::Answer(answer) => self.on_answer(answer, out),
+            Event::Decided(decisions) => {
+                if decisions.epoch >= self.epoch {
+                    self.take(decisions, out);
+                    self.hurry(); // the coordinator waits for what this node says to it
+                }
+            }
+            Event::ChunkRead { slot, at, after, objects, end } => {
+                self.with_replica(slot, out, |replica, cx| replica.on_chunk_read(at, after, objects, end, cx));
+            }
+            Event::Stop => {
+                self.presence = Presence::Leaving;
+                self.next_heartbeat = now.monotonic;
+            }
             Event::Wake => {}
         }
         self.run_timers(out);
@@ -140,7 +172,7 @@ impl Node {
 
     /// A replica's watermarks, for checkers.
     pub fn view(&self, slot: Slot) -> Option<ReplicaView<'_>> {
-        Some(self.replica(slot)?.view(&self.identity.node))
+        Some(self.replica(slot)?.view(&self.identity))
     }
 
     /// The call must name the key's slot, and this node must have a replica of it.
@@ -150,6 +182,14 @@ impl Node {
             return Err(CallError::KeyEmpty);
         }
         if slot_of(key, slots) != slot {
+            return Err(CallError::UnknownSlot { slot, slots });
+        }
+        self.admit_slot(target)
+    }
+
+    fn admit_slot(&self, target: Target) -> Result<(), CallError> {
+        let (slot, slots) = (target.slot, self.config.slots);
+        if slot.0 >= slots {
             return Err(CallError::UnknownSlot { slot, slots });
         }
         if self.replica(slot).is_none() {
@@ -179,11 +219,14 @@ impl Node {
         if !self.lease.awaits(answer.sequence) {
             return; // a repetition, or meant for the process before this one: its `applied` is not ours
         }
-        for chain in answer.chains {
-            let slot = chain.slot;
-            self.replicas[slot.0 as usize].get_or_insert_with(|| Box::new(Replica::new(slot)));
-            self.with_replica(slot, out, |replica, cx| replica.configure(chain, cx));
+        if answer.decisions.epoch < self.epoch && !mutant!(EpochIgnored) {
+            return; // of a leader that has been followed by another (C1)
         }
+        if mutant!(LeaseApart) {
+            self.lease.answered(answer.sequence, answer.lease, self.now.monotonic);
+            return;
+        }
+        self.take(answer.decisions, out);
         if self.applying.back().is_none_or(|(_, revision)| *revision < answer.revision) && answer.revision > self.applied {
             self.applying.push_back((self.last_ticket, answer.revision));
         }
@@ -192,6 +235,26 @@ impl Node {
         }
         self.lease.answered(answer.sequence, answer.lease, self.now.monotonic);
         self.unreported.retain(|_, told| told.is_none_or(|told| told > answer.sequence));
+    }
+
+    fn take(&mut self, decisions: Decisions, out: &mut Vec<Effect>) {
+        let Decisions { epoch, chains, fences, drops } = decisions;
+        self.epoch = self.epoch.max(epoch);
+        for chain in chains {
+            let slot = chain.slot;
+            self.replicas[slot.0 as usize].get_or_insert_with(|| Box::new(Replica::new(slot)));
+            self.with_replica(slot, out, |replica, cx| replica.configure(chain, cx));
+        }
+        for (slot, version) in fences {
+            if self.replica(slot).is_some() {
+                self.with_replica(slot, out, |replica, _| replica.fence(version));
+            }
+        }
+        for (slot, version) in drops {
+            if self.replica(slot).is_some() {
+                self.with_replica(slot, out, |replica, cx| replica.drop_data(version, cx));
+            }
+        }
     }
 
     fn run_timers(&mut self, out: &mut Vec<Effect>) {
@@ -219,7 +282,12 @@ impl Node {
         self.lease.sent(self.sequence, now);
         self.last_heartbeat = now;
         self.next_heartbeat = now + self.config.heartbeat;
-        out.push(Effect::Heartbeat(Heartbeat { sequence: self.sequence, applied: self.applied, reports }));
+        out.push(Effect::Heartbeat(Heartbeat {
+            sequence: self.sequence,
+            applied: self.applied,
+            reports,
+            presence: self.presence,
+        }));
     }
 
     /// Somebody acts in a version that this node does not know: ask for it out of turn.
@@ -243,6 +311,7 @@ impl Node {
         }
         if replica.report() != report {
             self.unreported.insert(slot, None);
+            self.hurry();
         }
         self.keep(slot, load, deadline, replica);
     }
@@ -251,11 +320,12 @@ impl Node {
         let mut behind = false;
         let result = act(&mut Context {
             now: self.now,
-            leased: self.lease.held(self.now.monotonic),
-            me: &self.identity.node,
+            leased: self.lease.held(self.now.monotonic) && self.presence == Presence::Staying,
+            me: &self.identity,
             config: &self.config,
             load: self.load,
             last_ticket: &mut self.last_ticket,
+            copy_at: &mut self.copy_at,
             behind: &mut behind,
             out,
         });
@@ -269,6 +339,7 @@ impl Node {
         let new = replica.load();
         self.load.writes = self.load.writes - load.writes + new.writes;
         self.load.bytes = self.load.bytes - load.bytes + new.bytes;
+        self.load.retained = self.load.retained - load.retained + new.retained;
         if deadline != replica.deadline() {
             self.timers.extend(replica.deadline().map(|at| (at, slot)));
             if let Some(at) = deadline {

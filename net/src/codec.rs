@@ -3,7 +3,6 @@
 use std::marker::PhantomData;
 
 use prost::Message;
-use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use crate::convert::ConvertError;
@@ -12,14 +11,14 @@ use crate::proto;
 /// What a message that cannot be decoded means for the one who gets it.
 pub(crate) trait Received {
     /// The status for a message that is not valid protobuf.
-    fn malformed(error: prost::DecodeError) -> Status;
+    fn malformed(error: prost::DecodeError) -> tonic::Status;
 }
 
 /// Messages that a server gets: the caller is told that nothing was done.
 macro_rules! requests {
     ($($message:ident),*) => {$(
         impl Received for proto::$message {
-            fn malformed(error: prost::DecodeError) -> Status {
+            fn malformed(error: prost::DecodeError) -> tonic::Status {
                 ConvertError::Protobuf(error).into()
             }
         }
@@ -30,15 +29,24 @@ macro_rules! requests {
 macro_rules! responses {
     ($($message:ident),*) => {$(
         impl Received for proto::$message {
-            fn malformed(error: prost::DecodeError) -> Status {
-                Status::internal(format!("the server's answer is not valid protobuf: {error}"))
+            fn malformed(error: prost::DecodeError) -> tonic::Status {
+                tonic::Status::internal(format!("the server's answer is not valid protobuf: {error}"))
             }
         }
     )*};
 }
 
-requests!(GetRequest, PutRequest, DeleteRequest, GetRouteRequest, NodeMessage);
-responses!(GetResponse, PutResponse, DeleteResponse, Route, CoordinatorMessage);
+requests!(
+    GetRequest,
+    PutRequest,
+    DeleteRequest,
+    OpenSessionRequest,
+    GetRouteRequest,
+    NodeMessage,
+    OrderRequest,
+    GetStatusRequest
+);
+responses!(GetResponse, PutResponse, DeleteResponse, OpenSessionResponse, Route, CoordinatorMessage, OrderResponse, Status);
 // Both ends get frames, and nobody waits for the outcome of one.
 requests!(Frame);
 
@@ -74,9 +82,9 @@ pub(crate) struct ProtobufEncoder<T>(PhantomData<T>);
 
 impl<T: Message> Encoder for ProtobufEncoder<T> {
     type Item = T;
-    type Error = Status;
+    type Error = tonic::Status;
 
-    fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    fn encode(&mut self, item: T, buffer: &mut EncodeBuf<'_>) -> Result<(), tonic::Status> {
         buffer.reserve(item.encoded_len());
         item.encode_raw(buffer);
         Ok(())
@@ -91,9 +99,9 @@ pub(crate) struct ProtobufDecoder<U>(PhantomData<U>);
 
 impl<U: Message + Default + Received> Decoder for ProtobufDecoder<U> {
     type Item = U;
-    type Error = Status;
+    type Error = tonic::Status;
 
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<U>, tonic::Status> {
         U::decode(buffer).map(Some).map_err(U::malformed)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catena_core::{Heartbeat, HeartbeatAnswer};
+use catena_core::{Decisions, Heartbeat, HeartbeatAnswer};
 use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
@@ -13,7 +13,7 @@ pub use crate::convert::{Register, Registered};
 use crate::convert::ConvertError;
 use crate::proto::coordination_client::CoordinationClient;
 use crate::proto::{coordinator_message, node_message};
-use crate::transport::peer_endpoint;
+use crate::transport::{MESSAGE_BYTES, peer_endpoint};
 use crate::{Refusal, proto};
 
 /// How long a coordinator may take to let a node in: it stores the registration first.
@@ -29,7 +29,7 @@ pub struct Joined {
     pub registered: Registered,
     /// What it says from here on. The stream ends when this is dropped.
     pub heartbeats: Heartbeats,
-    /// What it is answered.
+    /// What it is told.
     pub answers: Answers,
 }
 
@@ -44,8 +44,8 @@ pub enum JoinError {
         /// Why.
         refusal: Refusal,
     },
-    /// No coordinator answers: try again.
-    #[error("coordinator {endpoint} does not answer ({reason}): check that it runs and is reached from here")]
+    /// No coordinator lets it in, and none says that it will not: try again.
+    #[error("coordinator {endpoint} is not joined ({reason}): check that one leads, and is reached from here")]
     Unreachable {
         /// The last that was tried.
         endpoint: String,
@@ -84,7 +84,7 @@ pub struct StreamLost {
 /// Asks each coordinator in turn, once, to let the node in. Does not retry: back off, and call it again.
 ///
 /// # Errors
-/// When one refused, why; else that none answers.
+/// When one refused, why; else that none answers, or none leads.
 pub async fn join(endpoints: &[String], register: &Register) -> Result<Joined, JoinError> {
     let mut failure = JoinError::NoEndpoint;
     for endpoint in endpoints {
@@ -102,10 +102,10 @@ pub async fn join(endpoints: &[String], register: &Register) -> Result<Joined, J
     Err(failure)
 }
 
-/// A no that stays a no. One that is merely stopping is as good as gone.
+/// A no that stays a no. One that is stopping, or does not lead, is as good as gone.
 fn refusal(reason: &Unreachable) -> Option<Refusal> {
     let Unreachable::Lost(status) = reason else { return None };
-    Refusal::from_status(status).filter(|refusal| *refusal != Refusal::Stopping)
+    Refusal::from_status(status).filter(|refusal| !matches!(refusal, Refusal::Stopping | Refusal::NotLeading))
 }
 
 async fn join_one(address: &str, register: Register) -> Result<Joined, Unreachable> {
@@ -114,14 +114,17 @@ async fn join_one(address: &str, register: Register) -> Result<Joined, Unreachab
     let first = message(node_message::Content::Register(register.into()));
     let beats = ReceiverStream::new(beats).map(|beat: Heartbeat| message(node_message::Content::Heartbeat(beat.into())));
     let messages = tokio_stream::once(first).chain(beats);
-    let mut answers = CoordinationClient::new(channel).join(messages).await?.into_inner();
+    let mut client = CoordinationClient::new(channel).max_decoding_message_size(MESSAGE_BYTES);
+    let mut answers = client.join(messages).await?.into_inner();
     match next(&mut answers).await? {
         coordinator_message::Content::Registered(registered) => Ok(Joined {
             registered: registered.try_into()?,
             heartbeats: Heartbeats { beats: heartbeats },
             answers: Answers { answers },
         }),
-        coordinator_message::Content::Answer(_) => Err(ConvertError::Missing { field: "coordinator_message.registered" }.into()),
+        coordinator_message::Content::Answer(_) | coordinator_message::Content::Decided(_) => {
+            Err(ConvertError::Missing { field: "coordinator_message.registered" }.into())
+        }
     }
 }
 
@@ -149,6 +152,15 @@ impl Heartbeats {
     }
 }
 
+/// What a coordinator says to a node that it has let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromCoordinator {
+    /// The answer to a heartbeat.
+    Answer(HeartbeatAnswer),
+    /// What its next answer will say too.
+    Decided(Decisions),
+}
+
 /// The receiving half of the stream to the coordinator.
 #[derive(Debug)]
 pub struct Answers {
@@ -156,19 +168,20 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// The next answer. Safe to cancel.
+    /// What the coordinator says next. Safe to cancel.
     ///
     /// # Errors
     /// When the stream is lost.
-    pub async fn next(&mut self) -> Result<HeartbeatAnswer, StreamLost> {
-        let lost = |reason: Unreachable| StreamLost { reason };
-        match next(&mut self.answers).await.map_err(lost)? {
-            coordinator_message::Content::Answer(answer) => {
-                answer.try_into().map_err(|error| lost(Unreachable::Malformed(error)))
-            }
+    pub async fn next(&mut self) -> Result<FromCoordinator, StreamLost> {
+        self.said().await.map_err(|reason| StreamLost { reason })
+    }
+
+    async fn said(&mut self) -> Result<FromCoordinator, Unreachable> {
+        match next(&mut self.answers).await? {
+            coordinator_message::Content::Answer(answer) => Ok(FromCoordinator::Answer(answer.try_into()?)),
+            coordinator_message::Content::Decided(decisions) => Ok(FromCoordinator::Decided(decisions.try_into()?)),
             coordinator_message::Content::Registered(_) => {
-                let error = ConvertError::Order { field: "coordinator_message.registered", index: 1 };
-                Err(lost(error.into()))
+                Err(ConvertError::Order { field: "coordinator_message.registered", index: 1 }.into())
             }
         }
     }

@@ -1,10 +1,10 @@
 //! Catena on the wire: protobuf, conversions, links between neighbours, the Rust client.
 //!
 //! ```text
-//!   Client ──Kv: Get, Put, Delete (unary)──────────────▶ NodeServer ──NodeInput──▶ the node's driver loop
-//!      └────Coordination: GetRoute (unary)──▶ CoordinatorServer                        │          ▲
-//!                                              ▲                                       ▼          │
-//!              coordination::join ──Join (bidi)┘              Links::send ──Replication::Link (bidi)──▶ neighbour
+//!   Client ──Kv: Get, Put, Delete, OpenSession (unary)─▶ NodeServer ──NodeInput──▶ the node's driver loop
+//!      └────Coordination: GetRoute, WatchRoute─▶ CoordinatorServer                     │          ▲
+//!   AdminClient ──Admin: Order, GetStatus────────▶ ▲                                   ▼          │
+//!              coordination::join ──Join (bidi)────┘          Links::send ──Replication::Link (bidi)──▶ any other node
 //! ```
 //!
 //! Nothing in here decides anything of the protocol. What comes in is parsed into core types once, in [`convert`], and
@@ -20,21 +20,25 @@
 //! spawn(server.serve(listener, shutdown));                            // stops within STOP_TIMEOUT of `shutdown`
 //!
 //! // The stream to the coordinator. One call is one try over all endpoints; back off and call again.
-//! // JoinError::Refused is final: the coordinator has said why. JoinError::Unreachable is worth another try.
+//! // JoinError::Refused: the coordinator has said why. JoinError::Unreachable (nobody answers, or leads) is worth another try.
 //! let mut joined = coordination::join(&endpoints, &Register { cluster: None, node: record }).await?;
 //! joined.registered                                                   // Registered { cluster, slots }
 //! joined.heartbeats                                                   // Heartbeats: send(Heartbeat), never blocks
-//! joined.answers.next().await                                         // Result<HeartbeatAnswer, StreamLost>
+//! match joined.answers.next().await? {                                // Err(StreamLost): join again
+//!     FromCoordinator::Answer(answer)     => node.step(now, Event::Answer(answer), &mut out),
+//!     FromCoordinator::Decided(decisions) => node.step(now, Event::Decided(decisions), &mut out),
+//! }
 //!
 //! match inputs.recv().await {
-//!     NodeInput::Write { target, command, reply }   => ..             // reply: oneshot of Result<Reply, CallError>
-//!     NodeInput::Read { target, key, reply }        => ..
-//!     NodeInput::Message { from, envelope }         => node.step(now, Event::Message { from, envelope }, &mut out),
+//!     NodeInput::Write { target, command, origin, reply } => ..       // reply: oneshot of Result<Reply, CallError>
+//!     NodeInput::OpenSession { target, reply }            => ..
+//!     NodeInput::Read { target, key, reply }              => ..
+//!     NodeInput::Message { from, envelope } => node.step(now, Event::Message { from, envelope }, &mut out),
 //!     NodeInput::LinkUp(link) => if let Some(peer) = links.attach(link) {
 //!         node.step(now, Event::LinkUp { peer }, &mut out)            // attach first: what follows goes down the new link
 //!     }
 //! }
-//! // Effect::Send: links.send(&to, envelope)                          // never blocks; drops and counts beyond the bound
+//! // Effect::Send: links.send(&to, envelope)                          // never blocks; drops and counts beyond the bounds
 //! // HeartbeatAnswer.nodes: for record in &answer.nodes { links.set_peer(record) }   // idempotent; itself is ignored
 //! ```
 //!
@@ -46,10 +50,16 @@
 //! match inputs.recv().await {
 //!     CoordinatorInput::Joined { session, node, outgoing } => ..      // Event Register(node); answer on `outgoing`:
 //!                                                                     //   Ok(ToNode::Registered), or Err(RegisterError)
-//!     CoordinatorInput::Heartbeat { session, from, heartbeat } => ..  // Ok(ToNode::Answer(answer)) on its `outgoing`
+//!     CoordinatorInput::Heartbeat { session, from, incarnation, heartbeat } => ..   // Ok(ToNode::Answer(answer))
 //!     CoordinatorInput::Left { session, node } => ..                  // forget `outgoing` if it is still this session's
-//!     CoordinatorInput::Route { reply } => reply.send(coordinator.route()),
+//!     CoordinatorInput::Route { reply }        => reply.send(coordinator.route()),
+//!     CoordinatorInput::Watch(watcher)         => watchers.add(watcher, coordinator.route()),
+//!     CoordinatorInput::Order { order, reply } => ..                  // keep `reply` by RequestId until Effect Done
+//!     CoordinatorInput::Status { reply }       => reply.send(coordinator.status()),
 //! }
+//! // Effect Decide:       Ok(ToNode::Decided(decisions)) on the node's `outgoing`
+//! // Effect RouteChanged: watchers.changed(&slots, || coordinator.route())     // watchers: Watchers, the driver's own
+//! // Deposed:             watchers.end(), and drop every kept `reply` and `outgoing`
 //! ```
 //!
 //! Use `try_send` on `outgoing`: a node that does not read its answers must not hold up the others.
@@ -58,14 +68,24 @@
 //!
 //! ```text
 //! let client = Client::connect(endpoints, Options::default()).await?; // endpoints of coordinators: "host:port"
-//! client.put(key, value, conditions).await?                           // Written { slot, entry, object }
+//! client.put(key, value, conditions).await?                           // Written { slot, entry, object }; exactly once (W8)
+//! client.at_most_once().put(key, value, conditions).await?            // without a session; may end Unknown
 //! client.get(key).await?                                              // Found { slot, version, object }
 //! client.delete(key, conditions).await?                               // Written
 //! error.kind()                                                        // Kind::NotExecuted | Kind::Unknown (W9)
 //! error.refusal()                                                     // Some(&Refusal::Call(CallError::..)) if typed
 //! ```
+//!
+//! # The operator
+//!
+//! ```text
+//! let admin = AdminClient::new(endpoints, None);
+//! admin.order(&Order::Drain(node)).await?                             // stored; refusals are typed: AdminError::Refused
+//! admin.status().await?                                               // Status
+//! ```
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod client;
 #[cfg(not(madsim))]
 mod codec;
@@ -80,8 +100,9 @@ mod refusal;
 pub mod server;
 pub mod transport;
 
+pub use admin::{AdminClient, AdminError};
 pub use client::{Client, ClientError, Options};
 pub use refusal::{Refusal, kind_of, kind_of_code};
 
 /// The version of the protocol on the wire. Both ends of a stream must speak the same one.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;

@@ -1,7 +1,7 @@
 //! Typed refusals: what a Catena server says no with, and what may be concluded from a status that is none (W9).
 
 use bytes::Bytes;
-use catena_core::{CallError, ClusterId, Kind, NodeId, RegisterError};
+use catena_core::{CallError, ClusterId, Kind, NodeId, OrderError, RegisterError};
 use prost::Message;
 use tonic::{Code, Status};
 
@@ -14,9 +14,18 @@ pub enum Refusal {
     /// The node's machine refuses the call, or does not know its outcome.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The coordinator does not let the node in.
+    /// The coordinator does not let the node in. Never because it does not lead: that is [`Refusal::NotLeading`].
     #[error(transparent)]
-    Register(#[from] RegisterError),
+    Register(RegisterError),
+    /// The coordinator does not take the order. Never because it does not lead: that is [`Refusal::NotLeading`].
+    #[error(transparent)]
+    Order(OrderError),
+    /// The coordinator that was asked does not lead.
+    #[error("this coordinator does not lead: ask the others")]
+    NotLeading,
+    /// A watcher of the route does not read its changes.
+    #[error("the route changes faster than this watcher reads: watch anew, the whole route comes first")]
+    TooSlow,
     /// The node has had the call and has not answered it in time.
     #[error("no outcome after {waited_ms} ms: it may have been done, or may yet be; read before you repeat it")]
     TimedOut {
@@ -70,41 +79,33 @@ pub enum Refusal {
 impl Refusal {
     /// What the caller may conclude.
     pub fn kind(&self) -> Kind {
-        match self {
-            Refusal::Call(error) => error.kind(),
-            Refusal::TimedOut { .. } | Refusal::Abandoned => Kind::Unknown,
-            Refusal::Register(_)
-            | Refusal::Stopping
-            | Refusal::WrongCluster { .. }
-            | Refusal::WrongWireVersion { .. }
-            | Refusal::WrongNode { .. }
-            | Refusal::MessageTooLarge { .. }
-            | Refusal::Malformed { .. } => Kind::NotExecuted,
-        }
+        self.verdict().0
     }
 
     /// The gRPC code that foreign clients know best what to do with.
     pub fn code(&self) -> Code {
+        self.verdict().1
+    }
+
+    /// The table of W9. A call whose outcome is unknown has a code after which no client repeats it by itself.
+    fn verdict(&self) -> (Kind, Code) {
+        use Kind::{NotExecuted, Unknown};
         match self {
-            Refusal::Call(error) => match error {
-                CallError::KeyEmpty
-                | CallError::KeyTooLong { .. }
-                | CallError::ValueTooLarge { .. }
-                | CallError::UnknownSlot { .. } => Code::InvalidArgument,
-                CallError::Routing(_) => Code::FailedPrecondition,
-                CallError::NoLease { .. } | CallError::NotCaughtUp { .. } => Code::Unavailable,
-                CallError::ConditionFailed { .. } => Code::Aborted,
-                CallError::Backpressure { .. } => Code::ResourceExhausted,
-                CallError::OutcomeUnknown { .. } => Code::Unknown,
-            },
-            Refusal::Register(_)
+            Refusal::Call(error) => (error.kind(), call_code(error)),
+            Refusal::TimedOut { .. } => (Unknown, Code::DeadlineExceeded),
+            Refusal::Abandoned => (Unknown, Code::Unknown),
+            Refusal::Stopping | Refusal::NotLeading => (NotExecuted, Code::Unavailable),
+            Refusal::TooSlow => (NotExecuted, Code::ResourceExhausted),
+            Refusal::Order(OrderError::UnknownNode { .. }) => (NotExecuted, Code::NotFound),
+            Refusal::Register(RegisterError::NotLeading) | Refusal::Order(OrderError::NotLeading) => {
+                Refusal::NotLeading.verdict()
+            }
+            Refusal::Register(RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. })
+            | Refusal::Order(OrderError::NoRoom { .. } | OrderError::LastCopy { .. } | OrderError::NotOut { .. })
             | Refusal::WrongCluster { .. }
             | Refusal::WrongWireVersion { .. }
-            | Refusal::WrongNode { .. } => Code::FailedPrecondition,
-            Refusal::TimedOut { .. } => Code::DeadlineExceeded,
-            Refusal::Abandoned => Code::Unknown,
-            Refusal::Stopping => Code::Unavailable,
-            Refusal::MessageTooLarge { .. } | Refusal::Malformed { .. } => Code::InvalidArgument,
+            | Refusal::WrongNode { .. } => (NotExecuted, Code::FailedPrecondition),
+            Refusal::MessageTooLarge { .. } | Refusal::Malformed { .. } => (NotExecuted, Code::InvalidArgument),
         }
     }
 
@@ -116,6 +117,40 @@ impl Refusal {
         }
         let detail = proto::ErrorDetail::decode(status.details()).ok()?;
         detail.try_into().ok()
+    }
+}
+
+fn call_code(error: &CallError) -> Code {
+    match error {
+        CallError::KeyEmpty | CallError::KeyTooLong { .. } | CallError::ValueTooLarge { .. } | CallError::UnknownSlot { .. } => {
+            Code::InvalidArgument
+        }
+        CallError::Routing(_) => Code::FailedPrecondition,
+        CallError::NoLease { .. } | CallError::NotCaughtUp { .. } => Code::Unavailable,
+        CallError::ConditionFailed { .. } => Code::Aborted,
+        CallError::Backpressure { .. } => Code::ResourceExhausted,
+        CallError::OutcomeUnknown { .. } | CallError::SessionExpired { .. } | CallError::AlreadyAnswered { .. } => Code::Unknown,
+    }
+}
+
+impl From<RegisterError> for Refusal {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::NotLeading => Refusal::NotLeading,
+            RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. } => Refusal::Register(error),
+        }
+    }
+}
+
+impl From<OrderError> for Refusal {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::NotLeading => Refusal::NotLeading,
+            OrderError::UnknownNode { .. }
+            | OrderError::NoRoom { .. }
+            | OrderError::LastCopy { .. }
+            | OrderError::NotOut { .. } => Refusal::Order(error),
+        }
     }
 }
 

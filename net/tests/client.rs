@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use catena_core::{CallError, ChainVersion, Kind, MismatchReason, Role, Route, RoutingMismatch, Slot};
+use catena_core::{CallError, ChainVersion, Kind, MismatchReason, Revision, Role, Route, RoutingMismatch, Slot};
 use catena_net::server::NodeInput;
 use catena_net::{Client, ClientError, Options, Refusal};
 use common::*;
@@ -22,7 +22,7 @@ async fn setup(route: Route, call_timeout: Duration) -> Setup {
     let (sender, receiver) = watch::channel(route);
     let (address, coordinator) = TestCoordinator::start().await.give(receiver);
     let client = Client::connect(vec![address], Options { call_timeout }).await.expect("connects");
-    Setup { client, route: sender, _coordinator: coordinator }
+    Setup { client: client.at_most_once(), route: sender, _coordinator: coordinator }
 }
 
 fn mismatch(current: u64) -> CallError {
@@ -134,7 +134,7 @@ async fn a_write_whose_connection_dies_is_unknown_and_not_repeated() {
     assert!(matches!(error, ClientError::Failed { kind: Kind::Unknown, .. }), "{error}");
     // The same client writes to the node that is there now; the lost write did not come again before it.
     let (put, ()) = tokio::join!(setup.client.put("other", "value", vec![]), async {
-        let NodeInput::Write { target, command, reply } = node.next().await else { panic!("expected a write") };
+        let NodeInput::Write { target, command, reply, .. } = node.next().await else { panic!("expected a write") };
         assert_eq!(command.key, "other");
         reply.send(Ok(written(target, 1))).expect("the caller waits");
     });
@@ -267,6 +267,47 @@ async fn the_next_coordinator_is_asked_when_one_is_gone() {
     let (_route, receiver) = watch::channel(route(1, 1, &[&node.record]));
     let (second, _process) = TestCoordinator::start().await.give(receiver);
     let client = Client::connect(vec![first, second], Options { call_timeout: PATIENCE }).await.expect("connects");
+    let client = client.at_most_once();
     let (put, _) = tokio::join!(client.put("key", "value", vec![]), answer_write(&mut node, 1));
     assert!(put.is_ok(), "{put:?}");
+}
+
+#[tokio::test]
+async fn a_change_of_the_route_is_followed_before_any_call_fails() {
+    let (old, mut new) = (TestNode::start("a").await, TestNode::start("b").await);
+    let setup = setup(route(1, 1, &[&old.record]), PATIENCE).await;
+    setup.route.send_replace(route(2, 2, &[&new.record, &old.record]));
+    let followed = async {
+        while setup.client.route().revision != Revision(2) {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the change", followed).await;
+    let (put, version) = tokio::join!(setup.client.put("key", "value", vec![]), answer_write(&mut new, 1));
+    assert!(put.is_ok(), "{put:?}");
+    assert_eq!(version, ChainVersion(2));
+    let mut old = old;
+    assert!(old.inputs.try_recv().is_err(), "the old head has heard nothing");
+}
+
+#[tokio::test]
+async fn the_next_coordinator_is_followed_when_one_dies() {
+    let mut node = TestNode::start("a").await;
+    let (_first, receiver) = watch::channel(route(1, 1, &[&node.record]));
+    let (first, process) = TestCoordinator::start().await.give(receiver);
+    let (_second, receiver) = watch::channel(route(2, 2, &[&node.record]));
+    let (second, _process) = TestCoordinator::start().await.give(receiver);
+    let client = Client::connect(vec![first, second], Options { call_timeout: PATIENCE }).await.expect("connects");
+    assert_eq!(client.route().revision, Revision(1));
+    drop(process);
+    let followed = async {
+        while client.route().revision != Revision(2) {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the other coordinator's route", followed).await;
+    let client = client.at_most_once();
+    let (put, version) = tokio::join!(client.put("key", "value", vec![]), answer_write(&mut node, 1));
+    assert!(put.is_ok(), "{put:?}");
+    assert_eq!(version, ChainVersion(2));
 }

@@ -5,12 +5,15 @@ mod common;
 
 use std::time::Duration;
 
-use catena_core::{Heartbeat, HeartbeatAnswer, RegisterError, Revision};
-use catena_net::coordination::{JoinError, Joined, Register, Registered, join};
+use catena_core::{
+    ChainVersion, Decisions, Epoch, Heartbeat, HeartbeatAnswer, Kind, Presence, RegisterError, ReplicaState, Report, Revision,
+    Slot,
+};
+use catena_net::coordination::{FromCoordinator, JoinError, Joined, Register, Registered, join};
 use catena_net::proto::coordination_client::CoordinationClient;
 use catena_net::proto::{GetRouteRequest, NodeMessage, node_message};
 use catena_net::server::{CoordinatorInput, Session, ToNode};
-use catena_net::{Refusal, WIRE_VERSION};
+use catena_net::{Refusal, WIRE_VERSION, kind_of};
 use common::*;
 use tokio::sync::mpsc;
 
@@ -39,22 +42,63 @@ async fn a_node_joins_and_its_heartbeats_are_answered() {
     let (mut joined, at, outgoing) = joined(&mut coordinator, &register("a")).await;
     assert_eq!(joined.registered, Registered { cluster: CLUSTER, slots: 16 });
     for sequence in 1..50 {
-        let beat = Heartbeat { sequence, applied: Revision(sequence), reports: vec![] };
+        let beat = heartbeat(sequence);
         joined.heartbeats.send(beat.clone());
-        let CoordinatorInput::Heartbeat { session, from, heartbeat } = coordinator.next().await else {
+        let CoordinatorInput::Heartbeat { session, from, incarnation: directory, heartbeat } = coordinator.next().await else {
             panic!("expected a heartbeat")
         };
-        assert_eq!((session, from, heartbeat), (at, node_id("a"), beat));
+        assert_eq!((session, from, directory, heartbeat), (at, node_id("a"), incarnation("a"), beat));
         let answer = HeartbeatAnswer {
             sequence,
             lease: Some(Duration::from_millis(600)),
             revision: Revision(sequence + 1),
-            chains: route(1, 1, &[&record("a", local(1))]).chains,
+            decisions: decisions(),
             nodes: vec![record("b", local(2))],
         };
         outgoing.try_send(Ok(ToNode::Answer(answer.clone()))).expect("room");
-        assert_eq!(soon("an answer", joined.answers.next()).await.expect("connected"), answer);
+        assert_eq!(soon("an answer", joined.answers.next()).await.expect("connected"), FromCoordinator::Answer(answer));
     }
+}
+
+fn heartbeat(sequence: u64) -> Heartbeat {
+    let report = Report {
+        slot: Slot(3),
+        version: ChainVersion(4),
+        state: ReplicaState::CaughtUp,
+        fenced: true,
+        silent: Some(node_id("b")),
+    };
+    Heartbeat { sequence, applied: Revision(sequence), reports: vec![report], presence: Presence::Leaving }
+}
+
+fn decisions() -> Decisions {
+    let chains = route(1, 1, &[&record("a", local(1))]).chains;
+    let (fences, drops) = (vec![(Slot(1), ChainVersion(2))], vec![(Slot(3), ChainVersion(4))]);
+    Decisions { epoch: Epoch(5), chains, fences, drops }
+}
+
+#[tokio::test]
+async fn a_node_is_told_of_decisions_without_asking() {
+    let mut coordinator = TestCoordinator::start().await;
+    let (mut joined, _, outgoing) = joined(&mut coordinator, &register("a")).await;
+    outgoing.try_send(Ok(ToNode::Decided(decisions()))).expect("room");
+    assert_eq!(soon("a decision", joined.answers.next()).await.expect("connected"), FromCoordinator::Decided(decisions()));
+}
+
+#[tokio::test]
+async fn a_registration_carries_the_labels() {
+    let mut coordinator = TestCoordinator::start().await;
+    let endpoints = [coordinator.address.clone()];
+    let register = register("a");
+    let driver = async {
+        let CoordinatorInput::Joined { node, outgoing, .. } = coordinator.next().await else { panic!("expected a node") };
+        outgoing.try_send(Ok(ToNode::Registered)).expect("room");
+        node
+    };
+    let (joined, node) = tokio::join!(join(&endpoints, &register), driver);
+    joined.expect("let in");
+    assert_eq!(node.labels.get("rack").map(String::as_str), Some("r1"));
+    assert_eq!(node, register.node);
 }
 
 #[tokio::test]
@@ -75,14 +119,14 @@ async fn a_node_hears_when_its_coordinator_dies() {
     drop(coordinator);
     let lost = soon("the loss", joined.answers.next()).await.expect_err("the coordinator is dead");
     assert!(lost.to_string().starts_with("the stream to the coordinator is lost"), "{lost}");
-    joined.heartbeats.send(Heartbeat { sequence: 1, applied: Revision(0), reports: vec![] });
+    joined.heartbeats.send(heartbeat(1));
 }
 
 #[tokio::test]
-async fn a_node_that_the_coordinator_does_not_know_is_told_why() {
+async fn a_node_that_is_not_let_in_is_told_why() {
     let mut coordinator = TestCoordinator::start().await;
     let endpoints = [coordinator.address.clone()];
-    let reason = RegisterError::UnknownNode { node: node_id("x"), known: "a, b".to_owned() };
+    let reason = RegisterError::Elsewhere { node: node_id("x"), address: "other:7401".to_owned(), incarnation: incarnation("x") };
     let driver = async {
         let CoordinatorInput::Joined { outgoing, .. } = coordinator.next().await else { panic!("expected a node") };
         outgoing.try_send(Err(reason.clone())).expect("room");
@@ -131,6 +175,45 @@ async fn coordinators_are_tried_in_turn_and_the_last_failure_is_named() {
     let register = register("a");
     let (joined, _) = tokio::join!(join(&endpoints, &register), let_in(&mut coordinator));
     assert!(joined.is_ok(), "{joined:?}");
+}
+
+/// A coordinator that does not lead is no reason to give up.
+#[tokio::test]
+async fn a_coordinator_that_leads_is_found_behind_one_that_does_not() {
+    let (mut follower, mut leader) = (TestCoordinator::start().await, TestCoordinator::start().await);
+    let endpoints = [follower.address.clone(), leader.address.clone()];
+    let register = register("a");
+    let refuse = async {
+        let CoordinatorInput::Joined { outgoing, .. } = follower.next().await else { panic!("expected a node") };
+        outgoing.try_send(Err(RegisterError::NotLeading)).expect("room");
+    };
+    let (joined, (), _) = tokio::join!(join(&endpoints, &register), refuse, let_in(&mut leader));
+    assert!(joined.is_ok(), "{joined:?}");
+    let refuse = async {
+        loop {
+            if let CoordinatorInput::Joined { outgoing, .. } = follower.next().await {
+                outgoing.try_send(Err(RegisterError::NotLeading)).expect("room");
+                return;
+            }
+        }
+    };
+    let (joined, ()) = tokio::join!(join(&endpoints[..1], &register), refuse);
+    let error = joined.expect_err("nobody leads");
+    assert!(matches!(error, JoinError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("does not lead"), "{error}");
+}
+
+#[tokio::test]
+async fn a_coordinator_that_does_not_lead_gives_no_route() {
+    let mut coordinator = TestCoordinator::start().await;
+    let mut client = CoordinationClient::connect(format!("http://{}", coordinator.address)).await.expect("connects");
+    let driver = async {
+        let CoordinatorInput::Route { reply } = coordinator.next().await else { panic!("expected a caller") };
+        reply.send(None).expect("the caller waits");
+    };
+    let (answer, ()) = tokio::join!(client.get_route(GetRouteRequest::default()), driver);
+    let status = answer.expect_err("refused");
+    assert_eq!((Refusal::from_status(&status), kind_of(&status)), (Some(Refusal::NotLeading), Kind::NotExecuted));
 }
 
 #[tokio::test]

@@ -5,10 +5,11 @@ mod common;
 
 use bytes::{Buf, BufMut, Bytes};
 use catena_core::{
-    CallError, ChainVersion, Command, Kind, Limits, MismatchReason, Reply, Resource, Role, RoutingMismatch, Slot, Target,
+    CallError, ChainVersion, Command, Kind, Limits, MismatchReason, Origin, Reply, Resource, Role, RoutingMismatch, Seq, Slot,
+    Target,
 };
 use catena_net::proto::kv_client::KvClient;
-use catena_net::proto::{DeleteRequest, GetRequest, PutRequest};
+use catena_net::proto::{DeleteRequest, GetRequest, OpenSessionRequest, PutRequest, SessionWrite};
 use catena_net::server::{Listener, NodeInput, NodeServer, ServeError};
 use catena_net::{Refusal, kind_of};
 use common::*;
@@ -39,7 +40,7 @@ fn target() -> Target {
 /// The next input, which is a write.
 async fn write(node: &mut TestNode) -> (Target, Command, oneshot::Sender<Result<Reply, CallError>>) {
     match node.next().await {
-        NodeInput::Write { target, command, reply } => (target, command, reply),
+        NodeInput::Write { target, command, reply, .. } => (target, command, reply),
         other => panic!("expected a write, got {other:?}"),
     }
 }
@@ -74,6 +75,62 @@ async fn hands_on_calls_and_answers_them() {
     tokio::join!(driver, calls);
 }
 
+const SESSION: SessionWrite = SessionWrite { session: 9, number: 5, answered_below: 3 };
+
+#[tokio::test]
+async fn a_session_is_opened_and_its_writes_are_named() {
+    let mut node = TestNode::start("a").await;
+    let mut client = client(&node).await;
+    let driver = async {
+        let NodeInput::OpenSession { target: at, reply } = node.next().await else { panic!("expected an opening") };
+        assert_eq!(at, target());
+        reply.send(Ok(Reply::Opened { session: Seq(9) })).expect("the caller waits");
+        let named = Some(Origin { session: Seq(9), number: 5, answered_below: 3 });
+        for answer in [written(target(), 12), Reply::Written { entry: None, object: None }] {
+            let NodeInput::Write { origin, reply, .. } = node.next().await else { panic!("expected a write") };
+            assert_eq!(origin, named);
+            reply.send(Ok(answer)).expect("the caller waits");
+        }
+        let NodeInput::Write { origin, reply, .. } = node.next().await else { panic!("expected a write") };
+        assert_eq!(origin, None);
+        reply.send(Ok(written(target(), 13))).expect("the caller waits");
+    };
+    let calls = async {
+        let open = OpenSessionRequest { slot: 4, chain_version: 7, ..OpenSessionRequest::default() };
+        let opened = client.open_session(open).await.expect("opened").into_inner();
+        assert_eq!((opened.slot, opened.session), (4, 9));
+        client.put(PutRequest { session: Some(SESSION), ..put(Bytes::new()) }).await.expect("written");
+        let key = Bytes::from_static(b"key");
+        let delete = DeleteRequest { slot: 4, chain_version: 7, key, session: Some(SESSION), ..DeleteRequest::default() };
+        client.delete(delete).await.expect("deleted");
+        client.put(put(Bytes::new())).await.expect("written");
+    };
+    tokio::join!(driver, calls);
+}
+
+/// A number that was given to a delete before, and now to a put, or the other way round: what was asked for now has not
+/// been done, and the session's first answer is another operation's.
+#[tokio::test]
+async fn a_number_that_belongs_to_another_operation_is_refused() {
+    let mut node = TestNode::start("a").await;
+    let mut client = client(&node).await;
+    let driver = async {
+        write(&mut node).await.2.send(Ok(Reply::Written { entry: None, object: None })).expect("the caller waits");
+        write(&mut node).await.2.send(Ok(written(target(), 12))).expect("the caller waits");
+    };
+    let calls = async {
+        let put = client.put(PutRequest { session: Some(SESSION), ..put(Bytes::new()) }).await.expect_err("refused");
+        let key = Bytes::from_static(b"key");
+        let delete = DeleteRequest { slot: 4, chain_version: 7, key, session: Some(SESSION), ..DeleteRequest::default() };
+        [put, client.delete(delete).await.expect_err("refused")]
+    };
+    let ((), statuses) = tokio::join!(driver, calls);
+    for status in statuses {
+        let refusal = CallError::AlreadyAnswered { slot: Slot(4), session: Seq(9), number: 5 }.into();
+        assert_eq!((Refusal::from_status(&status), kind_of(&status)), (Some(refusal), Kind::Unknown));
+    }
+}
+
 #[tokio::test]
 async fn every_error_of_the_node_survives_the_trip() {
     let slot = Slot(4);
@@ -96,6 +153,8 @@ async fn every_error_of_the_node_survives_the_trip() {
         (CallError::ConditionFailed { object: None }, Code::Aborted),
         (CallError::Backpressure { slot, resource: Resource::NodeBytes, current: 9, limit: 8 }, Code::ResourceExhausted),
         (CallError::OutcomeUnknown { slot }, Code::Unknown),
+        (CallError::SessionExpired { slot, session: Seq(9) }, Code::Unknown),
+        (CallError::AlreadyAnswered { slot, session: Seq(9), number: 5 }, Code::Unknown),
     ];
     let mut node = TestNode::start("a").await;
     let mut client = client(&node).await;
@@ -134,7 +193,10 @@ async fn a_field_that_is_wrong_is_named() {
     let short = PutRequest { cluster: Bytes::from_static(b"short"), ..put(Bytes::new()) };
     let empty = catena_net::proto::Condition::default();
     let untested = PutRequest { conditions: vec![empty], ..put(Bytes::new()) };
-    for (request, named) in [(short, "put.cluster has 5 bytes"), (untested, "condition.test is missing")] {
+    let nameless = PutRequest { session: Some(SessionWrite::default()), ..put(Bytes::new()) };
+    for (request, named) in
+        [(short, "put.cluster has 5 bytes"), (untested, "condition.test is missing"), (nameless, "session.session is 0")]
+    {
         let status = client.put(request).await.expect_err("refused");
         assert_eq!((status.code(), kind_of(&status)), (Code::InvalidArgument, Kind::NotExecuted));
         assert!(status.message().contains(named), "{status:?}");
@@ -146,7 +208,7 @@ async fn a_field_that_is_wrong_is_named() {
 async fn malformed_protobuf_is_refused_as_not_executed() {
     let mut node = TestNode::start("a").await;
     let mut raw = tonic::client::Grpc::new(channel(&node).await);
-    for method in ["Get", "Put", "Delete"] {
+    for method in ["Get", "Put", "Delete", "OpenSession"] {
         raw.ready().await.expect("connected");
         let path = format!("/catena.v1.Kv/{method}").parse().expect("a path");
         let request = Request::new(Bytes::from_static(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"));

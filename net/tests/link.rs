@@ -231,6 +231,7 @@ async fn a_malformed_frame_ends_the_link_and_is_named() {
         (vec![Content::Fragment(gibberish)], "not valid protobuf"),
         (vec![Content::Fragment(open), Content::Batch(Batch::default())], "fragment.last is missing"),
         (vec![Content::Hello(Hello::default())], "frame.hello: element 1"),
+        (vec![Content::Bulk(Fragment { data: bytes::Bytes::from_static(b"abc"), last: true })], "not valid protobuf"),
     ];
     for (contents, named) in cases {
         let (frames, mut back) = dial(&b, Content::Hello(greeting(&identity("a"), "b"))).await.expect("accepted");

@@ -17,7 +17,8 @@ mod clock;
 mod coordinator;
 mod node;
 mod task;
+mod timer;
 
 pub use clock::{Clock, tokio_clock, wall_time};
-pub use coordinator::{ConfigStorage, CoordinatorError, run_coordinator};
+pub use coordinator::{ConfigRequest, ConfigStorage, CoordinatorError, run_coordinator};
 pub use node::{NodeError, NodeOptions, Storage, run_node};

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use crate::check::{Checker, Severity, Violation};
-use crate::faults::Occurrences;
+use crate::faults::{Fault, Occurrences};
 use crate::options::{Options, Scale};
 use crate::trace::Printing;
 use crate::world::{Summary, World};
@@ -47,6 +47,9 @@ pub struct Report {
     pub cuts: u64,
     /// Chain versions made after each slot's first.
     pub new_versions: u64,
+    /// The longest time, in nanoseconds, that a slot went without a commit although writes waited for it and one node at most
+    /// was in trouble.
+    pub longest_gap_ns: u64,
     /// Faults that occurred.
     pub occurrences: Occurrences,
     /// Seeds that failed, the lowest first.
@@ -54,6 +57,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// Faults that occurred, but for those that a world has from beginning to end.
+    pub fn faults(&self) -> u64 {
+        self.occurrences.total() - self.occurrences.of(Fault::Skew)
+    }
+
     fn add(&mut self, seed: u64, result: Result<Summary, Violation>) {
         self.seeds += 1;
         match result {
@@ -66,6 +74,7 @@ impl Report {
                 self.committed += summary.committed;
                 self.cuts += summary.cuts;
                 self.new_versions += summary.new_versions;
+                self.longest_gap_ns = self.longest_gap_ns.max(summary.longest_gap_ns);
                 self.occurrences.add(&summary.occurrences);
             }
             Err(violation) => {
@@ -82,7 +91,7 @@ impl Report {
 /// What was violated first.
 pub fn run_seed(seed: u64, scale: Scale, printing: Printing) -> Result<Summary, Violation> {
     let options = Options::draw(seed, scale);
-    let world = || World::new(options, printing).run();
+    let world = || World::new(options, printing)?.run();
     caught(world).unwrap_or_else(|panic| {
         Err(Violation { severity: Severity::Crash, checker: Checker::Assertion, rule: "core", sentence: panic })
     })
@@ -142,7 +151,7 @@ thread_local! {
 }
 
 /// Runs `world`. A panic becomes its message and place, without a word on standard error.
-fn caught<T>(world: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn caught<T>(world: impl FnOnce() -> T) -> Result<T, String> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
@@ -168,7 +177,7 @@ mod tests {
 
     #[test]
     fn another_trace_is_caught_and_another_seed_leaves_one() {
-        let scale = Scale { nodes: 3, operations: 50 };
+        let scale = Scale { operations: 50, ..Scale::default() };
         let hash = |seed| run_seed(seed, scale, Printing::Off).map(|summary| summary.hash).expect("a clean seed");
         assert_eq!(same_trace(hash(1), hash(1)), Ok(()));
         same_trace(hash(1), hash(2)).expect_err("two seeds, two traces");

@@ -5,6 +5,10 @@ use std::collections::VecDeque;
 use catena_core::{Batch, ChainVersion, EntryId, Metadata, Object, Recovered, Seq, Slot, Ticket, Write};
 use catena_store::{MemoryDisk, MemoryReader, MemoryStore, Reader, Store};
 
+/// A slot's state as it was when it was pinned.
+pub(crate) type Pinned = <MemoryReader as Reader>::Pinned;
+
+use crate::check::state::Stored;
 use crate::rng::{Odds, Rng};
 
 /// What breaks when a node goes down.
@@ -114,9 +118,21 @@ impl Disk {
         self.reader.metadata(slot, key).expect("no fault is planned")
     }
 
-    /// Every object of a slot, and the entry they stand at.
-    pub(crate) fn objects(&self, slot: Slot) -> (EntryId, Vec<(bytes::Bytes, Object)>) {
-        self.platter.objects(slot)
+    /// A slot's state as it is now, to be read in parts.
+    pub(crate) fn pin(&self, slot: Slot) -> Pinned {
+        self.reader.pin(slot).expect("no fault is planned")
+    }
+
+    /// The slots that the sync which is going on gives a snapshot's state.
+    pub(crate) fn installing(&self) -> Vec<Slot> {
+        let installs = |batch: &&Batch| batch.writes.iter().any(|write| matches!(write, Write::Install { .. }));
+        self.syncing.iter().filter(installs).map(|batch| batch.slot).collect()
+    }
+
+    /// What a slot has that is synced: its state, without the log.
+    pub(crate) fn stored(&self, slot: Slot) -> Stored {
+        let (at, objects) = self.platter.objects(slot);
+        Stored { at, objects, sessions: self.platter.sessions(slot) }
     }
 
     /// What a slot has synced.
@@ -135,10 +151,16 @@ impl Synced {
                     self.log.push_back(entry.id);
                 }),
                 Write::Truncate { last } => self.truncate(*last),
-                Write::Apply(entries) => entries.iter().for_each(|entry| {
+                Write::Apply { entries, sessions: _ } => entries.iter().for_each(|entry| {
                     self.trim = entry.id;
                     while self.log.pop_front_if(|logged| logged.seq <= entry.id.seq).is_some() {}
                 }),
+                Write::Stage { .. } => {}
+                Write::Install { pin, end: _ } => {
+                    self.trim = pin.at;
+                    self.log.clear();
+                }
+                Write::Clear => *self = Self { chain: self.chain, ..Self::default() },
             }
         }
     }
@@ -169,6 +191,7 @@ mod tests {
             id: EntryId { version: ChainVersion(version), seq: Seq(seq) },
             previous: ChainVersion(if seq == 1 { 0 } else { version }),
             at: WallTime(seq),
+            origin: None,
             operation: Operation::Put { key: Bytes::from("k"), value: Bytes::from("v"), created_at: WallTime(1) },
         }
     }
@@ -217,7 +240,7 @@ mod tests {
         let batch = |ticket, write| Batch { ticket: Ticket(ticket), slot: Slot(0), writes: vec![write] };
         disk.submit(append(1, 1..=5));
         disk.submit(batch(2, Write::Truncate { last: Seq(3) }));
-        disk.submit(batch(3, Write::Apply(vec![entry(1, 1), entry(1, 2)])));
+        disk.submit(batch(3, Write::Apply { entries: vec![entry(1, 1), entry(1, 2)], sessions: Vec::new() }));
         disk.begin();
         disk.end();
         let synced = disk.synced(Slot(0)).clone();

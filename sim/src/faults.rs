@@ -36,8 +36,16 @@ faults! {
     CutOneWay "link cut one way",
     /// Nothing arrives in either direction for a while.
     Cut "link cut",
+    /// Two neighbours of a chain do not reach each other, one way or both, for longer than it takes to be dead.
+    NeighboursCut "neighbours cut for long",
+    /// A node reaches no other node, but the coordinators.
+    DataCut "node cut off from all nodes",
     /// A client's request is lost.
     LostRequest "request lost",
+    /// A client's request arrives late: perhaps after a later try of the same call.
+    LateRequest "request late",
+    /// A client's request arrives again, later.
+    DuplicateRequest "request duplicated",
     /// The answer to a client is lost.
     LostReply "reply lost",
     /// A client calls by a route that it knows to be old.
@@ -52,10 +60,16 @@ faults! {
     DelayedAnswer "heartbeat answer delayed",
     /// The answer to a heartbeat arrives again, after later ones.
     RepeatedAnswer "heartbeat answer repeated",
+    /// What a coordinator decided is not pushed to a node: it hears of it with its next answer.
+    LostPush "pushed decision lost",
     /// A node's stream to the coordinator breaks.
     StreamReset "coordinator stream reset",
-    /// A node cannot reach the coordinator for a while.
-    StreamCut "coordinator cut off",
+    /// A node reaches no coordinator for a while, but the other nodes.
+    StreamCut "coordinators cut off",
+    /// The same in one direction: heartbeats are lost, or their answers.
+    StreamCutOneWay "coordinators cut off one way",
+    /// A coordinator reaches no node for a while.
+    CoordinatorCut "coordinator cut off from all nodes",
     /// A sync takes long.
     SlowSync "slow sync",
     /// A disk does nothing for a while.
@@ -64,18 +78,48 @@ faults! {
     Kill "node killed",
     /// A machine loses power: any subset of what was not synced is gone.
     PowerLoss "node lost power",
+    /// Several storage nodes die at once, each in its own way.
+    KillSome "several nodes killed",
     /// All storage nodes die at once.
     KillAll "all nodes killed",
     /// All storage nodes lose power at once.
     PowerLossAll "all nodes lost power",
+    /// A machine dies without a sign to anybody, for longer than it takes to be dead.
+    SilentDeath "node died silently",
+    /// The same until the world heals: its replicas have to be built anew elsewhere.
+    LongDeath "node gone for good",
+    /// A node goes silent again and again, each time too briefly to be dead.
+    Flapping "node flapping",
+    /// A process ends in order and comes back.
+    Stop "node stopped in order",
+    /// A data directory is wiped; its node comes back under the same id.
+    Wipe "disk wiped",
+    /// A node starts for the first time in the middle.
+    LateJoin "node joined late",
     /// A process stands still, and goes on with old timers.
     Pause "node paused",
-    /// The coordinator dies; a decision in flight is stored or not.
+    /// An operator drains a node.
+    Drain "node drained",
+    /// An operator evicts a node.
+    Evict "node evicted",
+    /// An operator readmits a node, perhaps one that is not out.
+    Readmit "node readmitted",
+    /// A coordinator dies; what it was storing is stored or not, now or later.
     CoordinatorKill "coordinator killed",
-    /// The coordinator's store takes long.
-    SlowCommit "slow commit of the coordinator",
-    /// The coordinator stands still.
+    /// All coordinators are down, for seconds.
+    AllCoordinatorsDown "all coordinators down",
+    /// A store operation of a coordinator takes long.
+    SlowCommit "slow store operation",
+    /// For a while, all of them do.
+    SlowStore "slow store",
+    /// A coordinator does not reach the store for a while.
+    StoreCut "coordinator cut off from the store",
+    /// A coordinator stands still.
     CoordinatorPause "coordinator paused",
+    /// It stands still for longer than any timeout.
+    LongCoordinatorPause "coordinator paused for long",
+    /// The leader stands still until another leads, and goes on.
+    TwoLeaders "leader paused past its claim",
     /// Clocks run fast or slow, and wall clocks differ.
     Skew "clocks skewed",
     /// A wall clock jumps forward or back.

@@ -1,6 +1,6 @@
 //! What clients did and saw: every call's invocation, response and outcome.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use catena_core::{Condition, EntryId, Metadata, Object, RequestId, Slot};
@@ -11,8 +11,10 @@ pub(crate) struct History {
     /// Counts invocations and responses: a total order that agrees with the world's time.
     instant: u64,
     pub(crate) calls: Vec<Call>,
-    /// Which try of which call each entry was ordered for, as seen where it was ordered.
-    ordered: BTreeMap<(Slot, EntryId), Try>,
+    /// For whom each entry was ordered, as seen where it was ordered.
+    ordered: BTreeMap<(Slot, EntryId), Author>,
+    /// Calls for which an entry was ordered.
+    taken_in: BTreeSet<CallId>,
 }
 
 /// A moment in the order of invocations and responses.
@@ -30,7 +32,19 @@ pub(crate) struct Try {
     pub(crate) request: RequestId,
 }
 
-/// A call of a client.
+/// For whom an entry was ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Author {
+    /// For a call.
+    Call(Try),
+    /// For none: it opens or ends sessions.
+    Chain,
+    /// Nobody saw for which: it has no effect, and was seen only where it was applied.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the world sees where entries are ordered"))]
+    Unseen,
+}
+
+/// A call of a client: from its first try to the answer of its last.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) slot: Slot,
@@ -68,7 +82,7 @@ pub(crate) enum Outcome {
         entry: EntryId,
         object: Option<Metadata>,
     },
-    /// A delete of an object that was not there.
+    /// A delete of an object that was not there. Under a session that is an entry too.
     NothingToDo,
     /// A condition did not hold of this object.
     Refused(Option<Metadata>),
@@ -105,14 +119,23 @@ impl History {
         &self.calls[id.0]
     }
 
-    /// A head gave a try's write this place in the slot's history. The try that had it before, if any: no place is
+    /// A head gave an entry this place in the slot's history. For whom the place was given before, if it was: no place is
     /// given twice.
-    pub(crate) fn order(&mut self, slot: Slot, entry: EntryId, by: Try) -> Option<Try> {
+    pub(crate) fn order(&mut self, slot: Slot, entry: EntryId, by: Author) -> Option<Author> {
+        if let Author::Call(by) = by {
+            self.taken_in.insert(by.call);
+        }
         self.ordered.insert((slot, entry), by)
     }
 
-    /// For which try an entry was ordered.
-    pub(crate) fn author(&self, slot: Slot, entry: EntryId) -> Option<Try> {
+    /// Whether the call may have been executed, as far as its client may conclude, now or ever: an entry was ordered for it, or
+    /// its outcome is unknown.
+    pub(crate) fn may_be_executed(&self, call: CallId) -> bool {
+        self.taken_in.contains(&call) || self.call(call).outcome == Outcome::Unknown
+    }
+
+    /// For whom an entry was ordered.
+    pub(crate) fn author(&self, slot: Slot, entry: EntryId) -> Option<Author> {
         self.ordered.get(&(slot, entry)).copied()
     }
 }

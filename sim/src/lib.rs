@@ -19,7 +19,10 @@
 //! | histories | replicas agree on what is committed; a predecessor has what its successor has; watermarks go forward |
 //! | durability | committed is synced on every member's disk, and is there after every crash |
 //! | exposure | what a client is shown or told is committed, as written |
-//! | serving | only a node with a lease shows state |
+//! | serving | only a node with a lease, in a version in which it was not fenced and has not restarted, shows state |
+//! | configurations | one configuration of a slot serves at a time: no answer, and no replica that would answer |
+//! | continuity | versions follow on each other by one change; who is left out of one shows nothing any more |
+//! | sessions | a session's write takes effect once; its answers and every table are those of the committed history |
 //! | progress | 10 virtual seconds after the last fault, chains serve, calls have ended, replicas are equal |
 //! | determinism | the same seed twice gives the same trace |
 #![forbid(unsafe_code)]
@@ -42,6 +45,7 @@ mod world;
 
 pub mod campaign;
 pub mod mutation;
+pub mod scenario;
 
 pub use check::{Checker, Severity, Violation};
 pub use faults::{Fault, Occurrences};

@@ -1,6 +1,8 @@
 //! The command line of the simulator: run seeds, replay one, prove the checkers on mutants.
 #![forbid(unsafe_code)]
 
+mod stories;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::ops::Range;
 use std::path::PathBuf;
@@ -12,10 +14,11 @@ use catena_sim::campaign::{Report, Runs, run, run_seed};
 use catena_sim::mutation::{hunt_all, named, table, with};
 use catena_sim::{Options, Printing, Scale, Severity, Summary, Violation};
 use clap::{Args, Parser, Subcommand};
+use stories::Aim;
 
 /// Runs Catena's machines in simulated worlds.
 ///
-/// Exit codes: 0 clean, 2 usage, 10 safety violated, 11 liveness violated, 12 a machine panicked.
+/// Exit codes: 0 clean, 1 a scenario shows something else than its file says, 2 usage, 10 safety violated, 11 liveness violated, 12 a machine panicked.
 #[derive(Debug, Parser)]
 #[command(name = "catena-sim", version)]
 struct Cli {
@@ -67,6 +70,18 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         write: Option<PathBuf>,
     },
+    /// Run scenarios, and compare what they show with what their files say.
+    Scenario {
+        /// Write what they show into the files instead.
+        #[arg(long)]
+        write: bool,
+        /// Print a line for each transition, as it happens.
+        #[arg(long)]
+        trace: bool,
+        /// The files; all of `sim/scenarios` where none is given.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -75,13 +90,17 @@ struct Size {
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     ops: u32,
     /// Storage nodes.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=9))]
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=9))]
     nodes: u32,
+    /// Coordinators; one to three, as the seed draws, where it is not given.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=5))]
+    coordinators: Option<u32>,
 }
 
 impl Size {
     fn scale(self) -> Scale {
-        Scale { nodes: self.nodes as usize, operations: self.ops as usize }
+        let coordinators = self.coordinators.map(|coordinators| coordinators as usize);
+        Scale { nodes: self.nodes as usize, operations: self.ops as usize, coordinators }
     }
 }
 
@@ -112,6 +131,11 @@ fn main() -> ExitCode {
             let chosen = if only.is_empty() { Mutant::ALL } else { &only };
             mutants(chosen, seeds, size.scale(), jobs, write)
         }
+        Command::Scenario { write, trace, files } => {
+            let aim = if write { Aim::Write } else { Aim::Compare };
+            let printing = if trace { Printing::On } else { Printing::Off };
+            stories::tell(&files, aim, printing)
+        }
     }
 }
 
@@ -132,7 +156,7 @@ fn run_seeds(seeds: Range<u64>, scale: Scale, runs: Runs, jobs: usize) -> ExitCo
     for (seed, violation) in &report.failures {
         print_failure(*seed, scale, violation);
     }
-    report.failures.first().map_or(ExitCode::SUCCESS, |(_, violation)| exit(violation.severity))
+    report.failures.first().map_or(ExitCode::SUCCESS, |(_, violation)| ExitCode::from(exit(violation.severity)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -156,6 +180,11 @@ fn summarise(report: &Report, took: Duration, jobs: usize) {
     );
     let (versions, cuts) = (report.new_versions as f64 / clean, report.cuts as f64 / clean);
     println!("  {versions:>10.1} new chain versions, {cuts:.1} logs cut");
+    println!("  {:>10.1} faults", report.faults() as f64 / clean);
+    println!(
+        "longest time without a commit, with writes waiting and one node at most in trouble: {:.2} s",
+        report.longest_gap_ns as f64 / 1e9
+    );
     println!("faults:");
     for (fault, count) in report.occurrences.iter() {
         let never = if count == 0 { "  never reached" } else { "" };
@@ -166,10 +195,7 @@ fn summarise(report: &Report, took: Duration, jobs: usize) {
 fn print_failure(seed: u64, scale: Scale, violation: &Violation) {
     println!("\nseed {seed} failed: {violation}");
     println!("options:\n{}", Options::draw(seed, scale));
-    println!(
-        "replay: cargo run --release -p catena-sim -- replay --seed {seed} --ops {} --nodes {}",
-        scale.operations, scale.nodes
-    );
+    println!("replay: cargo run --release -p catena-sim -- replay --seed {seed} {scale}");
 }
 
 fn replay(seed: u64, scale: Scale) -> ExitCode {
@@ -181,7 +207,7 @@ fn replay(seed: u64, scale: Scale) -> ExitCode {
         }
         Err(violation) => {
             say(&format!("seed {seed} failed: {violation}"));
-            exit(violation.severity)
+            ExitCode::from(exit(violation.severity))
         }
     }
 }
@@ -199,7 +225,7 @@ fn mutants(chosen: &[Mutant], seeds: u64, scale: Scale, jobs: usize, write: Opti
         eprintln!("cannot write {} ({error}): give a file in a directory that exists", file.display());
         return ExitCode::from(2);
     }
-    if fates.iter().all(|fate| fate.caught.is_some()) { ExitCode::SUCCESS } else { exit(Severity::Safety) }
+    if fates.iter().all(|fate| fate.caught.is_some()) { ExitCode::SUCCESS } else { ExitCode::from(exit(Severity::Safety)) }
 }
 
 /// Prints a text. A closed pipe (`| head`) is the reader's choice.
@@ -207,10 +233,11 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn exit(severity: Severity) -> ExitCode {
-    ExitCode::from(match severity {
+/// The exit code for what was violated.
+fn exit(severity: Severity) -> u8 {
+    match severity {
         Severity::Safety => 10,
         Severity::Liveness => 11,
         Severity::Crash => 12,
-    })
+    }
 }

@@ -80,11 +80,9 @@ pub fn table(fates: &[Fate], seeds: u64, scale: Scale) -> String {
          Each mutant is one line of the core broken on purpose (`core/src/mutants.rs`). The simulated world runs it under seeds \
          0, 1, 2 … with the core's own assertions switched off, until a checker notices from the outside. `seeds` is how many \
          it took.\n\n\
-         Written by `cargo run --release -p catena-sim -- mutants --seeds {seeds} --ops {} --nodes {} --write docs/mutants.md`.\n\n\
+         Written by `cargo run --release -p catena-sim -- mutants --seeds {seeds} {scale} --write docs/mutants.md`.\n\n\
          {} of {} caught, median {median} seeds.\n\n\
          | mutant | rule | what is broken | seeds | caught by |\n|---|---|---|---:|---|\n",
-        scale.operations,
-        scale.nodes,
         numbers.len(),
         fates.len(),
     );

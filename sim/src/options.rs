@@ -3,10 +3,10 @@
 use std::fmt;
 use std::time::Duration;
 
-use catena_core::{Limits, NodeConfig};
+use catena_core::{ClusterConfig, ClusterId, CoordinatorConfig, Limits, NodeConfig, Rejoin, Succession};
 
 use crate::faults::Fault;
-use crate::rng::{Odds, Rng};
+use crate::rng::{Chance, Odds, Rng};
 
 /// What is asked for on the command line, the same for all seeds of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +15,21 @@ pub struct Scale {
     pub nodes: usize,
     /// Operations of clients.
     pub operations: usize,
+    /// Coordinators; `None`: one to three, as the seed draws.
+    pub coordinators: Option<usize>,
 }
 
 impl Default for Scale {
     fn default() -> Self {
-        Self { nodes: 3, operations: 1_000 }
+        Self { nodes: 5, operations: 1_000, coordinators: None }
+    }
+}
+
+impl fmt::Display for Scale {
+    /// As on the command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "--ops {} --nodes {}", self.operations, self.nodes)?;
+        self.coordinators.map_or(Ok(()), |coordinators| write!(f, " --coordinators {coordinators}"))
     }
 }
 
@@ -28,7 +38,12 @@ impl Default for Scale {
 pub struct Options {
     pub(crate) seed: u64,
     pub(crate) scale: Scale,
-    pub(crate) replicas: u32,
+    pub(crate) temper: Temper,
+    /// What its world leaves to chance.
+    pub(crate) chance: Chance,
+    pub(crate) coordinators: usize,
+    /// Failure domains that the nodes are spread over; 0: they have no labels.
+    pub(crate) racks: usize,
     pub(crate) slots: u32,
     pub(crate) clients: usize,
     pub(crate) keys: usize,
@@ -51,15 +66,28 @@ pub struct Options {
     /// How often a fault of a single message, call or sync occurs.
     pub(crate) odds: Vec<(Fault, Odds)>,
     pub(crate) node: NodeConfig,
-    pub(crate) lease: Duration,
+    pub(crate) coordinator: CoordinatorConfig,
+}
+
+/// How hard a world is hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Temper {
+    /// Anything, anywhere, at any time.
+    Wild,
+    /// One node at a time is in trouble, all else is well: so service has to go on.
+    Single,
+    /// Messages are lost and repeated, and connections break; nobody is in trouble: so nobody has to leave a chain.
+    Lossy,
 }
 
 /// Faults that hit one message, call or sync: each has odds. The others are injected.
-const ODDS: [(Fault, u32, u32); 13] = [
+const ODDS: [(Fault, u32, u32); 16] = [
     (Fault::Drop, 1_000, 60_000),
     (Fault::Delay, 1_000, 60_000),
     (Fault::Duplicate, 1_000, 100_000),
     (Fault::LostRequest, 500, 15_000),
+    (Fault::LateRequest, 1_000, 60_000),
+    (Fault::DuplicateRequest, 5_000, 200_000),
     (Fault::LostReply, 500, 15_000),
     (Fault::StaleRoute, 5_000, 100_000),
     (Fault::Misroute, 1_000, 30_000),
@@ -67,37 +95,81 @@ const ODDS: [(Fault, u32, u32); 13] = [
     (Fault::LostAnswer, 1_000, 200_000),
     (Fault::DelayedAnswer, 1_000, 200_000),
     (Fault::RepeatedAnswer, 1_000, 100_000),
+    (Fault::LostPush, 10_000, 1_000_000),
     (Fault::SlowSync, 10_000, 300_000),
     (Fault::SlowCommit, 10_000, 300_000),
 ];
+
+/// Faults of one node or of its surroundings that the rest of a cluster has to bear without a pause: those of
+/// [`Temper::Single`].
+pub(crate) const SINGLE: [Fault; 21] = [
+    Fault::Reset,
+    Fault::CutOneWay,
+    Fault::Cut,
+    Fault::NeighboursCut,
+    Fault::DataCut,
+    Fault::StaleRoute,
+    Fault::StreamReset,
+    Fault::StreamCut,
+    Fault::StreamCutOneWay,
+    Fault::Stall,
+    Fault::Kill,
+    Fault::PowerLoss,
+    Fault::SilentDeath,
+    Fault::Flapping,
+    Fault::Stop,
+    Fault::Wipe,
+    Fault::LateJoin,
+    Fault::Pause,
+    Fault::Drain,
+    Fault::Evict,
+    Fault::Skew,
+];
+
+/// Faults that nobody need be taken out of a chain for: those of [`Temper::Lossy`].
+const LOSSY: [Fault; 13] = [
+    Fault::Drop,
+    Fault::Duplicate,
+    Fault::Reset,
+    Fault::LostRequest,
+    Fault::LostReply,
+    Fault::LateRequest,
+    Fault::DuplicateRequest,
+    Fault::StaleRoute,
+    Fault::Misroute,
+    Fault::RepeatedAnswer,
+    Fault::LostPush,
+    Fault::Skew,
+    Fault::WallJump,
+];
+
+const fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
 
 impl Options {
     /// Draws the options of a seed.
     pub fn draw(seed: u64, scale: Scale) -> Self {
         let rng = &mut Rng::new(seed);
-        let nodes = u32::try_from(scale.nodes).expect("a few nodes");
-        // Mostly full chains; shorter ones, down to a chain of one, now and then.
-        let replicas =
-            if rng.chance(Odds::percent(85)) { nodes.min(3) } else { nodes.min(u32::try_from(rng.between(1, 3)).expect("3")) };
-        let slots = u32::try_from(rng.between(1, 4)).expect("4");
-        let ms = Duration::from_millis;
-        let us = Duration::from_micros;
-        let node = NodeConfig {
-            limits: Limits {
-                slot_writes: *rng.pick(&[4, 64, 1024]),
-                apply_entries: *rng.pick(&[1, 8, 256]),
-                message_bytes: *rng.pick(&[1, 300, 256 << 10]),
-                ..Limits::default()
-            },
-            heartbeat: ms(*rng.pick(&[100, 100, 50, 200])),
-            probe: ms(*rng.pick(&[50, 50, 10])),
-            apply: ms(*rng.pick(&[20, 20, 1, 200])),
-            ..NodeConfig::new(slots)
+        let temper = match rng.below(10) {
+            0 | 1 => Temper::Single,
+            2 => Temper::Lossy,
+            _ => Temper::Wild,
         };
+        let coordinators = scale.coordinators.unwrap_or_else(|| *rng.pick(&[1, 1, 2, 3]));
+        let cluster = Self::draw_cluster(seed, scale, temper, rng);
+        let (nodes, replicas) = (scale.nodes, cluster.replicas as usize);
+        // With as many racks as a chain has members at least, or chains would never be whole.
+        let racks = if replicas < nodes && rng.chance(Odds::percent(30)) { replicas + rng.index(nodes - replicas) } else { 0 };
+        let slots = cluster.slots;
+        let us = Duration::from_micros;
         Self {
             seed,
             scale,
-            replicas,
+            temper,
+            chance: Chance::Full,
+            coordinators,
+            racks,
             slots,
             clients: usize::try_from(rng.between(3, 10)).expect("10"),
             keys: usize::try_from(rng.between(1, 8)).expect("8"),
@@ -107,16 +179,100 @@ impl Options {
             calm: ms(rng.between(1_000, 6_000)),
             latency: us(*rng.pick(&[150, 500, 2_000, 10_000])),
             sync: us(*rng.pick(&[200, 1_000, 5_000])),
-            aimed: *rng.pick(&[Odds::NEVER, Odds(3_000), Odds(20_000)]),
+            aimed: match temper {
+                Temper::Wild => *rng.pick(&[Odds::NEVER, Odds(1_000), Odds(10_000)]),
+                Temper::Single | Temper::Lossy => Odds::NEVER,
+            },
             downtime: ms(*rng.pick(&[1, 20, 100])),
-            odds: Self::draw_faults(rng),
-            node,
+            odds: Self::draw_faults(temper, rng),
+            node: Self::draw_node(slots, rng),
+            coordinator: Self::draw_coordinator(cluster, coordinators, temper, rng),
+        }
+    }
+
+    fn draw_cluster(seed: u64, scale: Scale, temper: Temper, rng: &mut Rng) -> ClusterConfig {
+        let nodes = u32::try_from(scale.nodes).expect("a few nodes");
+        // Mostly full chains; shorter ones, down to a chain of one, now and then.
+        let replicas = match temper {
+            Temper::Wild if rng.chance(Odds::percent(15)) => u32::try_from(rng.between(1, 3)).expect("3"),
+            Temper::Wild | Temper::Single | Temper::Lossy => 3,
+        };
+        let replicas = replicas.min(nodes);
+        let late = match temper {
+            Temper::Wild | Temper::Single => rng.below(u64::from(nodes - replicas) + 1),
+            Temper::Lossy => 0,
+        };
+        let founders = nodes - u32::try_from(late).expect("a few nodes");
+        ClusterConfig {
+            cluster: ClusterId(0xca7e_9a00_0000_0000_0000_0000_0000_0000 + u128::from(seed)),
+            slots: u32::try_from(rng.between(1, 4)).expect("4"),
+            replicas,
+            founders,
             lease: ms(600),
         }
     }
 
+    fn draw_node(slots: u32, rng: &mut Rng) -> NodeConfig {
+        NodeConfig {
+            limits: Limits {
+                slot_writes: *rng.pick(&[4, 64, 1024]),
+                apply_entries: *rng.pick(&[1, 8, 256]),
+                message_bytes: *rng.pick(&[1, 300, 256 << 10]),
+                retain_bytes: *rng.pick(&[64 << 20, 64 << 20, 2_000]),
+                chunk_bytes: *rng.pick(&[1, 200, 1 << 20]),
+                ..Limits::default()
+            },
+            heartbeat: ms(*rng.pick(&[100, 100, 50, 150])),
+            probe: ms(*rng.pick(&[50, 50, 10])),
+            apply: ms(*rng.pick(&[20, 20, 1, 200])),
+            silence: ms(*rng.pick(&[700, 700, 300])),
+            session_idle: ms(*rng.pick(&[600_000, 600_000, 1_000])),
+            copy_rate: *rng.pick(&[64 << 20, 64 << 20, 16 << 10]),
+            ..NodeConfig::new(slots)
+        }
+    }
+
+    /// Waits are so short that a world comes to rest within ten seconds.
+    fn draw_coordinator(cluster: ClusterConfig, coordinators: usize, temper: Temper, rng: &mut Rng) -> CoordinatorConfig {
+        let succession = match coordinators {
+            1 => Succession::Exclusive,
+            _ => Succession::Shared { claim: ms(*rng.pick(&[2_000, 1_000])), renew: ms(250) },
+        };
+        let restraint_percent = match temper {
+            Temper::Wild => *rng.pick(&[34, 100, 100]),
+            Temper::Single | Temper::Lossy => 100,
+        };
+        CoordinatorConfig {
+            succession,
+            dead_after: ms(*rng.pick(&[700, 700, 1_000])),
+            // Without it, what is granted for drift has to do.
+            margin: ms(*rng.pick(&[50, 50, 1])),
+            flap_threshold: *rng.pick(&[3, 3, 0]),
+            flap_window: ms(*rng.pick(&[30_000, 5_000])),
+            restraint_percent,
+            restraint_window: ms(*rng.pick(&[3_000, 10_000])),
+            absence: ms(*rng.pick(&[2_000, 500])),
+            changing_slots: *rng.pick(&[64, 64, 1]),
+            joins_per_node: *rng.pick(&[8, 8, 1]),
+            join_patience: ms(*rng.pick(&[2_000, 1_000])),
+            rejoin: *rng.pick(&[Rejoin::Manual, Rejoin::Auto(ms(200)), Rejoin::Auto(ms(1_000))]),
+            ..CoordinatorConfig::new(cluster)
+        }
+    }
+
+    /// Members that a chain has when all is well: pairwise of different racks.
+    pub(crate) fn full(&self) -> usize {
+        let domains = if self.racks == 0 { self.scale.nodes } else { self.racks };
+        (self.coordinator.cluster.replicas as usize).min(domains)
+    }
+
     /// Half of the faults, each with its own rate.
-    fn draw_faults(rng: &mut Rng) -> Vec<(Fault, Odds)> {
+    fn draw_faults(temper: Temper, rng: &mut Rng) -> Vec<(Fault, Odds)> {
+        let fits = |fault: &Fault| match temper {
+            Temper::Wild => true,
+            Temper::Single => SINGLE.contains(fault),
+            Temper::Lossy => LOSSY.contains(fault),
+        };
         let drawn = |fault: &Fault| {
             let (on, rare) = (rng.chance(Odds::percent(50)), rng.next());
             let range = ODDS.iter().find(|(listed, ..)| listed == fault);
@@ -129,7 +285,7 @@ impl Options {
             });
             on.then_some((*fault, odds))
         };
-        Fault::ALL.iter().filter_map(drawn).collect()
+        Fault::ALL.iter().filter(|fault| fits(fault)).filter_map(drawn).collect()
     }
 
     /// How likely `fault` is, each time that it can occur. Never, where the seed has switched it off.
@@ -145,9 +301,13 @@ impl Options {
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = &self.node.limits;
-        let rows: [(&str, String); 17] = [
+        let (coordinator, cluster) = (&self.coordinator, &self.coordinator.cluster);
+        let rows: [(&str, String); 25] = [
             ("seed", self.seed.to_string()),
-            ("nodes, replicas, slots", format!("{}, {}, {}", self.scale.nodes, self.replicas, self.slots)),
+            ("temper", format!("{:?}", self.temper)),
+            ("nodes, founders, racks", format!("{}, {}, {}", self.scale.nodes, cluster.founders, self.racks)),
+            ("replicas, slots", format!("{}, {}", cluster.replicas, self.slots)),
+            ("coordinators", format!("{}, {:?}", self.coordinators, coordinator.succession)),
             ("operations, bursts", format!("{}, {}", self.scale.operations, self.bursts)),
             ("clients, keys", format!("{}, {}", self.clients, self.keys)),
             ("think up to", format!("{:?}", self.think)),
@@ -157,11 +317,16 @@ impl fmt::Display for Options {
             ("sync up to", format!("{:?}", self.sync)),
             ("crash about a sync", self.aimed.to_string()),
             ("downtime from", format!("{:?}", self.downtime)),
-            ("heartbeat, lease", format!("{:?}, {:?}", self.node.heartbeat, self.lease)),
-            ("probe", format!("{:?}", self.node.probe)),
+            ("heartbeat, lease", format!("{:?}, {:?}", self.node.heartbeat, cluster.lease)),
+            ("dead after, margin", format!("{:?}, {:?}", coordinator.dead_after, coordinator.margin)),
+            ("flaps", format!("{} within {:?}, {:?}", coordinator.flap_threshold, coordinator.flap_window, coordinator.rejoin)),
+            ("restraint", format!("{} % within {:?}", coordinator.restraint_percent, coordinator.restraint_window)),
+            ("changing slots, joins", format!("{}, {}", coordinator.changing_slots, coordinator.joins_per_node)),
+            ("probe, silence", format!("{:?}, {:?}", self.node.probe, self.node.silence)),
             ("apply after", format!("{:?} or {} entries", self.node.apply, limits.apply_entries)),
             ("writes in flight a slot", limits.slot_writes.to_string()),
-            ("bytes a message", limits.message_bytes.to_string()),
+            ("bytes a message, a chunk", format!("{}, {}", limits.message_bytes, limits.chunk_bytes)),
+            ("bytes retained, copied a s", format!("{}, {}", limits.retain_bytes, self.node.copy_rate)),
             ("faults", String::new()),
         ];
         for (name, value) in rows {
@@ -188,7 +353,7 @@ mod tests {
         let drawn: Vec<Options> = (0..200).map(|seed| Options::draw(seed, Scale::default())).collect();
         for fault in Fault::ALL {
             let on = drawn.iter().filter(|options| options.on(*fault)).count();
-            assert!((60..140).contains(&on), "{fault}: on in {on} of 200 seeds");
+            assert!((40..140).contains(&on), "{fault}: on in {on} of 200 seeds");
         }
         for (fault, low, high) in ODDS {
             let rates = drawn.iter().map(|options| options.odds(fault)).filter(|odds| *odds > Odds::NEVER);

@@ -30,6 +30,11 @@ impl<T> Queue<T> {
         self.heap.push(Reverse((at, self.scheduled, place)));
     }
 
+    /// When the next one is due.
+    pub(crate) fn due(&self) -> Option<Time> {
+        self.heap.peek().map(|Reverse((at, ..))| *at)
+    }
+
     pub(crate) fn pop(&mut self) -> Option<(Time, T)> {
         let Reverse((at, _, place)) = self.heap.pop()?;
         self.free.push(place);

@@ -6,6 +6,16 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(crate) struct Rng {
     state: [u64; 4],
+    chance: Chance,
+}
+
+/// Whether anything is left to chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Chance {
+    /// As much as there is.
+    Full,
+    /// Nothing: what takes time takes the longest, and of several ways it is the first. Only names differ.
+    None,
 }
 
 impl Rng {
@@ -17,12 +27,17 @@ impl Rng {
             let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             z ^ (z >> 31)
         });
-        Self { state }
+        Self { state, chance: Chance::Full }
+    }
+
+    /// A stream that leaves so much to chance; so do those that are forked from it.
+    pub(crate) fn with(seed: u64, chance: Chance) -> Self {
+        Self { chance, ..Self::new(seed) }
     }
 
     /// An independent stream: what is drawn from one does not shift the other.
     pub(crate) fn fork(&mut self) -> Self {
-        Self::new(self.next())
+        Self::with(self.next(), self.chance)
     }
 
     pub(crate) fn next(&mut self) -> u64 {
@@ -40,6 +55,9 @@ impl Rng {
 
     /// One of `0..bound`. `bound` must not be 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        if self.chance == Chance::None {
+            return 0;
+        }
         // The high half of a 128-bit product: unbiased enough for any bound here, and without a division.
         let product = u128::from(self.next()) * u128::from(bound);
         u64::try_from(product >> 64).expect("the high half of 128 bits")
@@ -67,6 +85,9 @@ impl Rng {
 
     /// A duration between two, both included.
     pub(crate) fn duration(&mut self, low: Duration, high: Duration) -> Duration {
+        if self.chance == Chance::None {
+            return high;
+        }
         Duration::from_nanos(self.between(nanos(low), nanos(high)))
     }
 

@@ -2,7 +2,10 @@
 
 use std::io::Write as _;
 
-use catena_core::{Action, CallError, Effect, EntryId, Envelope, Event, HeartbeatAnswer, Message, Reply, Time, Write};
+use catena_core::{
+    Action, CallError, Chain, Chunk, CoordinatorEffect, CoordinatorEvent, Decisions, Effect, EntryId, Envelope, Event, Heartbeat,
+    HeartbeatAnswer, Incarnation, Member, Message, Pin, Reply, Report, Time, Write,
+};
 
 use crate::check::histories::Watermarks;
 
@@ -61,13 +64,14 @@ impl Trace {
     pub(crate) fn event(&mut self, now: Time, node: usize, event: &Event) {
         self.add_all([now.0, node as u64]);
         match event {
-            Event::Write { request, target, command, stored } => {
+            Event::Write { request, target, command, origin, stored } => {
                 let action = match &command.action {
                     Action::Put { value } => 1 + value.len() as u64,
                     Action::Delete => 0,
                 };
                 let stored = stored.map_or(0, |metadata| metadata.version.0);
                 self.add_all([1, request.0, target.version.0, action, command.conditions.len() as u64, stored]);
+                self.add(origin.map_or(0, |origin| origin.session.0 * 1_000 + origin.number));
             }
             Event::Read { request, target, key, stored } => {
                 let stored = stored.as_ref().map_or(0, |object| object.metadata.version.0);
@@ -81,15 +85,71 @@ impl Trace {
             Event::Durable { ticket } => self.add_all([5, ticket.0]),
             Event::CoordinatorUp => self.add(6),
             Event::Answer(answer) => {
-                self.add_all([
-                    7,
-                    answer.sequence,
-                    answer.revision.0,
-                    answer.chains.len() as u64,
-                    u64::from(answer.lease.is_some()),
-                ]);
+                self.add_all([7, answer.sequence, answer.revision.0, u64::from(answer.lease.is_some())]);
+                self.decisions(&answer.decisions);
             }
             Event::Wake => self.add(8),
+            Event::OpenSession { request, target } => self.add_all([9, request.0, target.version.0]),
+            Event::Decided(decisions) => {
+                self.add(10);
+                self.decisions(decisions);
+            }
+            Event::ChunkRead { slot, at, after: _, objects, end } => {
+                self.add_all([20, u64::from(slot.0), objects.len() as u64, u64::from(end.is_some())]);
+                self.add_entry(*at);
+            }
+            Event::Stop => self.add(21),
+        }
+    }
+
+    fn decisions(&mut self, decisions: &Decisions) {
+        self.add(decisions.epoch.0);
+        for chain in &decisions.chains {
+            self.add_all([u64::from(chain.slot.0), chain.version.0]);
+        }
+        for (slot, version) in decisions.fences.iter().chain(&decisions.drops) {
+            self.add_all([u64::from(slot.0), version.0]);
+        }
+    }
+
+    /// Something happens to a coordinator.
+    pub(crate) fn coordinator_event(&mut self, now: Time, seat: usize, event: &CoordinatorEvent) {
+        self.add_all([now.0, 1_000 + seat as u64]);
+        match event {
+            CoordinatorEvent::Register(record) => self.add_all([1, fold(record.incarnation)]),
+            CoordinatorEvent::Heartbeat { from: _, incarnation, heartbeat } => {
+                let reports = heartbeat.reports.len() as u64;
+                self.add_all([2, fold(*incarnation), heartbeat.sequence, heartbeat.applied.0, reports]);
+            }
+            CoordinatorEvent::Stored { ticket } => self.add_all([3, ticket.0]),
+            CoordinatorEvent::Deposed => self.add(4),
+            CoordinatorEvent::Observed(leadership) => self.add_all([5, leadership.epoch.0, leadership.beat]),
+            CoordinatorEvent::Elected { leadership, stored } => self.add_all([6, leadership.epoch.0, stored.len() as u64]),
+            CoordinatorEvent::Renewed(leadership) => self.add_all([7, leadership.epoch.0, leadership.beat]),
+            CoordinatorEvent::Order { request, order: _ } => self.add_all([8, request.0]),
+            CoordinatorEvent::Wake => self.add(9),
+        }
+    }
+
+    pub(crate) fn coordinator_effect(&mut self, effect: &CoordinatorEffect) {
+        match effect {
+            CoordinatorEffect::Observe => self.add(31),
+            CoordinatorEffect::Lead { over } => self.add_all([32, over.epoch.0, over.beat]),
+            CoordinatorEffect::Renew(leadership) => self.add_all([33, leadership.epoch.0, leadership.beat]),
+            CoordinatorEffect::Store { ticket, epoch, changes } => self.add_all([34, ticket.0, epoch.0, changes.len() as u64]),
+            CoordinatorEffect::Registered { node: _ } => self.add(35),
+            CoordinatorEffect::Refused { .. } => self.add(36),
+            CoordinatorEffect::Answer { to: _, answer } => {
+                self.add_all([37, answer.sequence, answer.revision.0, u64::from(answer.lease.is_some())]);
+                self.decisions(&answer.decisions);
+            }
+            CoordinatorEffect::Decide { to: _, decisions } => {
+                self.add(38);
+                self.decisions(decisions);
+            }
+            CoordinatorEffect::Done { request, result } => self.add_all([39, request.0, u64::from(result.is_ok())]),
+            CoordinatorEffect::RouteChanged { slots } => self.add_all([40, slots.len() as u64]),
+            CoordinatorEffect::Note(_) => self.add(41),
         }
     }
 
@@ -113,7 +173,15 @@ impl Trace {
                 self.add_entry(*last);
             }
             Message::Ack { committed } => self.add_all([6, committed.0]),
-            Message::Stale { current } => self.add_all([7, current.0]),
+            Message::Newer { chain } => self.add_all([7, chain.version.0]),
+            Message::Fetch { pin, after } => {
+                self.add_all([8, after.as_ref().map_or(0, |key| 1 + key.len() as u64)]);
+                self.add_entry(pin.as_ref().map_or(EntryId::default(), |pin| pin.at));
+            }
+            Message::Chunk(Chunk { pin, after: _, objects, end, checksum }) => {
+                self.add_all([9, objects.len() as u64, u64::from(end.is_some()), u64::from(*checksum)]);
+                self.add_entry(pin.at);
+            }
         }
     }
 
@@ -130,7 +198,16 @@ impl Trace {
                         Write::Chain(chain) => self.add_all([1, chain.version.0]),
                         Write::Append(entries) => self.add_all([2, entries.len() as u64]),
                         Write::Truncate { last } => self.add_all([3, last.0]),
-                        Write::Apply(entries) => self.add_all([4, entries.len() as u64]),
+                        Write::Apply { entries, sessions } => self.add_all([4, entries.len() as u64, sessions.len() as u64]),
+                        Write::Stage { pin, objects } => {
+                            self.add_all([5, objects.len() as u64]);
+                            self.add_entry(pin.at);
+                        }
+                        Write::Install { pin, end } => {
+                            self.add_all([6, end.sessions.len() as u64]);
+                            self.add_entry(pin.at);
+                        }
+                        Write::Clear => self.add(7),
                     }
                 }
             }
@@ -138,6 +215,7 @@ impl Trace {
                 self.add_all([13, request.0]);
                 match result {
                     Ok(Reply::Written { entry, object: _ }) => self.add_entry(entry.unwrap_or_default()),
+                    Ok(Reply::Opened { session }) => self.add_all([1, session.0]),
                     Ok(Reply::Read { version, object }) => {
                         self.add_all([version.0, object.as_ref().map_or(0, |object| object.metadata.updated_at.0)]);
                     }
@@ -147,8 +225,18 @@ impl Trace {
             Effect::Heartbeat(heartbeat) => {
                 self.add_all([14, heartbeat.sequence, heartbeat.applied.0, heartbeat.reports.len() as u64]);
             }
+            Effect::Pin { slot } => self.add_all([15, u64::from(slot.0)]),
+            Effect::Unpin { slot } => self.add_all([16, u64::from(slot.0)]),
+            Effect::ReadChunk { slot, after, bytes } => {
+                let after = after.as_ref().map_or(0, |key| 1 + key.len() as u64);
+                self.add_all([17, u64::from(slot.0), after, *bytes as u64]);
+            }
         }
     }
+}
+
+fn fold(incarnation: Incarnation) -> u64 {
+    u64::try_from(incarnation.0 % u128::from(u64::MAX)).expect("a remainder is smaller")
 }
 
 fn error_number(error: &CallError) -> u64 {
@@ -163,6 +251,8 @@ fn error_number(error: &CallError) -> u64 {
         CallError::ConditionFailed { .. } => 8,
         CallError::Backpressure { .. } => 9,
         CallError::OutcomeUnknown { .. } => 10,
+        CallError::SessionExpired { .. } => 11,
+        CallError::AlreadyAnswered { .. } => 12,
     }
 }
 
@@ -171,19 +261,84 @@ pub(crate) fn describe(event: &Event) -> String {
     match event {
         Event::Write { request, .. } => format!("write, request {request}"),
         Event::Read { request, .. } => format!("read, request {request}"),
-        Event::Message { from, envelope } => format!("{from}: {}", describe_message(envelope)),
+        Event::Message { from, envelope } => format!("{from}: slot {} {}", envelope.slot, describe_message(envelope)),
         Event::LinkUp { peer } => format!("link to {peer} is up"),
         Event::Durable { ticket } => format!("durable up to ticket {ticket}"),
         Event::CoordinatorUp => "registered with the coordinator".to_owned(),
         Event::Answer(answer) => describe_answer(answer),
         Event::Wake => "wake".to_owned(),
+        Event::OpenSession { request, .. } => format!("open a session, request {request}"),
+        Event::Decided(decisions) => format!("pushed: {}", describe_decisions(decisions)),
+        Event::ChunkRead { at, after, objects, end, .. } => {
+            format!("{} objects of the pin at {at} read, behind {after:?}{}", objects.len(), last_part(end.is_some()))
+        }
+        Event::Stop => "stop".to_owned(),
     }
 }
 
+fn last_part(last: bool) -> &'static str {
+    if last { ", the last part" } else { "" }
+}
+
 fn describe_answer(answer: &HeartbeatAnswer) -> String {
-    let chains: Vec<String> = answer.chains.iter().map(|chain| format!("slot {} v{}", chain.slot, chain.version)).collect();
     let lease = if answer.lease.is_some() { "lease" } else { "no lease" };
-    format!("answer to heartbeat {}: {lease}, up to revision {} {}", answer.sequence, answer.revision, chains.join(", "))
+    let decisions = describe_decisions(&answer.decisions);
+    format!("answer to heartbeat {}: {lease}, up to revision {} {decisions}", answer.sequence, answer.revision)
+}
+
+/// Whether an event is about a snapshot: it moves no watermark, and is worth a line all the same.
+pub(crate) fn is_transfer(event: &Event) -> bool {
+    match event {
+        Event::Message { envelope, .. } => matches!(envelope.message, Message::Fetch { .. } | Message::Chunk(_)),
+        event => matches!(event, Event::ChunkRead { .. }),
+    }
+}
+
+/// What a heartbeat reports.
+pub(crate) fn describe_heartbeat(heartbeat: &Heartbeat) -> String {
+    let report = |report: &Report| {
+        let fenced = if report.fenced { ", fenced" } else { "" };
+        let silent = report.silent.as_ref().map_or(String::new(), |node| format!(", {node} is silent"));
+        format!("slot {} v{} {:?}{fenced}{silent}", report.slot, report.version, report.state)
+    };
+    let reports: Vec<String> = heartbeat.reports.iter().map(report).collect();
+    format!("heartbeat {}, applied {}: {}", heartbeat.sequence, heartbeat.applied, reports.join(", "))
+}
+
+fn describe_decisions(decisions: &Decisions) -> String {
+    let mut parts: Vec<String> = decisions.chains.iter().map(describe_chain).collect();
+    parts.extend(decisions.fences.iter().map(|(slot, version)| format!("fence slot {slot} v{version}")));
+    parts.extend(decisions.drops.iter().map(|(slot, version)| format!("drop slot {slot} v{version}")));
+    format!("(epoch {}) {}", decisions.epoch, parts.join(", "))
+}
+
+/// A chain in a few words: an unready tail has a question mark, a joining replica stands behind a plus.
+pub(crate) fn describe_chain(chain: &Chain) -> String {
+    let name = |member: &Member| member.node.as_str().to_owned();
+    let members: Vec<String> = chain.members.iter().map(name).collect();
+    let unready = if chain.tail_ready { "" } else { "?" };
+    let joining = chain.joining.as_ref().map_or(String::new(), |joining| format!(" + {}", name(joining)));
+    format!("slot {} v{} {}{unready}{joining}", chain.slot, chain.version, members.join(" → "))
+}
+
+/// What a coordinator does, where that is worth a line.
+pub(crate) fn describe_effect(effect: &CoordinatorEffect) -> Option<String> {
+    match effect {
+        CoordinatorEffect::Lead { over } => Some(format!("claims the leadership over epoch {}", over.epoch)),
+        CoordinatorEffect::Store { ticket, epoch, changes } => {
+            Some(format!("stores {} changes, ticket {ticket}, epoch {epoch}", changes.len()))
+        }
+        CoordinatorEffect::Registered { node } => Some(format!("lets {node} in")),
+        CoordinatorEffect::Refused { node, reason } => Some(format!("refuses {node}: {reason}")),
+        CoordinatorEffect::Decide { to, decisions } => Some(format!("tells {to}: {}", describe_decisions(decisions))),
+        CoordinatorEffect::Done { request, result: Ok(()) } => Some(format!("order {request} is stored")),
+        CoordinatorEffect::Done { request, result: Err(error) } => Some(format!("order {request} is refused: {error}")),
+        CoordinatorEffect::Note(note) => Some(format!("{note:?}")),
+        CoordinatorEffect::Observe
+        | CoordinatorEffect::Renew(_)
+        | CoordinatorEffect::Answer { .. }
+        | CoordinatorEffect::RouteChanged { .. } => None,
+    }
 }
 
 fn describe_message(envelope: &Envelope) -> String {
@@ -197,9 +352,19 @@ fn describe_message(envelope: &Envelope) -> String {
         },
         Message::Poke { last, durable } => format!("poke {last}, durable {durable}"),
         Message::Ack { committed } => format!("ack {committed}"),
-        Message::Stale { current } => format!("stale, current is {current}"),
+        Message::Newer { chain } => format!("newer: {}", describe_chain(chain)),
+        Message::Fetch { pin, after } => {
+            format!("fetch {} behind {after:?}", pin.as_ref().map_or("anything".to_owned(), describe_pin))
+        }
+        Message::Chunk(Chunk { pin, after, objects, end, checksum: _ }) => {
+            format!("{} objects of {} behind {after:?}{}", objects.len(), describe_pin(pin), last_part(end.is_some()))
+        }
     };
     format!("v{} {message}", envelope.version)
+}
+
+fn describe_pin(pin: &Pin) -> String {
+    format!("the pin at {} of {}", pin.at, pin.source)
 }
 
 /// What a step changed in a replica.

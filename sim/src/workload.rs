@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use catena_core::client::Delivery;
 use catena_core::{Comparison, Condition, Metadata, Seq, WallTime};
 
 use crate::history::{CallId, Deed, Wish};
@@ -24,6 +25,8 @@ struct Mix {
     conditional: Odds,
     /// To the first key instead of any.
     hot: Odds,
+    /// Under a session.
+    sessions: Odds,
 }
 
 /// What a client knows of objects from the answers that it got.
@@ -36,6 +39,7 @@ impl Workload {
             delete: rng.between(0, 20),
             conditional: Odds::percent(*rng.pick(&[10, 40, 90])),
             hot: Odds::percent(*rng.pick(&[0, 30, 80])),
+            sessions: Odds::percent(*rng.pick(&[0, 50, 80, 100])),
         };
         Self { rng, keys: (0..keys).map(Self::key).collect(), mix }
     }
@@ -56,6 +60,11 @@ impl Workload {
         let deed = if draw < self.mix.get + self.mix.delete { Deed::Delete } else { self.put(call) };
         let conditions = if self.rng.chance(self.mix.conditional) { self.conditions(known.get(&key)) } else { Vec::new() };
         Wish { key, deed, conditions }
+    }
+
+    /// What to do after a try of unknown outcome.
+    pub(crate) fn delivery(&mut self) -> Delivery {
+        if self.rng.chance(self.mix.sessions) { Delivery::ExactlyOnce } else { Delivery::AtMostOnce }
     }
 
     /// A put of a value that no other call has.

@@ -115,7 +115,7 @@ impl<'a> Load<'a> {
                 let of_slot: Vec<Entry> =
                     entries.iter().filter(|(owner, _)| *owner == slot).map(|(_, entry)| entry.clone()).collect();
                 if !of_slot.is_empty() {
-                    batches.push(self.batch(slot, Write::Apply(of_slot)));
+                    batches.push(self.batch(slot, Write::Apply { entries: of_slot, sessions: Vec::new() }));
                 }
             }
         }
@@ -135,7 +135,7 @@ impl<'a> Load<'a> {
         let operation = Operation::Put { key: Self::key(number % self.case.objects).into(), value: self.value(), created_at: at };
         let previous = ChainVersion(u64::from(seq > 1));
         let id = EntryId { version: ChainVersion(1), seq: Seq(seq) };
-        (Slot(u32::try_from(slot).unwrap()), Entry { id, previous, at, operation })
+        (Slot(u32::try_from(slot).unwrap()), Entry { id, previous, at, origin: None, operation })
     }
 
     fn value(&self) -> Bytes {

@@ -1,6 +1,7 @@
 //! The contract between a node and its disk.
 
-use catena_core::{Batch, Metadata, Object, Recovered, Slot, Ticket};
+use bytes::Bytes;
+use catena_core::{Batch, EntryId, Metadata, Object, Recovered, Slot, SnapshotEnd, Ticket};
 
 use crate::StoreError;
 
@@ -63,12 +64,32 @@ pub trait Store: Send {
     /// last sync may be taken for durable, nor for lost.
     fn sync(&mut self) -> Result<Option<Ticket>, StoreError>;
 
+    /// Removes a bounded part of what `Install`, `Clear` and `Stage` have left behind, which nobody sees any more. For idle
+    /// moments: [`sync`](Store::sync) does a part of it as well, so that it ends also where no moment is idle, and a restart
+    /// goes on with it. Delays the next batch by about a sync.
+    ///
+    /// # Errors
+    /// [`StoreError::Poisoned`] after a failure. Any other error is that failure.
+    fn sweep(&mut self) -> Result<Swept, StoreError>;
+
     /// A reader of this store. Cheap; stays valid while the store lives.
     fn reader(&self) -> Self::Reader;
 }
 
+/// How much a [`Store::sweep`] has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swept {
+    /// Nothing: the next one costs nothing.
+    All,
+    /// Something.
+    Partly,
+}
+
 /// Looks objects up. Sees every durable batch; of others, nothing.
 pub trait Reader: Clone + Send + 'static {
+    /// A slot's state, held on to.
+    type Pinned: Pinned;
+
     /// The object at `key` as of the slot's trim point; `None` if there is none.
     ///
     /// # Errors
@@ -80,4 +101,34 @@ pub trait Reader: Clone + Send + 'static {
     /// # Errors
     /// As [`get`](Reader::get).
     fn metadata(&self, slot: Slot, key: &[u8]) -> Result<Option<Metadata>, StoreError>;
+
+    /// Holds on to the slot's state as it is now: objects, sessions, trim point and its time, all of one moment (J1). Has
+    /// every batch that was durable when this was called, and none in part. Costs little; the disk keeps what is
+    /// overwritten for as long as it lives.
+    ///
+    /// # Errors
+    /// As [`get`](Reader::get).
+    fn pin(&self, slot: Slot) -> Result<Self::Pinned, StoreError>;
+}
+
+/// A slot's state at one moment. What is written later does not show, nor does what is removed later vanish.
+pub trait Pinned: Send + Sync + 'static {
+    /// The entry that the state stands at; zero for a slot that never had any.
+    fn at(&self) -> EntryId;
+
+    /// The objects behind `after`, `None`: from the first on, in key order: about `bytes` of keys and values, at least one
+    /// object where there is one, and more than `bytes` only where a single one is. Memory is taken for one part only.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    fn read(&self, after: Option<&[u8]>, bytes: usize) -> Result<Part, StoreError>;
+}
+
+/// A part of a slot's state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// In key order.
+    pub objects: Vec<(Bytes, Object)>,
+    /// With the part that reaches the end: what belongs to the state besides objects.
+    pub end: Option<SnapshotEnd>,
 }

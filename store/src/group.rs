@@ -1,6 +1,6 @@
 //! Group commit: as many batches as are waiting share one sync.
 
-use catena_core::{Batch, Entry, Ticket, Write};
+use catena_core::{Batch, Entry, Session, Ticket, Write};
 
 use crate::{Store, StoreError};
 
@@ -35,13 +35,21 @@ pub fn commit_group<S: Store>(
 /// What a batch weighs on its way to the disk, in bytes.
 fn weight(batch: &Batch) -> usize {
     let entries = |entries: &[Entry]| entries.iter().map(Entry::weight).sum::<usize>();
-    batch
-        .writes
-        .iter()
-        .map(|write| match write {
-            Write::Append(appended) => entries(appended),
-            Write::Apply(applied) => entries(applied),
-            Write::Chain(_) | Write::Truncate { .. } => 0,
-        })
-        .sum()
+    let writes = batch.writes.iter().map(|write| match write {
+        Write::Append(appended) => entries(appended),
+        Write::Apply { entries: applied, sessions } => {
+            entries(applied) + sessions.iter().filter_map(|(_, session)| session.as_ref()).map(session_weight).sum::<usize>()
+        }
+        Write::Stage { pin: _, objects } => objects.iter().map(|(key, object)| FRAME + key.len() + object.value.len()).sum(),
+        Write::Install { pin: _, end } => end.sessions.iter().map(|(_, session)| session_weight(session)).sum(),
+        Write::Chain(_) | Write::Truncate { .. } | Write::Clear => 0,
+    });
+    writes.sum()
+}
+
+/// About what a record has besides its content, and what an answer takes.
+const FRAME: usize = 64;
+
+fn session_weight(session: &Session) -> usize {
+    FRAME * (1 + session.answers.len())
 }

@@ -1,7 +1,7 @@
 //! What a Catena process has on disk, behind contracts that the simulator can stand in for.
 //!
-//! * [`Store`] and [`Reader`]: a storage node's logs and objects. [`FjallStore`] on disk, [`MemoryStore`]
-//!   for simulated nodes, which loses on a crash what was not synced.
+//! * [`Store`], [`Reader`] and [`Pinned`]: a storage node's logs, objects and sessions. [`FjallStore`] on disk,
+//!   [`MemoryStore`] for simulated nodes, which loses on a crash what was not synced.
 //! * [`commit_group`]: one step of group commit; [`StorageThread`] runs it on a thread of its own.
 //! * [`ConfigStore`]: the coordinator's chains and nodes, by compare-and-set. [`FjallConfigStore`] and
 //!   [`MemoryConfigStore`].
@@ -34,6 +34,9 @@
 //! The layout on disk, the records and their cost are described in `docs/storage.md`.
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod planted;
+
 mod config;
 mod contract;
 mod directory;
@@ -47,11 +50,11 @@ mod thread;
 #[cfg(not(madsim))]
 pub use config::FjallConfigStore;
 pub use config::{ConfigError, ConfigStore, MemoryConfigStore};
-pub use contract::{Reader, Store};
+pub use contract::{Part, Pinned, Reader, Store, Swept};
 pub use directory::{Directory, DirectoryError, DirectoryIdentity, Opened, Owner};
 #[cfg(not(madsim))]
-pub use disk::{FjallReader, FjallStore, decode_any_record};
+pub use disk::{FjallPinned, FjallReader, FjallStore, decode_any_record};
 pub use error::{Damage, StoreError};
 pub use group::{GROUP_BYTES, commit_group};
-pub use memory::{MemoryDisk, MemoryReader, MemoryStore};
+pub use memory::{MemoryDisk, MemoryPinned, MemoryReader, MemoryStore};
 pub use thread::StorageThread;

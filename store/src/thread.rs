@@ -1,14 +1,15 @@
 //! A store on a thread of its own, so that a sync blocks nobody else.
 
 use std::panic::resume_unwind;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, Sender, TryRecvError};
 use std::thread::{self, JoinHandle};
 
 use catena_core::{Batch, Ticket};
 
-use crate::{Store, StoreError, commit_group};
+use crate::{Store, StoreError, Swept, commit_group};
 
-/// Hands batches to a store that runs on its own thread, with group commit across slots. The queue has no bound of its own: the
+/// Hands batches to a store that runs on its own thread, with group commit across slots; while none waits, the store sweeps.
+/// The queue has no bound of its own: the
 /// core bounds what is in flight (W10).
 ///
 /// Dropping it is a clean stop too: what was submitted is synced and reported before `drop` returns.
@@ -68,15 +69,33 @@ impl<S> Drop for StorageThread<S> {
 /// The thread: ends when the queue is closed and empty, or on the first error.
 fn run<S: Store>(mut store: S, batches: &Receiver<Batch>, on_durable: impl FnMut(Result<Ticket, StoreError>)) -> S {
     let mut report = Report(on_durable);
-    while let Ok(first) = batches.recv() {
-        let outcome = commit_group(&mut store, first, || batches.try_recv().ok());
+    loop {
+        let outcome = match next(&mut store, batches) {
+            Ok(Some(first)) => commit_group(&mut store, first, || batches.try_recv().ok()),
+            Ok(None) => return store,
+            Err(error) => Err(error),
+        };
         let failed = outcome.is_err();
         (report.0)(outcome);
         if failed {
-            break;
+            return store;
         }
     }
-    store
+}
+
+/// The next batch; until there is one, the store sweeps. `None`: the queue is closed and empty.
+fn next<S: Store>(store: &mut S, batches: &Receiver<Batch>) -> Result<Option<Batch>, StoreError> {
+    loop {
+        match batches.try_recv() {
+            Ok(batch) => return Ok(Some(batch)),
+            Err(TryRecvError::Disconnected) => return Ok(None),
+            Err(TryRecvError::Empty) => {}
+        }
+        match store.sweep()? {
+            Swept::All => return Ok(batches.recv().ok()),
+            Swept::Partly => {}
+        }
+    }
 }
 
 /// Tells the owner of a panic as well: else it would wait for a ticket for ever.

@@ -5,8 +5,13 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use catena_core::{Batch, ChainVersion, Entry, EntryId, Operation, Seq, Slot, Ticket, WallTime, Write};
-use catena_store::{FjallStore, Reader, Store, StoreError};
+use std::collections::BTreeMap;
+
+use catena_core::{
+    Batch, ChainVersion, Entry, EntryId, NodeId, Operation, Pin, Process, Seq, Session, Slot, SnapshotEnd, Ticket, WallTime,
+    Write,
+};
+use catena_store::{FjallStore, Pinned, Reader, Store, StoreError, Swept};
 use fjall::{Database, Keyspace, PersistMode};
 
 const SLOT: Slot = Slot(3);
@@ -17,6 +22,7 @@ fn put(seq: u64, value: Vec<u8>) -> Entry {
         id: EntryId { version: ChainVersion(1), seq: Seq(seq) },
         previous: ChainVersion(u64::from(seq > 1)),
         at: WallTime(seq),
+        origin: None,
         operation: Operation::Put { key, value: value.into(), created_at: WallTime(seq) },
     }
 }
@@ -26,13 +32,19 @@ fn submit_and_sync(store: &mut FjallStore, ticket: u64, writes: Vec<Write>) {
     store.sync().unwrap();
 }
 
-/// Objects 1 (small) and 2 (large); log entries 3 (small) to 6 (large).
+fn session() -> Session {
+    Session { used_at: WallTime(1), answered_below: 1, answers: BTreeMap::new() }
+}
+
+/// Objects 1 (small) and 2 (large) and a session; log entries 3 (small) to 6 (large); a snapshot begun.
 fn fill(path: &Path) {
     let mut store = FjallStore::open_unidentified(path).unwrap();
     store.recover().unwrap();
     let log: Vec<Entry> = (1..=6).map(|seq| put(seq, vec![1; if seq % 2 == 0 { 5000 } else { 5 }])).collect();
     submit_and_sync(&mut store, 1, vec![Write::Append(log.clone())]);
-    submit_and_sync(&mut store, 2, vec![Write::Apply(log[..2].to_vec())]);
+    submit_and_sync(&mut store, 2, vec![Write::Apply { entries: log[..2].to_vec(), sessions: vec![(Seq(1), Some(session()))] }]);
+    let pin = Pin { source: NodeId::new("n2").unwrap(), process: Process(1), at: put(9, vec![]).id };
+    submit_and_sync(&mut store, 3, vec![Write::Stage { pin, objects: vec![] }]);
 }
 
 /// Changes the files behind the store's back.
@@ -42,9 +54,10 @@ fn meddle(path: &Path, keyspace: &str, change: impl FnOnce(&Keyspace)) {
     database.persist(PersistMode::SyncAll).unwrap();
 }
 
-fn position(seq: u64) -> [u8; 12] {
-    let mut key = [0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0];
-    key[4..].copy_from_slice(&seq.to_be_bytes());
+/// In the first generation of the slot.
+fn position(seq: u64) -> [u8; 16] {
+    let mut key = [0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    key[8..].copy_from_slice(&seq.to_be_bytes());
     key
 }
 
@@ -63,12 +76,14 @@ fn assert_corrupt<T: std::fmt::Debug>(outcome: Result<T, StoreError>, keyspace: 
 }
 
 #[test]
-fn a_damaged_record_is_named_when_the_log_is_recovered() {
-    let cases: [(&str, &[u8], &str); 4] = [
-        ("log", &position(5), "slot 3 seq 5"),
-        ("log", &position(6), "slot 3 seq 6"),
-        ("values", &position(6), "slot 3 seq 6"),
-        ("slots", &[0, 0, 0, 3, 1], "slot 3 trim"),
+fn a_damaged_record_is_named_when_the_slot_is_recovered() {
+    let cases: [(&str, &[u8], &str); 6] = [
+        ("log", &position(5), "slot 3 generation 0 seq 5"),
+        ("log", &position(6), "slot 3 generation 0 seq 6"),
+        ("values", &position(6), "slot 3 generation 0 seq 6"),
+        ("slots", &[0, 0, 0, 3, 1], "slot 3 state"),
+        ("slots", &[0, 0, 0, 3, 2], "slot 3 staging"),
+        ("sessions", &position(1), "slot 3 generation 0 seq 1"),
     ];
     for (keyspace, key, name) in cases {
         let path = tempfile::tempdir().unwrap();
@@ -82,8 +97,10 @@ fn a_damaged_record_is_named_when_the_log_is_recovered() {
 
 #[test]
 fn a_damaged_record_is_named_when_its_object_is_read() {
-    let cases: [(&str, &[u8], &str, &[u8]); 2] =
-        [("objects", b"\0\0\0\x03key1", "slot 3 key \"key1\"", b"key1"), ("values", &position(2), "slot 3 seq 2", b"key2")];
+    let cases: [(&str, &[u8], &str, &[u8]); 2] = [
+        ("objects", b"\0\0\0\x03\0\0\0\0key1", "slot 3 generation 0 key \"key1\"", b"key1"),
+        ("values", &position(2), "slot 3 generation 0 seq 2", b"key2"),
+    ];
     for (keyspace, key, name, object) in cases {
         let path = tempfile::tempdir().unwrap();
         fill(path.path());
@@ -91,6 +108,7 @@ fn a_damaged_record_is_named_when_its_object_is_read() {
         let mut store = FjallStore::open_unidentified(path.path()).unwrap();
         store.recover().unwrap();
         assert_corrupt(store.reader().get(SLOT, object), keyspace, name);
+        assert_corrupt(store.reader().pin(SLOT).unwrap().read(None, usize::MAX), keyspace, name);
         assert!(store.reader().get(SLOT, if object == b"key1" { b"key2" } else { b"key1" }).unwrap().is_some());
     }
 }
@@ -100,7 +118,7 @@ fn a_record_in_the_place_of_another_is_corrupt() {
     let path = tempfile::tempdir().unwrap();
     fill(path.path());
     meddle(path.path(), "log", |log| log.insert(position(5), log.get(position(3)).unwrap().unwrap()).unwrap());
-    assert_corrupt(FjallStore::open_unidentified(path.path()).unwrap().recover(), "log", "slot 3 seq 5");
+    assert_corrupt(FjallStore::open_unidentified(path.path()).unwrap().recover(), "log", "slot 3 generation 0 seq 5");
 }
 
 #[test]
@@ -110,7 +128,7 @@ fn a_missing_value_is_corrupt_and_not_absent() {
     meddle(path.path(), "values", |values| values.remove(position(2)).unwrap());
     let mut store = FjallStore::open_unidentified(path.path()).unwrap();
     store.recover().unwrap();
-    assert_corrupt(store.reader().get(SLOT, b"key2"), "values", "slot 3 seq 2");
+    assert_corrupt(store.reader().get(SLOT, b"key2"), "values", "slot 3 generation 0 seq 2");
 }
 
 #[test]
@@ -125,6 +143,150 @@ fn what_lies_beyond_a_gap_is_removed_from_disk_with_its_values() {
     let keys = |keyspace: &Keyspace| keyspace.iter().map(|record| record.key().unwrap().to_vec()).collect::<Vec<_>>();
     meddle(path.path(), "log", |log| assert_eq!(keys(log), [position(3), position(4)]));
     meddle(path.path(), "values", |values| assert_eq!(keys(values), [position(2), position(4)]));
+}
+
+#[test]
+fn another_record_format_is_refused_by_number() {
+    for format in [1, 3] {
+        let path = tempfile::tempdir().unwrap();
+        fill(path.path());
+        meddle(path.path(), "slots", |slots| {
+            let key = [0, 0, 0, 3, 1];
+            let mut record = slots.get(key).unwrap().unwrap().to_vec();
+            record[0] = format;
+            let body = record.len() - 4;
+            let framed = [b"slots", &key[..], &record[..body]].concat();
+            record[body..].copy_from_slice(&crc32fast::hash(&framed).to_be_bytes());
+            slots.insert(key, record).unwrap();
+        });
+        let error = FjallStore::open_unidentified(path.path()).unwrap().recover().unwrap_err().to_string();
+        assert!(error.contains(&format!("its format is {format}, this build reads 2")), "{error}");
+    }
+}
+
+/// How many records each keyspace has.
+fn records(path: &Path) -> [usize; 4] {
+    let database = Database::builder(path).open().unwrap();
+    let count = |keyspace| database.keyspace(keyspace, || unreachable!("it exists")).unwrap().len().unwrap();
+    ["slots", "objects", "sessions", "values"].map(count)
+}
+
+const MANY: u64 = 1000;
+
+/// A slot with many objects, half of them large, and as many sessions, that is cleared.
+fn fill_and_clear(store: &mut FjallStore) {
+    let entries: Vec<Entry> = (1..=MANY).map(|seq| many(seq, vec![1; if seq % 2 == 0 { 2000 } else { 5 }])).collect();
+    let sessions = (1..=MANY).map(|name| (Seq(name), Some(session()))).collect();
+    submit_and_sync(store, 1, vec![Write::Apply { entries, sessions }]);
+    submit_and_sync(store, 2, vec![Write::Clear]);
+}
+
+/// As `put`, each with a key of its own.
+fn many(seq: u64, value: Vec<u8>) -> Entry {
+    let operation = Operation::Put { key: format!("key{seq:09}").into(), value: value.into(), created_at: WallTime(seq) };
+    Entry { operation, ..put(seq, vec![]) }
+}
+
+fn recovered(path: &Path) -> FjallStore {
+    let mut store = FjallStore::open_unidentified(path).unwrap();
+    store.recover().unwrap();
+    store
+}
+
+#[test]
+fn a_cleared_slot_goes_bit_by_bit_and_a_restart_goes_on_with_it() {
+    let path = tempfile::tempdir().unwrap();
+    fill_and_clear(&mut recovered(path.path()));
+    let mut left = records(path.path());
+    assert_eq!(left, [2, 1000, 1000, 500]);
+    let mut steps = 0;
+    loop {
+        let swept = recovered(path.path()).sweep().unwrap();
+        let now = records(path.path());
+        let gone = left.iter().sum::<usize>() - now.iter().sum::<usize>();
+        assert!((1..=256).contains(&gone), "{left:?} {now:?}");
+        (left, steps) = (now, steps + 1);
+        if swept == Swept::All {
+            break;
+        }
+    }
+    assert_eq!((left, steps), ([1, 0, 0, 0], 10));
+}
+
+#[test]
+fn what_was_cleared_goes_also_where_no_moment_is_idle() {
+    let path = tempfile::tempdir().unwrap();
+    let mut store = recovered(path.path());
+    fill_and_clear(&mut store);
+    for seq in 1..=10 {
+        let write = Write::Apply { entries: vec![put(seq, vec![1])], sessions: vec![] };
+        submit_and_sync(&mut store, seq + 2, vec![write]);
+    }
+    assert_eq!(store.sweep().unwrap(), Swept::All);
+    drop(store);
+    assert_eq!(records(path.path()), [1, 10, 0, 0]);
+}
+
+/// A large group removes as much as it writes: snapshot after snapshot that is begun and never ended takes a bounded room.
+#[test]
+fn snapshots_begun_again_and_again_leave_a_bounded_rest() {
+    let path = tempfile::tempdir().unwrap();
+    let mut store = recovered(path.path());
+    let objects: Vec<_> = (1..=MANY)
+        .map(|seq| {
+            let entry = many(seq, vec![]);
+            let object = catena_core::Object { value: vec![1; 2000].into(), metadata: entry.metadata().unwrap() };
+            (entry.operation.key().unwrap().clone(), object)
+        })
+        .collect();
+    for process in 1..=10 {
+        let pin = Pin { source: NodeId::new("n2").unwrap(), process: Process(process), at: put(MANY, vec![]).id };
+        let stage = Write::Stage { pin, objects: objects.clone() };
+        submit_and_sync(&mut store, process, vec![stage]);
+    }
+    drop(store);
+    let [_, objects, _, values] = records(path.path());
+    assert!(objects <= 3000 && values <= 3000, "{objects} {values}");
+}
+
+/// Enough to have memory written to tables, and tables merged.
+#[test]
+fn a_pin_reads_its_moment_while_tables_are_written_and_merged() {
+    const LARGE: usize = 400_000;
+    let path = tempfile::tempdir().unwrap();
+    let mut store = recovered(path.path());
+    let mut seq = 0;
+    let mut write = |store: &mut FjallStore| {
+        let entries: Vec<Entry> = (0..100)
+            .map(|_| {
+                seq += 1;
+                put(seq, vec![u8::try_from(seq % 251).unwrap(); LARGE])
+            })
+            .collect();
+        submit_and_sync(store, seq, vec![Write::Apply { entries, sessions: vec![] }]);
+    };
+    write(&mut store);
+    let pinned = store.reader().pin(SLOT).unwrap();
+    for _ in 0..4 {
+        write(&mut store);
+    }
+    submit_and_sync(&mut store, 1000, vec![Write::Clear]);
+    while store.sweep().unwrap() == Swept::Partly {}
+    let mut objects = vec![];
+    let end = loop {
+        let part = pinned.read(objects.last().map(|(key, _): &(bytes::Bytes, _)| &key[..]), 3 * LARGE).unwrap();
+        assert!((1..=3).contains(&part.objects.len()));
+        objects.extend(part.objects);
+        if let Some(end) = part.end {
+            break end;
+        }
+    };
+    assert_eq!((objects.len(), end), (100, SnapshotEnd { at_time: WallTime(100), sessions: vec![] }));
+    for (key, object) in objects {
+        let seq = object.metadata.version.0;
+        assert_eq!(key, format!("key{}", seq % 100));
+        assert!(seq <= 100 && object.value.iter().all(|&byte| u64::from(byte) == seq % 251));
+    }
 }
 
 #[test]
@@ -169,7 +331,7 @@ fn write_until_the_end() {
         let mut writes = vec![Write::Append(vec![entry(last)])];
         if last - applied >= 3 {
             applied += 1;
-            writes.push(Write::Apply(vec![entry(applied)]));
+            writes.push(Write::Apply { entries: vec![entry(applied)], sessions: vec![] });
         }
         store.submit(Batch { ticket: Ticket(ticket), slot: SLOT, writes }).unwrap();
         if let Err(error) = store.sync() {

@@ -1,5 +1,4 @@
-//! What neighbours say to each other within a version: entries and watermarks down, commits up, and the probing that
-//! finds what was lost (W3, W5, W6).
+//! What neighbours say to each other within a version: entries and watermarks down, commits up (W3, W5, W6).
 
 use super::{Context, Replica};
 use crate::{Entry, EntryId, Envelope, Message, NodeId, Seq};
@@ -7,50 +6,77 @@ use crate::{Entry, EntryId, Envelope, Message, NodeId, Seq};
 impl Replica {
     /// A neighbour's message. Only those of the version that this replica acts in have an effect (C2).
     pub(crate) fn on_message(&mut self, from: &NodeId, envelope: Envelope, cx: &mut Context<'_>) {
-        let known = self.adopting.as_ref().map_or(self.version(), |(chain, _)| chain.version);
-        if envelope.version > known {
+        if let Message::Newer { chain } = envelope.message {
+            if chain.slot == self.slot {
+                self.configure(chain, cx);
+            }
+            return;
+        }
+        if envelope.version > self.known_version() {
             *cx.behind = true;
+            self.send(from, Message::Hello, cx); // under the older version: it is answered with the newer one
+        }
+        if envelope.version < self.version() && !mutant!(IgnoreVersion) {
+            if let Some(chain) = self.chain.clone() {
+                self.send(from, Message::Newer { chain }, cx);
+            }
+            return;
         }
         if !self.acting() || envelope.version > self.version() {
             return;
         }
-        if envelope.version < self.version() && !mutant!(IgnoreVersion) {
-            if !matches!(envelope.message, Message::Stale { .. }) {
-                self.send(from, Message::Stale { current: self.version() }, cx);
-            }
-            return;
-        }
         let Some(chain) = &self.chain else { return };
-        let (above, below) = (chain.predecessor(cx.me) == Some(from), chain.successor(cx.me) == Some(from));
+        let (above, below) = (chain.predecessor(&cx.me.node) == Some(from), chain.successor(&cx.me.node) == Some(from));
+        if above || below {
+            self.quiet.heard(from, chain.predecessor(&cx.me.node));
+        }
         match envelope.message {
             Message::Probe { log, barrier } if above => self.on_probe(&log, barrier, cx),
             Message::Append { entries, durable } if above => self.on_append(from, entries, durable, cx),
             Message::Poke { last, durable } if above => self.on_poke(from, last, durable, cx),
-            Message::Hello if below => self.probe(cx),
-            Message::Have { last } if below => self.on_have(last),
-            Message::Ack { committed } if below => self.on_ack(committed),
-            // From a node that is no such neighbour in this version, or a reminder that came late.
+            Message::Chunk(chunk) if above => self.on_chunk(chunk, cx),
+            Message::Hello if below => self.on_hello(from, cx),
+            Message::Have { last } if below => self.on_have(last, cx),
+            Message::Ack { committed } if below => self.on_ack(committed, cx),
+            Message::Fetch { pin, after } if below => self.on_fetch(pin.as_ref(), after, cx),
+            // From a node that is no such neighbour in this version.
             Message::Probe { .. }
             | Message::Append { .. }
             | Message::Poke { .. }
+            | Message::Chunk(_)
             | Message::Hello
             | Message::Have { .. }
             | Message::Ack { .. }
-            | Message::Stale { .. } => {}
+            | Message::Fetch { .. }
+            | Message::Newer { .. } => {}
         }
     }
 
     /// The link to a neighbour is new: ask at once what it has (W6).
     pub(crate) fn on_link_up(&mut self, peer: &NodeId, cx: &Context<'_>) {
         let Some(chain) = &self.chain else { return };
-        if chain.predecessor(cx.me) == Some(peer) || chain.successor(cx.me) == Some(peer) {
+        if chain.predecessor(&cx.me.node) == Some(peer) || chain.successor(&cx.me.node) == Some(peer) {
             self.retry_at = self.retry_at.map(|_| cx.now.monotonic);
+            self.fetch_again(cx);
+        }
+    }
+
+    /// The successor waits to be shown this log. One that may not be shown yet is a sign of life all the same, else the
+    /// successor takes this replica for unreachable (K2).
+    fn on_hello(&mut self, from: &NodeId, cx: &mut Context<'_>) {
+        if self.matched || mutant!(SpeakUnmatched) {
+            self.probe(cx);
+        } else {
+            self.send(from, Message::Hello, cx);
         }
     }
 
     /// Entries from the predecessor. Accepts only what follows its log without a gap (W6).
     fn on_append(&mut self, from: &NodeId, entries: Vec<Entry>, durable: Seq, cx: &mut Context<'_>) {
         if !self.matched {
+            if mutant!(TrustEarlyWatermark) {
+                self.upstream_durable = self.upstream_durable.max(durable);
+            }
             return; // the predecessor hears of it by `Hello`
         }
         for entry in entries {
@@ -58,7 +84,7 @@ impl Replica {
                 let mine = self.log.id_at(entry.id.seq);
                 invariant!(mine.is_none_or(|id| id == entry.id), "slot {}: offered {}, has {mine:?}", self.slot, entry.id);
             } else if entry.previous_id() == self.log.last() {
-                self.log.push(entry);
+                self.push(entry);
                 self.gap_at = None;
             } else {
                 self.report_gap(from, cx);
@@ -93,7 +119,7 @@ impl Replica {
     }
 
     /// The successor is matched, and its log ends at `last`. What it has committed it has, however late this comes.
-    fn on_have(&mut self, last: Seq) {
+    fn on_have(&mut self, last: Seq, cx: &mut Context<'_>) {
         if self.successor.matched && mutant!(NoResend) {
             return;
         }
@@ -101,27 +127,38 @@ impl Replica {
             return;
         }
         invariant!(last <= self.last(), "slot {}: the successor has {last}, beyond {}", self.slot, self.last());
+        let has = if self.keep.is_some() { last.max(self.successor.acked) } else { last.max(self.committed) };
+        if has < self.log.trim().seq {
+            self.successor.matched = false;
+            return self.probe(cx); // what it lacks is gone: it needs a snapshot
+        }
         self.successor.matched = true;
-        self.successor.sent = last.max(self.committed).min(self.last());
+        self.successor.sent = has.min(self.last());
         self.successor.told = Seq(0);
     }
 
-    fn on_ack(&mut self, committed: Seq) {
+    /// The successor knows this to be committed, hence has synced it. What a joining one says so is known here already.
+    fn on_ack(&mut self, committed: Seq, cx: &mut Context<'_>) {
         if !self.successor.matched {
             return;
         }
         invariant!(committed <= self.durable, "slot {}: {committed} committed, only {} synced here", self.slot, self.durable);
-        if committed > self.committed {
-            self.committed = committed;
+        if committed > self.successor.acked {
+            self.successor.acked = committed;
             self.retry_at = None; // progress: begin to wait anew
+        }
+        if self.keep.is_some() {
+            self.kept_until(committed, cx);
+        }
+        if committed > self.committed && !self.ends_commit_path(cx) {
+            self.committed = committed;
         }
     }
 
     /// Sends the successor what it has not been sent: entries as soon as they are received, and how far they are
     /// synced up to here (W3).
     pub(super) fn forward(&mut self, cx: &mut Context<'_>) {
-        let Some(chain) = &self.chain else { return };
-        let Some(successor) = chain.successor(cx.me).cloned() else { return };
+        let Some(successor) = self.successor(cx.me) else { return };
         if !self.successor.matched {
             return;
         }
@@ -165,48 +202,8 @@ impl Replica {
             return;
         }
         self.acked = self.committed;
-        let Some(chain) = &self.chain else { return };
-        if let Some(predecessor) = chain.predecessor(cx.me).cloned() {
+        if let Some(predecessor) = self.predecessor(cx.me) {
             self.send(&predecessor, Message::Ack { committed: self.committed }, cx);
         }
-    }
-
-    /// While something is outstanding with a neighbour and nothing moves, asks it what it has; also when idle (W6).
-    pub(super) fn retry(&mut self, cx: &mut Context<'_>) {
-        let Some(chain) = &self.chain else { return };
-        let successor = chain.successor(cx.me).cloned();
-        // A watermark that was lost would leave a restarted tail below the barrier until the next write.
-        let above = !self.matched || self.upstream_durable < self.barrier;
-        let below = successor.is_some() && (!self.successor.matched || self.committed < self.last());
-        let waiting = above || below;
-        if !waiting {
-            self.retry_at = None;
-            return;
-        }
-        let due = *self.retry_at.get_or_insert(cx.now.monotonic + cx.config.probe);
-        if cx.now.monotonic < due {
-            return;
-        }
-        self.retry_at = Some(cx.now.monotonic + cx.config.probe);
-        let predecessor = chain.predecessor(cx.me).filter(|_| above).cloned();
-        if let Some(predecessor) = predecessor {
-            self.send(&predecessor, Message::Hello, cx);
-        }
-        if !below {
-            return;
-        }
-        if !self.successor.matched {
-            self.probe(cx);
-        } else if let Some(successor) = successor.filter(|_| !mutant!(NoResend)) {
-            self.poke(&successor, cx);
-        }
-    }
-
-    /// Asks the successor whether it has everything that it was sent.
-    fn poke(&mut self, successor: &NodeId, cx: &mut Context<'_>) {
-        let Some(last) = self.log.id_at(self.successor.sent) else { return };
-        let durable = self.durable_everywhere();
-        self.successor.told = durable;
-        self.send(successor, Message::Poke { last, durable }, cx);
     }
 }

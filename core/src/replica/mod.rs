@@ -1,45 +1,58 @@
 //! One slot's replica on one node.
 //!
-//! Handlers (`write`, `read`, `link`, `change`) move watermarks; [`Replica::advance`] turns the gaps between them into
-//! effects and is the only place that forwards, commits, acknowledges and replies. So a duplicate, a resend, a new
+//! Handlers (`write`, `read`, `link`, `change`, `transfer`) move watermarks; [`Replica::advance`] turns the gaps between them
+//! into effects and is the only place that forwards, commits, acknowledges and replies. So a duplicate, a resend, a new
 //! version or a restart is "set a watermark back", and there is one place to read for "when do we tell anybody anything".
 
 mod change;
+mod disk;
 mod link;
 mod pending;
 mod read;
+mod retry;
+mod sessions;
+mod transfer;
+mod view;
 mod write;
 
 use std::collections::VecDeque;
 
 use crate::log::Log;
 use crate::{
-    Batch, CallError, Chain, ChainVersion, Effect, EntryId, Envelope, Message, MismatchReason, NodeConfig, NodeId, Now,
-    Recovered, ReplicaState, Report, Role, RoutingMismatch, Seq, Slot, Target, Ticket, Time, Write,
+    CallError, Chain, ChainVersion, Effect, Entry, Envelope, Identity, Message, MismatchReason, NodeConfig, NodeId, Now,
+    Recovered, ReplicaState, Report, Role, RoutingMismatch, Seq, Sessions, Slot, Target, Ticket, Time,
 };
-use pending::Pending;
+use disk::Promise;
+use pending::{Answer, Pending};
+use retry::Quiet;
+use transfer::{Receiving, Sending, Staged};
+pub use view::ReplicaView;
 
 /// What a step of a replica works with besides the replica itself.
 pub(crate) struct Context<'a> {
     pub(crate) now: Now,
     /// Whether the node holds its lease (R1).
     pub(crate) leased: bool,
-    pub(crate) me: &'a NodeId,
+    pub(crate) me: &'a Identity,
     pub(crate) config: &'a NodeConfig,
     /// What all replicas of the node have in flight.
     pub(crate) load: Load,
     pub(crate) last_ticket: &'a mut Ticket,
+    /// When the node may ask for the next part of a snapshot, over all slots (J1).
+    pub(crate) copy_at: &'a mut Time,
     /// Set when somebody is at a newer version: the coordinator has to be asked (C2).
     pub(crate) behind: &'a mut bool,
     pub(crate) out: &'a mut Vec<Effect>,
 }
 
-/// What is in flight (W10): calls or entries that wait for a commit, whichever are more, and the bytes of all entries in
-/// memory.
+/// What is in flight (W10): calls or entries that wait for a commit, whichever are more, and bytes of entries in memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Load {
     pub(crate) writes: usize,
+    /// Of entries that are not applied.
     pub(crate) bytes: usize,
+    /// Of entries that are, and kept for a successor that is being filled.
+    pub(crate) retained: usize,
 }
 
 /// A replica.
@@ -50,8 +63,14 @@ pub(crate) struct Replica {
     chain: Option<Chain>,
     /// The version that is on its way to the disk. Until it is there the replica acts in none.
     adopting: Option<(Chain, Ticket)>,
-    standing: ReplicaState,
+    standing: Standing,
+    /// Serves in no version up to this one any more (C4).
+    fence: ChainVersion,
     log: Log,
+    /// The sessions as of the log's end (W8).
+    sessions: Sessions,
+    /// The sessions as of `applying`: what the others are reckoned from after a cut.
+    stored_sessions: Sessions,
     /// Handed to the disk up to here.
     submitted: Seq,
     /// Synced on this replica's disk up to here.
@@ -60,26 +79,56 @@ pub(crate) struct Replica {
     upstream_durable: Seq,
     /// Known to be synced on every member up to here; a fact, kept over versions (W3).
     committed: Seq,
-    /// Handed to the disk to be applied up to here. The log's trim point is how far that is done.
+    /// Handed to the disk to be applied up to here.
     applying: Seq,
     /// Whether the log has been compared with the predecessor's in this version (C7).
     matched: bool,
+    /// Whether it has had all but the latest entries, in this version.
+    caught_up: bool,
     /// The last seq in the head's log when the head adopted this version (R2). Counts when matched.
     barrier: Seq,
     successor: Successor,
+    /// Entries after this one stay in memory: the successor is being filled and may lack them (W6).
+    keep: Option<Seq>,
     /// The commit watermark last told to the predecessor in this version.
     acked: Seq,
     /// The end of the log when a gap was last reported, so that one gap is reported once.
     gap_at: Option<Seq>,
     promises: VecDeque<(Ticket, Promise)>,
     pending: Pending,
+    /// The snapshot that the successor gets.
+    sending: Option<Sending>,
+    /// How far it is with copying a snapshot.
+    receiving: Option<Receiving>,
+    /// Parts of one that its disk has.
+    staged: Option<Staged>,
     /// When to ask a silent neighbour what it has.
     retry_at: Option<Time>,
+    quiet: Quiet,
     /// When to apply what is committed.
     apply_at: Option<Time>,
+    /// When to look for sessions that have been idle.
+    expire_at: Option<Time>,
 }
 
-/// What the predecessor knows of its successor in this version.
+/// What this node is to the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// In the commit path.
+    Member,
+    /// Behind the tail, being filled.
+    Joining,
+    /// A member that has restarted in this version (C10).
+    Restarted,
+    /// A tail that was not ready, and whose log does not meet its predecessor's (C7).
+    Astray,
+    /// Nothing; the data is kept.
+    Removed,
+    /// Nothing, and the data is gone.
+    Dropped,
+}
+
+/// What this replica knows of its successor in this version.
 #[derive(Debug, Default)]
 struct Successor {
     /// It has compared its log with ours.
@@ -88,15 +137,8 @@ struct Successor {
     sent: Seq,
     /// The durability watermark last told.
     told: Seq,
-}
-
-/// What holds once a ticket is durable (C7: a sync counts only for what was appended before it and not cut since).
-#[derive(Debug)]
-enum Promise {
-    Appended(Seq),
-    Applied(Seq),
-    Adopted(ChainVersion),
-    Cut,
+    /// It has synced, and knows to be committed, up to here.
+    acked: Seq,
 }
 
 impl Replica {
@@ -105,45 +147,79 @@ impl Replica {
             slot,
             chain: None,
             adopting: None,
-            standing: ReplicaState::Removed,
+            standing: Standing::Dropped,
+            fence: ChainVersion(0),
             log: Log::empty(),
+            sessions: Sessions::default(),
+            stored_sessions: Sessions::default(),
             submitted: Seq(0),
             durable: Seq(0),
             upstream_durable: Seq(0),
             committed: Seq(0),
             applying: Seq(0),
             matched: false,
+            caught_up: false,
             barrier: Seq(0),
             successor: Successor::default(),
+            keep: None,
             acked: Seq(0),
             gap_at: None,
             promises: VecDeque::new(),
             pending: Pending::default(),
+            sending: None,
+            receiving: None,
+            staged: None,
             retry_at: None,
+            quiet: Quiet::default(),
             apply_at: None,
+            expire_at: None,
         }
     }
 
-    /// A replica as its disk has it: it takes part again in a version newer than the one it knows (C10).
+    /// A replica as its disk has it: a member takes part again in a version newer than the one it knows (C10).
     pub(crate) fn recovered(mut recovered: Recovered, cx: &mut Context<'_>) -> Self {
         let chain = recovered.chain.take();
-        let standing = match &chain {
-            Some(chain) if chain.position(cx.me).is_some() => ReplicaState::Restarted,
-            Some(_) | None => ReplicaState::Removed,
+        let standing = match chain.as_ref().map_or(Role::None, |chain| chain.role(cx.me)) {
+            Role::Joining | Role::None => Standing::Removed,
+            Role::Head | Role::Middle | Role::Tail | Role::Only => Standing::Restarted,
         };
+        let staged = recovered.staged.take();
+        let stored_sessions = Sessions::new(std::mem::take(&mut recovered.sessions));
         let slot = recovered.slot;
         let log = Log::recovered(recovered);
         let (trim, last) = (log.trim().seq, log.last().seq);
-        let mut replica =
-            Self { chain, standing, log, submitted: last, durable: last, committed: trim, applying: trim, ..Self::new(slot) };
-        if let Some(chain) = replica.chain.clone().filter(|_| mutant!(ActAfterRestart)) {
+        let mut replica = Self {
+            chain,
+            standing,
+            sessions: stored_sessions.clone(),
+            stored_sessions,
+            submitted: last,
+            durable: last,
+            committed: trim,
+            applying: trim,
+            staged: staged.map(|(pin, after)| Staged { pin, after }),
+            ..Self::new(slot)
+        };
+        replica.log = log;
+        replica.recount_sessions();
+        if let Some(chain) = replica.chain.clone().filter(|_| mutant!(ActAfterRestart) && standing == Standing::Restarted) {
             replica.adopt(chain, cx);
         }
         replica
     }
 
+    /// A joining replica goes on in the version that it restarted in (C10).
+    pub(crate) fn rejoin(&mut self, cx: &mut Context<'_>) {
+        if self.role(cx.me) == Role::Joining
+            && let Some(chain) = self.chain.clone()
+        {
+            self.adopt(chain, cx);
+        }
+    }
+
     /// Turns the gaps between watermarks into effects.
     pub(crate) fn advance(&mut self, cx: &mut Context<'_>) {
+        self.expire(cx);
         self.persist(cx);
         if self.acting() {
             self.retry(cx);
@@ -153,24 +229,37 @@ impl Replica {
         }
         self.reply(cx);
         self.apply(cx);
+        self.trim(cx);
         self.check(cx.me);
     }
 
     /// When [`Self::advance`] has something to do although nothing happened.
     pub(crate) fn deadline(&self) -> Option<Time> {
-        [self.retry_at.filter(|_| self.acting()), self.apply_at].into_iter().flatten().min()
+        let acting = |at: Option<Time>| at.filter(|_| self.acting());
+        [acting(self.retry_at), self.apply_at, acting(self.expire_at)].into_iter().flatten().min()
     }
 
     /// Whether it takes part in the adopted version.
     fn acting(&self) -> bool {
-        self.standing == ReplicaState::Active && self.adopting.is_none()
+        matches!(self.standing, Standing::Member | Standing::Joining) && self.adopting.is_none()
+    }
+
+    /// Whether it may show state: a member that is not fenced (C4).
+    fn serving(&self) -> bool {
+        let fenced = self.fenced() && !mutant!(FenceIgnored);
+        let member = self.standing == Standing::Member || (mutant!(JoinerServes) && self.standing == Standing::Joining);
+        self.acting() && member && !fenced
+    }
+
+    fn fenced(&self) -> bool {
+        self.fence >= self.version() && self.fence > ChainVersion(0)
     }
 
     fn version(&self) -> ChainVersion {
         self.chain.as_ref().map_or(ChainVersion(0), |chain| chain.version)
     }
 
-    fn role(&self, me: &NodeId) -> Role {
+    fn role(&self, me: &Identity) -> Role {
         self.chain.as_ref().map_or(Role::None, |chain| chain.role(me))
     }
 
@@ -178,23 +267,44 @@ impl Replica {
         self.log.last().seq
     }
 
+    /// The replica that this one sends to.
+    fn successor(&self, me: &Identity) -> Option<NodeId> {
+        self.chain.as_ref()?.successor(&me.node).cloned()
+    }
+
+    /// The replica that this one gets entries from.
+    fn predecessor(&self, me: &Identity) -> Option<NodeId> {
+        self.chain.as_ref()?.predecessor(&me.node).cloned()
+    }
+
     /// What the coordinator may have to know.
     pub(crate) fn report(&self) -> Report {
-        Report { slot: self.slot, version: self.version(), state: self.standing }
+        let state = match self.standing {
+            Standing::Member | Standing::Joining if self.caught_up => ReplicaState::CaughtUp,
+            Standing::Member | Standing::Joining => ReplicaState::Active,
+            Standing::Restarted => ReplicaState::Restarted,
+            Standing::Astray => ReplicaState::Astray,
+            Standing::Removed => ReplicaState::Removed,
+            Standing::Dropped => ReplicaState::Dropped,
+        };
+        Report { slot: self.slot, version: self.version(), state, fenced: self.fenced(), silent: self.quiet.silent().cloned() }
     }
 
     pub(crate) fn load(&self) -> Load {
         let uncommitted =
             usize::try_from(self.last().0.saturating_sub(self.committed.0)).expect("what is in memory is counted in usize");
-        Load { writes: uncommitted.max(self.pending.len()), bytes: self.log.weight() }
+        Load { writes: uncommitted.max(self.pending.len()), bytes: self.log.weight(), retained: self.log.retained() }
     }
 
-    /// The route of a call must fit: this version, in which this replica acts in the right role (C2, R1).
-    fn admit_route(&self, target: Target, fits: fn(Role) -> bool, me: &NodeId) -> Result<(), CallError> {
-        let role = self.role(me);
+    /// The route of a call must fit: not newer than this version, in which this replica acts in the right role (C2, R1).
+    fn admit_route(&self, target: Target, fits: fn(Role) -> bool, me: &Identity) -> Result<(), CallError> {
+        let mut role = self.role(me);
+        if mutant!(JoinerServes) && role == Role::Joining {
+            role = Role::Only;
+        }
         let reason = if role == Role::None {
             MismatchReason::NoReplica
-        } else if target.version != self.version() {
+        } else if target.version > self.version() {
             MismatchReason::WrongVersion
         } else if !self.acting() {
             MismatchReason::Inactive
@@ -203,47 +313,31 @@ impl Replica {
         } else {
             return Ok(());
         };
-        let (slot, expected, current) = (target.slot, target.version, self.version());
-        Err(CallError::Routing(RoutingMismatch { slot, expected, current, role, reason }))
+        Err(self.mismatch(target.version, role, reason))
     }
 
-    /// Hands what was received and not yet submitted to the disk.
-    fn persist(&mut self, cx: &mut Context<'_>) {
-        if self.submitted < self.last() {
-            let entries: Vec<_> = self.log.range(self.submitted, self.last()).cloned().collect();
-            self.submitted = self.last();
-            self.submit(Write::Append(entries), Promise::Appended(self.submitted), cx);
-        }
-        if mutant!(CountUnsynced) {
-            self.durable = self.submitted;
-        }
+    fn mismatch(&self, expected: ChainVersion, role: Role, reason: MismatchReason) -> CallError {
+        CallError::Routing(RoutingMismatch { slot: self.slot, expected, current: self.version(), role, reason })
     }
 
-    fn submit(&mut self, write: Write, promise: Promise, cx: &mut Context<'_>) -> Ticket {
-        *cx.last_ticket = cx.last_ticket.next();
-        let ticket = *cx.last_ticket;
-        self.promises.push_back((ticket, promise));
-        cx.out.push(Effect::Persist(Batch { ticket, slot: self.slot, writes: vec![write] }));
-        ticket
+    /// Adds an entry to the log's end.
+    fn push(&mut self, entry: Entry) {
+        self.sessions.apply(&entry);
+        self.log.push(entry);
     }
 
-    /// The disk has everything up to `ticket`.
-    pub(crate) fn on_durable(&mut self, ticket: Ticket, cx: &mut Context<'_>) {
-        while let Some((_, promise)) = self.promises.pop_front_if(|(promised, _)| *promised <= ticket) {
-            match promise {
-                Promise::Appended(to) => self.durable = self.durable.max(to),
-                Promise::Applied(to) => self.log.trim_to(to),
-                Promise::Adopted(version) => self.on_version_durable(version, cx),
-                Promise::Cut => {}
-            }
+    /// The tail commits what is synced on all members (W3); a joining replica knows committed what the tail has committed.
+    fn commit(&mut self, me: &Identity) {
+        let role = self.role(me);
+        if !self.matched || !(role.is_tail() || role == Role::Joining) {
+            return;
         }
-    }
-
-    /// The tail commits what is synced on all members (W3).
-    fn commit(&mut self, me: &NodeId) {
-        if self.role(me).is_tail() && self.matched {
-            self.committed = self.committed.max(self.durable_everywhere());
-        }
+        self.committed = self.committed.max(self.durable_everywhere());
+        let heard = self.upstream_durable >= self.barrier;
+        self.caught_up |= match role {
+            Role::Joining => heard && self.upstream_durable.0 - self.committed.0.min(self.upstream_durable.0) <= SLACK,
+            _ => self.committed >= self.barrier && self.chain.as_ref().is_some_and(|chain| !chain.tail_ready),
+        };
     }
 
     /// Synced on this replica and all before it.
@@ -259,37 +353,16 @@ impl Replica {
         }
         while let Some((request, answer)) = self.pending.pop_up_to(to) {
             let result = match answer {
-                pending::Answer::Done { entry, reply } => {
+                Answer::Done { entry, result } => {
                     let now = self.log.id_at(entry.seq);
                     invariant!(now.is_none_or(|id| id == entry), "slot {}: a call waits for {entry}, not {now:?}", self.slot);
-                    Ok(reply)
+                    result
                 }
-                pending::Answer::Reveals(result) => self.may_reveal(cx).and(result),
+                Answer::Expired(error) => Err(error),
+                Answer::Reveals(result) => self.may_reveal(cx).and(result),
             };
             cx.out.push(Effect::Reply { request, result });
         }
-    }
-
-    /// Hands committed entries to the disk to be applied: many at once, or those that have waited.
-    fn apply(&mut self, cx: &mut Context<'_>) {
-        let mut to = self.committed;
-        if mutant!(TrimUncommitted) {
-            to = self.submitted;
-        }
-        if to <= self.applying {
-            self.apply_at = None;
-            return;
-        }
-        let due = *self.apply_at.get_or_insert(cx.now.monotonic + cx.config.apply);
-        let limits = &cx.config.limits;
-        let many = to.0 - self.applying.0 >= limits.apply_entries as u64 || self.log.weight() * 4 >= limits.slot_bytes;
-        if !many && cx.now.monotonic < due {
-            return;
-        }
-        let entries: Vec<_> = self.log.range(self.applying, to).cloned().collect();
-        self.applying = to;
-        self.apply_at = None;
-        self.submit(Write::Apply(entries), Promise::Applied(to), cx);
     }
 
     fn send(&self, to: &NodeId, message: Message, cx: &mut Context<'_>) {
@@ -298,10 +371,14 @@ impl Replica {
     }
 
     /// The invariants of a replica, after every step.
-    fn check(&self, me: &NodeId) {
+    fn check(&self, me: &Identity) {
         let slot = self.slot;
-        let chain = [self.log.trim().seq, self.applying, self.committed, self.durable, self.submitted, self.last()];
-        invariant!(chain.is_sorted(), "slot {slot}: trim ≤ applying ≤ committed ≤ durable ≤ submitted ≤ last, not {chain:?}");
+        let chain =
+            [self.log.trim().seq, self.log.applied(), self.applying, self.committed, self.durable, self.submitted, self.last()];
+        invariant!(
+            chain.is_sorted(),
+            "slot {slot}: trim ≤ applied ≤ applying ≤ committed ≤ durable ≤ submitted ≤ last, not {chain:?}"
+        );
         invariant!(self.submitted == self.last(), "slot {slot}: everything received is on its way to the disk");
         if self.acting() {
             let sent = self.successor.sent;
@@ -310,53 +387,10 @@ impl Replica {
             invariant!(self.matched || !self.role(me).is_head(), "slot {slot}: a head is matched by being head");
             invariant!(self.matched || !self.successor.matched, "slot {slot}: spoke before it was matched");
             invariant!(self.acked <= self.committed, "slot {slot}: acknowledged more than is committed");
-        }
-    }
-
-    /// Its watermarks, for checkers.
-    pub(crate) fn view(&self, me: &NodeId) -> ReplicaView<'_> {
-        ReplicaView {
-            chain: self.chain.as_ref(),
-            role: self.role(me),
-            acting: self.acting(),
-            matched: self.matched,
-            barrier: self.barrier,
-            trim: self.log.trim(),
-            committed: self.committed,
-            durable: self.durable,
-            last: self.log.last(),
-            replica: self,
+            invariant!(!self.matched || self.receiving.is_none(), "slot {slot}: matched, and copying a snapshot");
         }
     }
 }
 
-/// A replica as checkers see it.
-#[derive(Clone, Copy, Debug)]
-pub struct ReplicaView<'a> {
-    /// The version it has durably adopted.
-    pub chain: Option<&'a Chain>,
-    /// Its part in it.
-    pub role: Role,
-    /// Whether it takes part in that version.
-    pub acting: bool,
-    /// Whether its log has been compared with its predecessor's in that version.
-    pub matched: bool,
-    /// What a tail must have committed before it reads.
-    pub barrier: Seq,
-    /// The last entry that the object state is known to have.
-    pub trim: EntryId,
-    /// The commit watermark.
-    pub committed: Seq,
-    /// Synced on its disk, by its own account.
-    pub durable: Seq,
-    /// The last entry received.
-    pub last: EntryId,
-    replica: &'a Replica,
-}
-
-impl<'a> ReplicaView<'a> {
-    /// The entries in memory: those after `trim`.
-    pub fn entries(&self) -> impl Iterator<Item = &'a crate::Entry> + use<'a> {
-        self.replica.log.range(self.trim.seq, self.last.seq)
-    }
-}
+/// So many entries behind the tail a joining replica has "all but the latest". Chosen here: what a sync covers under load.
+const SLACK: u64 = 64;

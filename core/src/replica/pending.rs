@@ -13,9 +13,11 @@ pub(super) struct Pending {
 /// What a call is told once its entry is committed.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Its own entry: the write took effect.
-    Done { entry: EntryId, reply: Reply },
-    /// The entry that it was judged on. The answer shows state, as a read does (W7).
+    /// What became of this entry, the call's own: a fact, once it is committed.
+    Done { entry: EntryId, result: Result<Reply, CallError> },
+    /// The session had ended by then: a fact too (W8).
+    Expired(CallError),
+    /// The call was judged on the entry. The answer shows state, as a read does (W7).
     Reveals(Result<Reply, CallError>),
 }
 
@@ -36,7 +38,7 @@ impl Pending {
     }
 
     /// The calls that wait for an entry after `last`.
-    pub(super) fn cut(&mut self, last: Seq) -> impl Iterator<Item = RequestId> + use<> {
-        self.calls.split_off(&(last.next(), RequestId(0))).into_keys().map(|(_, request)| request)
+    pub(super) fn cut(&mut self, last: Seq) -> impl Iterator<Item = (RequestId, Answer)> + use<> {
+        self.calls.split_off(&(last.next(), RequestId(0))).into_iter().map(|((_, request), answer)| (request, answer))
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{Context, Replica};
-use crate::{CallError, Effect, Object, Operation, Reply, RequestId, Role, Target};
+use crate::{CallError, Effect, MismatchReason, Object, Operation, Reply, RequestId, Role, Target};
 
 impl Replica {
     /// A client's read. `stored` was read before this step's `now` was taken, so the lease is checked after the
@@ -25,6 +25,9 @@ impl Replica {
     fn admit_read(&self, target: Target, key: &[u8], cx: &Context<'_>) -> Result<(), CallError> {
         cx.config.limits.admit_key(key)?;
         self.admit_route(target, Role::is_tail, cx.me)?;
+        if !self.serving() {
+            return Err(self.mismatch(target.version, self.role(cx.me), MismatchReason::Inactive));
+        }
         if !cx.leased && !mutant!(ReadWithoutLease) {
             return Err(CallError::NoLease { slot: self.slot });
         }
@@ -44,7 +47,7 @@ impl Replica {
         let Some(entry) = self.log.latest(key, to) else { return stored };
         match &entry.operation {
             Operation::Put { value, .. } => entry.metadata().map(|metadata| Object { value: value.clone(), metadata }),
-            Operation::Delete { .. } => None,
+            Operation::Delete { .. } | Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => None,
         }
     }
 }

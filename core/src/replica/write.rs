@@ -1,10 +1,10 @@
 //! Writes at the head: admission, conditions, ordering (W1, W2, W7, W10).
 
-use super::pending::Answer;
-use super::{Context, Replica};
+use super::sessions::{Known, outcome_result};
+use super::{Answer, Context, Replica};
 use crate::{
-    Action, CallError, Command, Effect, Entry, EntryId, Limits, Metadata, MismatchReason, Operation, Reply, RequestId, Resource,
-    Role, RoutingMismatch, Seq, Target,
+    Action, CallError, Command, Effect, Entry, EntryId, Limits, Metadata, MismatchReason, Operation, Origin, Outcome, Refusal,
+    RequestId, Resource, Role, Seq, Target, WallTime,
 };
 
 impl Replica {
@@ -14,27 +14,67 @@ impl Replica {
         request: RequestId,
         target: Target,
         command: Command,
+        origin: Option<Origin>,
         stored: Option<Metadata>,
         cx: &mut Context<'_>,
     ) {
-        if let Err(error) = self.admit_route(target, Role::is_head, cx.me).and_then(|()| self.admit_load(&command, cx)) {
+        if let Err(error) = self.admit_route(target, Role::is_head, cx.me).and_then(|()| admit_size(&command, &cx.config.limits))
+        {
             cx.out.push(Effect::Reply { request, result: Err(error) });
             return;
         }
-        let (judged_on, object) = self.latest_ordered(&command, stored);
-        let answer = if command.conditions.iter().all(|condition| condition.holds(object.as_ref())) {
-            match self.order(command, object, cx) {
-                Some((entry, reply)) => return self.pending.push(entry.seq, request, Answer::Done { entry, reply }),
-                None => Ok(Reply::Written { entry: None, object: None }),
+        match origin.map_or(Known::New, |origin| self.known(origin, cx)) {
+            Known::New => {}
+            Known::Answered(answered) => return self.answer_again(request, answered, cx),
+            Known::NoSession => {
+                let session = origin.expect("only a session's write has none").session;
+                return self.answer_expired(request, session, cx);
             }
-        } else {
-            Err(CallError::ConditionFailed { object })
-        };
-        if mutant!(RefuseBeforeCommit) {
-            cx.out.push(Effect::Reply { request, result: answer });
-            return;
+            Known::Refused(error) => return cx.out.push(Effect::Reply { request, result: Err(error) }),
         }
-        self.pending.push(judged_on, request, Answer::Reveals(answer));
+        match self.admit_load(cx) {
+            Ok(()) => self.judge(request, command, origin, stored, cx),
+            Err(error) => cx.out.push(Effect::Reply { request, result: Err(error) }),
+        }
+    }
+
+    /// Orders a write, or refuses it by its conditions (W7).
+    fn judge(
+        &mut self,
+        request: RequestId,
+        command: Command,
+        origin: Option<Origin>,
+        stored: Option<Metadata>,
+        cx: &mut Context<'_>,
+    ) {
+        let (judged_on, object) = self.latest_ordered(&command, stored);
+        let at = self.log.next_at(cx.now.wall);
+        let refused =
+            (!command.conditions.iter().all(|condition| condition.holds(object.as_ref()))).then_some(Refusal { object });
+        let operation = match (refused, command.action) {
+            (None, Action::Put { value }) => {
+                Operation::Put { key: command.key, value, created_at: object.map_or(at, |object| object.created_at) }
+            }
+            (None, Action::Delete) if object.is_some() => Operation::Delete { key: command.key },
+            (refused, Action::Put { .. } | Action::Delete) => Operation::Nothing { refused },
+        };
+        let outcome = match &operation {
+            Operation::Nothing { refused } => refused.map_or(Outcome::Absent, Outcome::Refused),
+            _ => Outcome::Written(None),
+        };
+        // Without a session what changes nothing is no entry; with one it is, so that a late duplicate finds it (W8).
+        let reveals = outcome != Outcome::Written(None) && (origin.is_none() || mutant!(RefusalNotAnEntry));
+        if reveals {
+            let result = outcome_result(EntryId::default(), outcome);
+            if mutant!(RefuseBeforeCommit) {
+                return cx.out.push(Effect::Reply { request, result });
+            }
+            return self.pending.push(judged_on, request, Answer::Reveals(result));
+        }
+        let entry = self.order(operation, origin, cx.now.wall);
+        let written = self.log.range(Seq(entry.seq.0 - 1), entry.seq).next().and_then(Entry::metadata);
+        let outcome = if outcome == Outcome::Written(None) { Outcome::Written(written) } else { outcome };
+        self.pending.push(entry.seq, request, Answer::Done { entry, result: outcome_result(entry, outcome) });
     }
 
     /// The object in the latest ordered state, and the seq it stands at: in-flight entries count, so that concurrent
@@ -50,37 +90,22 @@ impl Replica {
         }
     }
 
-    /// Gives the command the next seq. `None`: the object to delete is not there, so there is nothing to do.
-    fn order(&mut self, command: Command, object: Option<Metadata>, cx: &Context<'_>) -> Option<(EntryId, Reply)> {
-        let Command { key, action, conditions: _ } = command;
-        let at = self.log.next_at(cx.now.wall);
-        let operation = match action {
-            Action::Put { value } => Operation::Put { key, value, created_at: object.map_or(at, |object| object.created_at) },
-            Action::Delete if object.is_none() => return None,
-            Action::Delete => Operation::Delete { key },
-        };
+    /// Gives an operation the next seq (W1, W2).
+    pub(super) fn order(&mut self, operation: Operation, origin: Option<Origin>, now: WallTime) -> EntryId {
         let last = self.log.last();
-        let entry =
-            Entry { id: EntryId { version: self.version(), seq: last.seq.next() }, previous: last.version, at, operation };
-        let result = (entry.id, Reply::Written { entry: Some(entry.id), object: entry.metadata() });
-        self.log.push(entry);
-        Some(result)
+        let id = EntryId { version: self.version(), seq: last.seq.next() };
+        self.push(Entry { id, previous: last.version, at: self.log.next_at(now), origin, operation });
+        id
     }
 
     /// W10: what is refused here costs nothing downstream.
-    fn admit_load(&self, command: &Command, cx: &Context<'_>) -> Result<(), CallError> {
+    pub(super) fn admit_load(&self, cx: &Context<'_>) -> Result<(), CallError> {
         let (limits, own) = (&cx.config.limits, self.load());
         let over = |resource, current: usize, limit: usize| {
-            (current >= limit).then_some(CallError::Backpressure {
-                slot: self.slot,
-                resource,
-                current: current as u64,
-                limit: limit as u64,
-            })
+            let (current, reached) = (current as u64, current >= limit);
+            reached.then_some(CallError::Backpressure { slot: self.slot, resource, current, limit: limit as u64 })
         };
-        let refusal = admit_size(command, limits)
-            .err()
-            .or_else(|| over(Resource::SlotWrites, own.writes, limits.slot_writes))
+        let refusal = over(Resource::SlotWrites, own.writes, limits.slot_writes)
             .or_else(|| over(Resource::SlotBytes, own.bytes, limits.slot_bytes))
             .or_else(|| over(Resource::NodeWrites, cx.load.writes, limits.node_writes))
             .or_else(|| over(Resource::NodeBytes, cx.load.bytes, limits.node_bytes));
@@ -90,9 +115,8 @@ impl Replica {
     /// Whether the head may show state: it must be able to read (R1), and still be head.
     pub(super) fn may_reveal(&self, cx: &Context<'_>) -> Result<(), CallError> {
         let role = self.role(cx.me);
-        if !self.acting() || !role.is_head() {
-            let (slot, current, reason) = (self.slot, self.version(), MismatchReason::Inactive);
-            return Err(CallError::Routing(RoutingMismatch { slot, expected: current, current, role, reason }));
+        if !self.serving() || !role.is_head() {
+            return Err(self.mismatch(self.version(), role, MismatchReason::Inactive));
         }
         if !cx.leased {
             return Err(CallError::NoLease { slot: self.slot });

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use catena_core::{Kind, NodeId, Slot};
-use tonic::{Code, Status};
+use tonic::Code;
 
+use crate::Refusal;
 use crate::convert::ConvertError;
-use crate::transport::never_left;
-use crate::{Refusal, kind_of};
 
 /// Why a call did not give a result. Every error has a [`kind`](ClientError::kind) (W9).
 #[derive(Clone, Debug, thiserror::Error)]
@@ -28,6 +27,18 @@ pub enum ClientError {
     NoChain {
         /// The key's slot.
         slot: Slot,
+    },
+    /// The write has waited for its number all the time: for others of this client to the same slot, or for the session.
+    #[error("slot {slot}: the write waited for others of this client: send fewer at once, it was not executed")]
+    NoTurn {
+        /// The key's slot.
+        slot: Slot,
+    },
+    /// Too many calls of this client wait for their end.
+    #[error("{limit} calls of this client wait already: wait for some of them first, it was not executed")]
+    TooManyCalls {
+        /// As many as there may be.
+        limit: usize,
     },
     /// No connection to the node came about: nothing was sent.
     #[error("node {node} at {address} is not reached ({reason}): check that it runs")]
@@ -67,6 +78,21 @@ pub enum ClientError {
         /// The call's time.
         limit: Duration,
     },
+    /// The last try was not executed, but one before may have been.
+    #[error("{last}; but of an earlier try {}", advice(Kind::Unknown))]
+    Unsure {
+        /// How the last one ended.
+        last: Box<ClientError>,
+    },
+    /// The call was not sent: what it waited for went wrong.
+    #[error("the call was not sent, for this reason: {reason}")]
+    NotSent {
+        /// What went wrong.
+        reason: Box<ClientError>,
+    },
+    /// The call had no time at all.
+    #[error("the call's time was over before anything was sent: give it more")]
+    NoTime,
     /// There is nobody to ask.
     #[error("no coordinator is given: name at least one endpoint, host:port")]
     NoEndpoint,
@@ -85,70 +111,97 @@ impl ClientError {
         match self {
             ClientError::Refused(refusal) => refusal.kind(),
             ClientError::Failed { kind, .. } => *kind,
-            ClientError::Malformed { .. } | ClientError::TimedOut { .. } => Kind::Unknown,
+            ClientError::Malformed { .. } | ClientError::TimedOut { .. } | ClientError::Unsure { .. } => Kind::Unknown,
             ClientError::NoRoute { .. }
             | ClientError::NoChain { .. }
+            | ClientError::NoTurn { .. }
+            | ClientError::TooManyCalls { .. }
             | ClientError::Unreachable { .. }
+            | ClientError::NotSent { .. }
+            | ClientError::NoTime
             | ClientError::NoEndpoint => Kind::NotExecuted,
         }
     }
 
-    /// The reason, if it has come typed.
+    /// The reason, if it has come typed and ended the call.
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {
             ClientError::Refused(refusal) => Some(refusal),
             ClientError::NoRoute { .. }
             | ClientError::NoChain { .. }
+            | ClientError::NoTurn { .. }
+            | ClientError::TooManyCalls { .. }
             | ClientError::Unreachable { .. }
             | ClientError::Failed { .. }
             | ClientError::Malformed { .. }
             | ClientError::TimedOut { .. }
+            | ClientError::Unsure { .. }
+            | ClientError::NotSent { .. }
+            | ClientError::NoTime
             | ClientError::NoEndpoint => None,
         }
     }
 
-    /// Whether another try, under a fresh route, may go better: nothing was done, and the reason passes by itself.
-    pub(super) fn passes(&self) -> bool {
-        use catena_core::CallError;
-        match self {
-            ClientError::Refused(refusal) => match refusal {
-                Refusal::Call(CallError::Routing(_) | CallError::NoLease { .. } | CallError::NotCaughtUp { .. })
-                | Refusal::Stopping => true,
-                Refusal::Call(
-                    CallError::KeyEmpty
-                    | CallError::KeyTooLong { .. }
-                    | CallError::ValueTooLarge { .. }
-                    | CallError::UnknownSlot { .. }
-                    | CallError::ConditionFailed { .. }
-                    | CallError::Backpressure { .. }
-                    | CallError::OutcomeUnknown { .. },
-                )
-                | Refusal::Register(_)
-                | Refusal::TimedOut { .. }
-                | Refusal::Abandoned
-                | Refusal::WrongCluster { .. }
-                | Refusal::WrongWireVersion { .. }
-                | Refusal::WrongNode { .. }
-                | Refusal::MessageTooLarge { .. }
-                | Refusal::Malformed { .. } => false,
-            },
-            ClientError::NoRoute { .. } | ClientError::NoChain { .. } | ClientError::Unreachable { .. } => true,
-            ClientError::Failed { .. }
-            | ClientError::Malformed { .. }
-            | ClientError::TimedOut { .. }
-            | ClientError::NoEndpoint => false,
+    /// The same, of a call all of whose tries come to this kind.
+    pub(super) fn of(self, kind: Kind) -> Self {
+        match (self.kind(), kind) {
+            (Kind::NotExecuted, Kind::Unknown) => ClientError::Unsure { last: Box::new(self) },
+            // The session could not be opened, or it is another call's trouble.
+            (Kind::Unknown, Kind::NotExecuted) => ClientError::NotSent { reason: Box::new(self) },
+            (Kind::NotExecuted, Kind::NotExecuted) | (Kind::Unknown, Kind::Unknown) => self,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_core::{CallError, Seq};
+
+    use super::*;
+
+    fn errors() -> Vec<(ClientError, Kind)> {
+        use Kind::{NotExecuted, Unknown};
+        let node = || NodeId::new("a").expect("a legal name");
+        let (slot, address, reason) = (Slot(0), String::new, String::new);
+        let failed = |kind| ClientError::Failed { node: node(), code: Code::Unavailable, message: String::new(), kind };
+        let expired = Refusal::Call(CallError::SessionExpired { slot, session: Seq(1) });
+        let problem = ConvertError::Missing { field: "get_response.metadata" };
+        vec![
+            (Refusal::Stopping.into(), NotExecuted),
+            (expired.into(), Unknown),
+            (ClientError::NoRoute { endpoint: address(), reason: reason() }, NotExecuted),
+            (ClientError::NoChain { slot }, NotExecuted),
+            (ClientError::NoTurn { slot }, NotExecuted),
+            (ClientError::TooManyCalls { limit: 1 }, NotExecuted),
+            (ClientError::Unreachable { node: node(), address: address(), reason: reason() }, NotExecuted),
+            (failed(NotExecuted), NotExecuted),
+            (failed(Unknown), Unknown),
+            (ClientError::Malformed { node: node(), problem }, Unknown),
+            (ClientError::TimedOut { node: node(), limit: Duration::from_secs(1) }, Unknown),
+            (ClientError::Unsure { last: Box::new(ClientError::NoTime) }, Unknown),
+            (ClientError::NotSent { reason: Box::new(failed(Unknown)) }, NotExecuted),
+            (ClientError::NoTime, NotExecuted),
+            (ClientError::NoEndpoint, NotExecuted),
+        ]
+    }
+
+    #[test]
+    fn every_error_has_its_kind() {
+        for (error, kind) in errors() {
+            assert_eq!(error.kind(), kind, "{error}");
+            assert_eq!(error.refusal().is_some(), matches!(error, ClientError::Refused(_)), "{error}");
         }
     }
 
-    /// What the status of a call to a node means.
-    pub(super) fn from_status(node: &NodeId, address: &str, status: &Status) -> Self {
-        if let Some(refusal) = Refusal::from_status(status) {
-            return ClientError::Refused(refusal);
+    #[test]
+    fn an_error_can_be_given_the_kind_of_all_tries() {
+        for (error, own) in errors() {
+            for kind in [Kind::NotExecuted, Kind::Unknown] {
+                let of_all = error.clone().of(kind);
+                assert_eq!(of_all.kind(), kind, "{error}");
+                assert_eq!(of_all.refusal().is_some(), kind == own && error.refusal().is_some(), "{error}");
+                assert!(of_all.to_string().contains(&error.to_string()));
+            }
         }
-        let message = status.message().to_owned();
-        if never_left(status) {
-            return ClientError::Unreachable { node: node.clone(), address: address.to_owned(), reason: message };
-        }
-        ClientError::Failed { node: node.clone(), code: status.code(), message, kind: kind_of(status) }
     }
 }

@@ -1,30 +1,36 @@
-//! The Rust client: finds the node, calls it, and retries where nothing was done.
+//! The Rust client: the machine of [`catena_core::client`], and the I/O that it asks for.
+//!
+//! ```text
+//!   caller's task ──Call──▶ ┌─────────┐ ──Send──▶ the same task: one RPC, then Answered or Failed
+//!                           │ machine │
+//!   keeper ──Wake, Route──▶ └─────────┘ ──AskRoute, sessions──▶ keeper
+//! ```
 
-mod directory;
+mod attempt;
 mod error;
+mod keeper;
+mod shared;
 
+use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use catena_core::{CallError, Condition, Kind, Route, Slot, Target, slot_of};
-use tokio::time::{Instant, sleep, timeout};
-use tonic::transport::Channel;
-use tonic::{Response, Status};
+use catena_core::client::{self as machine, CallId, ClientConfig, ClientRequest, Delivery};
+use catena_core::{Action, CallError, Command, Condition, Reply, Route, slot_of};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 pub use crate::convert::{Found, Written};
 pub use error::ClientError;
 
 use crate::Refusal;
-use crate::convert::{ConvertError, delete_request, get_request, put_request};
-use crate::proto::kv_client::KvClient;
-use directory::{Directory, Place, Remote, Table};
-
-/// The wait before a second try under an unchanged route. It doubles with each further one.
-const FIRST_WAIT: Duration = Duration::from_millis(2);
-
-/// The longest wait between two tries: about how soon a change of the chain is noticed.
-const LONGEST_WAIT: Duration = Duration::from_millis(100);
+use attempt::{Remote, Tried, Try};
+use keeper::Keeper;
+use shared::{Acquaintance, Order, Shared, Terms};
 
 /// How a client behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,47 +46,51 @@ impl Default for Options {
     }
 }
 
-/// A client of one cluster. Cheap to clone; clones share route and connections.
+/// A client of one cluster. Cheap to clone; clones share route, connections and sessions.
+///
+/// A write takes effect exactly once: it is repeated under its session until its outcome is known. The first write to a slot
+/// opens the session, which costs a round trip and a sync; for single writes see [`at_most_once`](Self::at_most_once).
 #[derive(Clone, Debug)]
 pub struct Client {
-    directory: Directory,
+    shared: Arc<Shared>,
     options: Options,
-}
-
-/// Which end of a chain answers.
-#[derive(Clone, Copy)]
-enum End {
-    /// Writes.
-    Head,
-    /// Reads.
-    Tail,
+    delivery: Delivery,
 }
 
 impl Client {
     /// A client of the cluster whose coordinators are at `endpoints` (`host:port`). Fetches the route, trying for one
-    /// call's time. Call it within a runtime.
+    /// call's time. Call it within a runtime, which the client needs as long as it is used.
     ///
     /// # Errors
     /// When no coordinator gives the route.
     pub async fn connect(endpoints: Vec<String>, options: Options) -> Result<Self, ClientError> {
-        let client = Self { directory: Directory::start(endpoints), options };
-        let deadline = client.deadline();
-        let mut wait = FIRST_WAIT;
-        loop {
-            match client.refresh(deadline).await {
-                Err(error) if error.passes() && Instant::now() + wait < deadline => {
-                    sleep(wait).await;
-                    wait = (2 * wait).min(LONGEST_WAIT);
-                }
-                fetched => return fetched.map(|()| client),
-            }
+        if endpoints.is_empty() {
+            return Err(ClientError::NoEndpoint);
+        }
+        let coordinators = endpoints.len();
+        let (keeper, work) = mpsc::unbounded_channel();
+        // Random, and under simulated time drawn from the seed.
+        let seed = RandomState::new().hash_one(coordinators);
+        let shared = Arc::new(Shared::new(ClientConfig::new(coordinators, seed), keeper));
+        tokio::spawn(Keeper::new(&shared, work, endpoints).run());
+        let client = Self { shared, options, delivery: Delivery::ExactlyOnce };
+        match timeout(client.options.call_timeout, client.acquainted(coordinators)).await {
+            Ok(acquainted) => acquainted.map(|()| client),
+            Err(_) => Err(client.shared.no_route()),
         }
     }
 
-    /// This client, with other options: it shares route and connections with the first.
+    /// This client, with other options.
     #[must_use]
     pub fn with_options(self, options: Options) -> Self {
         Self { options, ..self }
+    }
+
+    /// This client, but its writes are not repeated once they may have been executed: their outcome may stay unknown. They
+    /// need no session.
+    #[must_use]
+    pub fn at_most_once(self) -> Self {
+        Self { delivery: Delivery::AtMostOnce, ..self }
     }
 
     /// Reads an object, linearizably.
@@ -89,12 +99,12 @@ impl Client {
     /// When no tail answers in time; see [`ClientError`].
     pub async fn get(&self, key: impl Into<Bytes>) -> Result<Found, ClientError> {
         let key = key.into();
-        self.check(&key, &Bytes::new())?;
-        let call = |mut node: KvClient<Channel>, cluster, target| {
-            let request = get_request(cluster, target, key.clone());
-            async move { node.get(request).await }
-        };
-        self.run(&key, End::Tail, call).await
+        let Terms { slots, .. } = self.admit(&key, &Bytes::new())?;
+        let slot = slot_of(&key, slots);
+        match self.call(ClientRequest::Get { key }).await? {
+            Reply::Read { version, object } => Ok(Found { slot, version, object }),
+            reply => panic!("a read was answered by {reply:?}"),
+        }
     }
 
     /// Creates or replaces an object, if all `conditions` hold. Answered once it is synced on every member of its
@@ -108,152 +118,135 @@ impl Client {
         value: impl Into<Bytes>,
         conditions: Vec<Condition>,
     ) -> Result<Written, ClientError> {
-        let (key, value) = (key.into(), value.into());
-        self.check(&key, &value)?;
-        let call = |mut node: KvClient<Channel>, cluster, target| {
-            let request = put_request(cluster, target, key.clone(), value.clone(), conditions.clone());
-            async move { node.put(request).await }
-        };
-        self.run(&key, End::Head, call).await
+        self.write(key.into(), Action::Put { value: value.into() }, conditions).await
     }
 
-    /// Removes an object, if all `conditions` hold. Of an absent one, succeeds without an entry.
+    /// Removes an object, if all `conditions` hold. Of an absent one, succeeds without an effect.
     ///
     /// # Errors
     /// When it was refused, or the outcome is unknown; see [`ClientError::kind`].
     pub async fn delete(&self, key: impl Into<Bytes>, conditions: Vec<Condition>) -> Result<Written, ClientError> {
-        let key = key.into();
-        self.check(&key, &Bytes::new())?;
-        let call = |mut node: KvClient<Channel>, cluster, target| {
-            let request = delete_request(cluster, target, key.clone(), conditions.clone());
-            async move { node.delete(request).await }
-        };
-        self.run(&key, End::Head, call).await
+        self.write(key.into(), Action::Delete, conditions).await
     }
 
-    /// The route as it was last fetched.
+    /// The route as far as it is known.
     pub fn route(&self) -> Route {
-        self.table().answer.route.clone()
+        self.shared.route().expect("the route was fetched when the client connected")
     }
 
-    fn table(&self) -> Arc<Table> {
-        self.directory.table().expect("the route was fetched when the client connected")
+    async fn write(&self, key: Bytes, action: Action, conditions: Vec<Condition>) -> Result<Written, ClientError> {
+        let nothing = Bytes::new();
+        let value = match &action {
+            Action::Put { value } => value,
+            Action::Delete => &nothing,
+        };
+        let Terms { slots, .. } = self.admit(&key, value)?;
+        let slot = slot_of(&key, slots);
+        let command = Command { key, action, conditions };
+        match self.call(ClientRequest::Write { command, delivery: self.delivery }).await? {
+            Reply::Written { entry, object } => Ok(Written { slot, entry, object }),
+            reply => panic!("a write was answered by {reply:?}"),
+        }
     }
 
-    fn deadline(&self) -> Instant {
-        Instant::now() + self.options.call_timeout
+    /// Waits until the cluster is known, or all coordinators have been asked and the last has said why not.
+    async fn acquainted(&self, coordinators: usize) -> Result<(), ClientError> {
+        let mut acquaintance = self.shared.acquainted.subscribe();
+        let known = acquaintance.wait_for(|acquaintance| match acquaintance {
+            Acquaintance::Made(_) => true,
+            Acquaintance::Sought { last: Some(ClientError::Refused(_)), failures } => *failures >= coordinators,
+            Acquaintance::Sought { .. } => false,
+        });
+        match &*known.await.expect("the sender is this client's") {
+            Acquaintance::Made(_) => Ok(()),
+            Acquaintance::Sought { last, .. } => Err(last.clone().expect("just seen")),
+        }
     }
 
     /// Refuses what the node would, before it costs a transfer.
-    fn check(&self, key: &Bytes, value: &Bytes) -> Result<(), Refusal> {
-        let table = self.table();
-        let (key_bytes, value_bytes) = (table.answer.key_bytes, table.answer.value_bytes);
+    fn admit(&self, key: &Bytes, value: &Bytes) -> Result<Terms, Refusal> {
+        let Acquaintance::Made(terms) = *self.shared.acquainted.borrow() else {
+            panic!("a client is handed out once it knows its cluster")
+        };
         if key.is_empty() {
             return Err(CallError::KeyEmpty.into());
         }
-        if key.len() > key_bytes {
-            return Err(CallError::KeyTooLong { len: key.len(), limit: key_bytes }.into());
+        if key.len() > terms.key_bytes {
+            return Err(CallError::KeyTooLong { len: key.len(), limit: terms.key_bytes }.into());
         }
-        if value.len() > value_bytes {
-            return Err(CallError::ValueTooLarge { len: value.len(), limit: value_bytes }.into());
+        if value.len() > terms.value_bytes {
+            return Err(CallError::ValueTooLarge { len: value.len(), limit: terms.value_bytes }.into());
         }
-        Ok(())
+        Ok(terms)
     }
 
-    async fn refresh(&self, deadline: Instant) -> Result<(), ClientError> {
-        let late = || ClientError::NoRoute { endpoint: "all".to_owned(), reason: "no answer in time".to_owned() };
-        timeout(left(deadline), self.directory.refresh()).await.unwrap_or_else(|_| Err(late()))
-    }
-
-    async fn connected(&self, remote: &Remote, deadline: Instant) -> Result<KvClient<Channel>, ClientError> {
-        if let Some(node) = remote.if_connected() {
-            return Ok(node);
-        }
-        timeout(left(deadline), remote.connected()).await.unwrap_or_else(|_| Err(remote.unreachable("no connection in time")))
-    }
-
-    /// Tries until it succeeds, an error does not pass by itself, or the time is over.
-    async fn run<F, T, W, R>(&self, key: &[u8], end: End, call: F) -> Result<R, ClientError>
-    where
-        F: Fn(KvClient<Channel>, Bytes, Target) -> T,
-        T: Future<Output = Result<Response<W>, Status>>,
-        R: TryFrom<W>,
-        ConvertError: From<R::Error>,
-    {
-        let deadline = self.deadline();
-        let mut wait = FIRST_WAIT;
-        let mut worst: Option<ClientError> = None;
+    /// Does what the machine says until the call has ended.
+    async fn call(&self, request: ClientRequest) -> Result<Reply, ClientError> {
+        let call = Call { shared: &self.shared, name: self.shared.begin(request, self.options.call_timeout) };
+        let mut detail = None;
+        let mut running = pin!(None);
         loop {
-            let table = self.table();
-            let slot = slot_of(key, table.answer.route.slots);
-            let place = table.place(slot);
-            let error = match self.try_once(&table, slot, place, end, &call, deadline).await {
-                Ok(outcome) => return Ok(outcome),
-                Err(error) => error,
-            };
-            // Repeating a read does no harm; repeating a write that may have been done does.
-            let again = error.passes() || (matches!(end, End::Tail) && error.kind() == Kind::Unknown);
-            if !again || Instant::now() + wait >= deadline {
-                return Err(worse(worst, error));
-            }
-            worst = Some(worse(worst, error));
-            let refreshed = self.refresh(deadline).await;
-            if refreshed.is_err() || !moved(place, self.table().place(slot)) {
-                sleep(wait).await;
-                wait = (2 * wait).min(LONGEST_WAIT);
+            match poll_fn(|context| call.poll_next(&mut running, context)).await {
+                Next::Order(Order::Try(this)) => running.set(Some(run(this))),
+                Next::Order(Order::End(result)) => return result.map_err(|error| self.explain(error, detail)),
+                Next::Tried { attempt, remote, tried } => {
+                    running.set(None);
+                    let (event, error) = tried.event(attempt);
+                    self.shared.note(&remote.node, error.as_ref());
+                    detail = error.or(detail);
+                    self.shared.step(event);
+                }
             }
         }
     }
 
-    async fn try_once<F, T, W, R>(
-        &self,
-        table: &Table,
-        slot: Slot,
-        place: Option<&Place>,
-        end: End,
-        call: &F,
-        deadline: Instant,
-    ) -> Result<R, ClientError>
-    where
-        F: Fn(KvClient<Channel>, Bytes, Target) -> T,
-        T: Future<Output = Result<Response<W>, Status>>,
-        R: TryFrom<W>,
-        ConvertError: From<R::Error>,
-    {
-        let place = place.ok_or(ClientError::NoChain { slot })?;
-        let remote: &Remote = match end {
-            End::Head => &place.head,
-            End::Tail => &place.tail,
+    /// The machine's error in a caller's words, and of the same kind; `detail`: of the last try that failed without the
+    /// node's word.
+    fn explain(&self, error: machine::ClientError, detail: Option<ClientError>) -> ClientError {
+        let kind = error.kind();
+        let explained = match error {
+            machine::ClientError::Refused { error, kind: _ } => ClientError::Refused(error.into()),
+            machine::ClientError::Failed { obstacle, kind: _ } => {
+                let explain = || self.shared.explain(Some(obstacle), self.options.call_timeout, None);
+                detail.unwrap_or_else(explain)
+            }
+            machine::ClientError::OutOfTime { limit, obstacle, kind: _ } => self.shared.explain(obstacle, limit, detail),
+            machine::ClientError::Cancelled { kind: _ } => panic!("only a call whose caller has gone away is given up"),
+            machine::ClientError::TooManyCalls { limit } => ClientError::TooManyCalls { limit },
+            machine::ClientError::NoCoordinator => ClientError::NoEndpoint,
         };
-        // Connected first: what fails up to here was never sent (W9).
-        let node = self.connected(remote, deadline).await?;
-        let target = Target { slot, version: place.version };
-        match timeout(left(deadline), call(node, table.cluster.clone(), target)).await {
-            Ok(Ok(response)) => R::try_from(response.into_inner())
-                .map_err(|problem| ClientError::Malformed { node: remote.node().clone(), problem: problem.into() }),
-            Ok(Err(status)) => Err(ClientError::from_status(remote.node(), remote.address(), &status)),
-            Err(_) => Err(ClientError::TimedOut { node: remote.node().clone(), limit: self.options.call_timeout }),
+        explained.of(kind)
+    }
+}
+
+/// A call under way; given up when dropped.
+struct Call<'a> {
+    shared: &'a Shared,
+    name: CallId,
+}
+
+/// What happens next to a call.
+enum Next {
+    Order(Order),
+    Tried { attempt: machine::AttemptId, remote: Arc<Remote>, tried: Tried },
+}
+
+impl Call<'_> {
+    fn poll_next(&self, running: &mut Pin<&mut Option<impl Future<Output = Next>>>, context: &mut Context<'_>) -> Poll<Next> {
+        if let Poll::Ready(order) = self.shared.poll_order(self.name, context) {
+            return Poll::Ready(Next::Order(order));
         }
+        running.as_mut().as_pin_mut().map_or(Poll::Pending, |running| running.poll(context))
     }
 }
 
-/// The time until a deadline.
-fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
-}
-
-/// Whether the route has changed for a slot.
-fn moved(before: Option<&Place>, after: Option<&Place>) -> bool {
-    before.map(|place| place.version) != after.map(|place| place.version)
-        || before.is_none_or(|before| {
-            after.is_none_or(|after| !Arc::ptr_eq(&before.head, &after.head) || !Arc::ptr_eq(&before.tail, &after.tail))
-        })
-}
-
-/// A call is `NotExecuted` only if each of its tries was (W9).
-fn worse(before: Option<ClientError>, now: ClientError) -> ClientError {
-    match before {
-        Some(before) if before.kind() == Kind::Unknown && now.kind() == Kind::NotExecuted => before,
-        Some(_) | None => now,
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.shared.give_up(self.name);
     }
+}
+
+async fn run(this: Try) -> Next {
+    let (attempt, remote) = (this.attempt, this.remote.clone());
+    Next::Tried { attempt, remote, tried: this.run().await }
 }

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use catena_core::{
-    Action, ChainVersion, ClusterId, Command, Comparison, Condition, EntryId, Metadata, Object, Seq, Slot, Target, WallTime,
+    Action, ChainVersion, ClusterId, Command, Comparison, Condition, EntryId, Metadata, Object, Origin, Seq, Slot, Target,
+    WallTime,
 };
 
-use super::{ConvertError, Number, Result, all, each, enumeration, optional_cluster_id, ranged, required};
+use super::{ConvertError, Number, Result, all, cluster_bytes, each, enumeration, optional_cluster_id, ranged, required};
 use crate::proto;
 use crate::proto::condition::{Test, UpdatedAtTest, VersionTest};
 
@@ -29,6 +30,17 @@ pub struct WriteCall {
     pub target: Target,
     /// What to do.
     pub command: Command,
+    /// Under which session, if any.
+    pub origin: Option<Origin>,
+}
+
+/// The opening of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenCall {
+    /// The cluster that the caller means, if it says so.
+    pub cluster: Option<ClusterId>,
+    /// Where its route sent it.
+    pub target: Target,
 }
 
 /// What a read found.
@@ -51,6 +63,15 @@ pub struct Written {
     pub entry: Option<EntryId>,
     /// The object as written; `None` after a delete.
     pub object: Option<Metadata>,
+}
+
+/// An open session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// The slot that it is of.
+    pub slot: Slot,
+    /// Its name.
+    pub session: Seq,
 }
 
 /// The most conditions that a write may have. Chosen here: more than there are kinds, few enough to weigh nothing.
@@ -77,15 +98,47 @@ pub(crate) fn put_request(
     key: Bytes,
     value: Bytes,
     conditions: Vec<Condition>,
+    origin: Option<Origin>,
 ) -> proto::PutRequest {
-    let (slot, chain_version) = (target.slot.0, target.version.0);
-    proto::PutRequest { cluster, slot, chain_version, key, value, conditions: each(conditions) }
+    let (slot, chain_version, session) = (target.slot.0, target.version.0, origin.map(Into::into));
+    proto::PutRequest { cluster, slot, chain_version, key, value, conditions: each(conditions), session }
 }
 
 /// The request for a delete. `cluster` is the cluster's id as bytes, or empty.
-pub(crate) fn delete_request(cluster: Bytes, target: Target, key: Bytes, conditions: Vec<Condition>) -> proto::DeleteRequest {
-    let (slot, chain_version) = (target.slot.0, target.version.0);
-    proto::DeleteRequest { cluster, slot, chain_version, key, conditions: each(conditions) }
+pub(crate) fn delete_request(
+    cluster: Bytes,
+    target: Target,
+    key: Bytes,
+    conditions: Vec<Condition>,
+    origin: Option<Origin>,
+) -> proto::DeleteRequest {
+    let (slot, chain_version, session) = (target.slot.0, target.version.0, origin.map(Into::into));
+    proto::DeleteRequest { cluster, slot, chain_version, key, conditions: each(conditions), session }
+}
+
+impl From<OpenCall> for proto::OpenSessionRequest {
+    fn from(call: OpenCall) -> Self {
+        let OpenCall { cluster, target } = call;
+        let cluster = cluster.map(cluster_bytes).unwrap_or_default();
+        Self { cluster, slot: target.slot.0, chain_version: target.version.0 }
+    }
+}
+
+impl From<Origin> for proto::SessionWrite {
+    fn from(origin: Origin) -> Self {
+        let Origin { session, number, answered_below } = origin;
+        Self { session: session.0, number, answered_below }
+    }
+}
+
+impl TryFrom<proto::SessionWrite> for Origin {
+    type Error = ConvertError;
+
+    fn try_from(write: proto::SessionWrite) -> Result<Self> {
+        let session = Seq(ranged("session.session", write.session, 1, u64::MAX)?);
+        let answered_below = ranged("session.answered_below", write.answered_below, 0, write.number)?;
+        Ok(Self { session, number: write.number, answered_below })
+    }
 }
 
 impl TryFrom<proto::GetRequest> for ReadCall {
@@ -112,6 +165,7 @@ impl TryFrom<proto::PutRequest> for WriteCall {
                 action: Action::Put { value: request.value },
                 conditions: conditions(request.conditions)?,
             },
+            origin: request.session.map(Origin::try_from).transpose()?,
         })
     }
 }
@@ -124,7 +178,17 @@ impl TryFrom<proto::DeleteRequest> for WriteCall {
             cluster: optional_cluster_id("delete.cluster", &request.cluster)?,
             target: target(request.slot, request.chain_version),
             command: Command { key: request.key, action: Action::Delete, conditions: conditions(request.conditions)? },
+            origin: request.session.map(Origin::try_from).transpose()?,
         })
+    }
+}
+
+impl TryFrom<proto::OpenSessionRequest> for OpenCall {
+    type Error = ConvertError;
+
+    fn try_from(request: proto::OpenSessionRequest) -> Result<Self> {
+        let cluster = optional_cluster_id("open_session.cluster", &request.cluster)?;
+        Ok(Self { cluster, target: target(request.slot, request.chain_version) })
     }
 }
 
@@ -164,21 +228,27 @@ pub(crate) fn get_response(slot: Slot, reply: catena_core::Reply) -> proto::GetR
     proto::GetResponse { slot, chain_version, found, value: value.unwrap_or_default(), metadata }
 }
 
-/// A put's answer. Panics on any other.
+/// A put's answer. `None`: it is the answer to a delete.
 #[cfg(any(feature = "server", test))]
-pub(crate) fn put_response(slot: Slot, reply: &catena_core::Reply) -> proto::PutResponse {
-    let catena_core::Reply::Written { entry: Some(entry), object: Some(object) } = reply else {
-        panic!("a put was answered by {reply:?}")
-    };
-    proto::PutResponse { slot: slot.0, chain_version: entry.version.0, seq: entry.seq.0, metadata: Some((*object).into()) }
+pub(crate) fn put_response(slot: Slot, reply: &catena_core::Reply) -> Option<proto::PutResponse> {
+    let catena_core::Reply::Written { entry: Some(entry), object: Some(object) } = reply else { return None };
+    let (chain_version, seq) = (entry.version.0, entry.seq.0);
+    Some(proto::PutResponse { slot: slot.0, chain_version, seq, metadata: Some((*object).into()) })
 }
 
-/// A delete's answer. Panics on any other.
+/// A delete's answer. `None`: it is the answer to a put.
 #[cfg(any(feature = "server", test))]
-pub(crate) fn delete_response(slot: Slot, reply: &catena_core::Reply) -> proto::DeleteResponse {
-    let catena_core::Reply::Written { entry, object: None } = reply else { panic!("a delete was answered by {reply:?}") };
+pub(crate) fn delete_response(slot: Slot, reply: &catena_core::Reply) -> Option<proto::DeleteResponse> {
+    let catena_core::Reply::Written { entry, object: None } = reply else { return None };
     let EntryId { version, seq } = entry.unwrap_or_default();
-    proto::DeleteResponse { slot: slot.0, applied: entry.is_some(), chain_version: version.0, seq: seq.0 }
+    Some(proto::DeleteResponse { slot: slot.0, applied: entry.is_some(), chain_version: version.0, seq: seq.0 })
+}
+
+/// The answer to the opening of a session. Panics on any other: the node has answered another question than was asked.
+#[cfg(any(feature = "server", test))]
+pub(crate) fn open_session_response(slot: Slot, reply: &catena_core::Reply) -> proto::OpenSessionResponse {
+    let catena_core::Reply::Opened { session } = reply else { panic!("the opening of a session was answered by {reply:?}") };
+    proto::OpenSessionResponse { slot: slot.0, session: session.0 }
 }
 
 impl TryFrom<proto::GetResponse> for Found {
@@ -210,5 +280,14 @@ impl From<proto::DeleteResponse> for Written {
     fn from(response: proto::DeleteResponse) -> Self {
         let entry = EntryId { version: ChainVersion(response.chain_version), seq: Seq(response.seq) };
         Self { slot: Slot(response.slot), entry: response.applied.then_some(entry), object: None }
+    }
+}
+
+impl TryFrom<proto::OpenSessionResponse> for Opened {
+    type Error = ConvertError;
+
+    fn try_from(response: proto::OpenSessionResponse) -> Result<Self> {
+        let session = ranged("open_session_response.session", response.session, 1, u64::MAX)?;
+        Ok(Self { slot: Slot(response.slot), session: Seq(session) })
     }
 }

@@ -1,9 +1,17 @@
 //! Entry ids, metadata, chains, nodes.
 
-use catena_core::{Chain, ChainVersion, EntryId, Member, Metadata, NodeRecord, Seq, Slot, WallTime};
+use std::collections::BTreeMap;
+
+use catena_core::{Chain, ChainVersion, EntryId, Epoch, Member, Metadata, NodeRecord, Seq, Slot, WallTime};
 
 use super::{ConvertError, Result, all, each, id_bytes, incarnation, node_id, ranged};
 use crate::proto;
+
+/// The most labels that a node may have. Chosen here: every heartbeat's answer may carry them.
+const LABELS: u64 = 16;
+
+/// The longest key or value of a label, in bytes: as a node's id.
+const LABEL_BYTES: u64 = 64;
 
 impl From<EntryId> for proto::EntryId {
     fn from(id: EntryId) -> Self {
@@ -35,7 +43,9 @@ impl From<proto::Metadata> for Metadata {
 
 impl From<Chain> for proto::Chain {
     fn from(chain: Chain) -> Self {
-        Self { slot: chain.slot.0, version: chain.version.0, members: each(chain.members) }
+        let Chain { slot, version, epoch, members, tail_ready, joining } = chain;
+        let (slot, version, epoch) = (slot.0, version.0, epoch.0);
+        Self { slot, version, epoch, members: each(members), tail_ready, joining: joining.map(Into::into) }
     }
 }
 
@@ -48,13 +58,23 @@ impl TryFrom<proto::Chain> for Chain {
         if members.is_empty() {
             return Err(ConvertError::Missing { field: "chain.members" });
         }
-        for (index, member) in members.iter().enumerate() {
-            if members[..index].iter().any(|before| before.node == member.node) {
-                return Err(ConvertError::Order { field: "chain.members", index });
-            }
+        let twice = |index: usize, member: &Member| members[..index].iter().any(|before| before.node == member.node);
+        if let Some((index, _)) = members.iter().enumerate().find(|(index, member)| twice(*index, member)) {
+            return Err(ConvertError::Order { field: "chain.members", index });
         }
-        Ok(Self { slot: Slot(chain.slot), version: ChainVersion(version), members })
+        let joining = chain.joining.map(Member::try_from).transpose()?;
+        if joining.as_ref().is_some_and(|joining| twice(members.len(), joining)) {
+            return Err(ConvertError::Order { field: "chain.joining", index: 0 });
+        }
+        let epoch = epoch("chain.epoch", chain.epoch)?;
+        let (slot, version) = (Slot(chain.slot), ChainVersion(version));
+        Ok(Self { slot, version, epoch, members, tail_ready: chain.tail_ready, joining })
     }
+}
+
+/// The number of a leadership that there is.
+pub(super) fn epoch(field: &'static str, epoch: u64) -> Result<Epoch> {
+    ranged(field, epoch, 1, u64::MAX).map(Epoch)
 }
 
 impl From<Member> for proto::Member {
@@ -77,7 +97,8 @@ impl TryFrom<proto::Member> for Member {
 
 impl From<NodeRecord> for proto::NodeRecord {
     fn from(record: NodeRecord) -> Self {
-        Self { node: record.node.as_str().to_owned(), incarnation: id_bytes(record.incarnation.0), address: record.address }
+        let NodeRecord { node, incarnation, address, labels } = record;
+        Self { node: node.as_str().to_owned(), incarnation: id_bytes(incarnation.0), address, labels }
     }
 }
 
@@ -89,8 +110,19 @@ impl TryFrom<proto::NodeRecord> for NodeRecord {
             node: node_id("node_record.node", &record.node)?,
             incarnation: incarnation("node_record.incarnation", &record.incarnation)?,
             address: address("node_record.address", record.address)?,
+            labels: labels(record.labels)?,
         })
     }
+}
+
+/// Labels that may be stored and sent on.
+fn labels(labels: BTreeMap<String, String>) -> Result<BTreeMap<String, String>> {
+    ranged("node_record.labels", labels.len() as u64, 0, LABELS)?;
+    for (key, value) in &labels {
+        ranged("the length of a key in node_record.labels", key.len() as u64, 1, LABEL_BYTES)?;
+        ranged("the length of a value in node_record.labels", value.len() as u64, 1, LABEL_BYTES)?;
+    }
+    Ok(labels)
 }
 
 /// `host:port`, as it can be dialled.

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use catena_core::{
-    ChainVersion, ClusterId, Heartbeat, HeartbeatAnswer, MAX_SLOTS, NodeRecord, ReplicaState, Report, Revision, Route, Slot,
+    ChainVersion, ClusterId, Decisions, Heartbeat, HeartbeatAnswer, MAX_SLOTS, NodeRecord, Presence, ReplicaState, Report,
+    Revision, Route, Slot,
 };
 
+use super::common::epoch;
 use super::{
-    ConvertError, Number, Result, all, cluster_id, each, enumeration, id_bytes, optional_cluster_id, ranged, required, size,
+    ConvertError, Number, Result, all, cluster_id, each, enumeration, id_bytes, node_id, optional_cluster_id, ranged, required,
+    size,
 };
 use crate::proto;
 
@@ -32,10 +35,10 @@ pub struct Registered {
     pub slots: u32,
 }
 
-/// The route, with what a client must know besides.
+/// The route or a change of it, with what a client must know besides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteAnswer {
-    /// Where everything is.
+    /// Where everything is; of a change, what is new or different.
     pub route: Route,
     /// The version of the protocol on the wire.
     pub wire_version: u32,
@@ -91,7 +94,9 @@ fn slots(field: &'static str, slots: u32) -> Result<u32> {
 
 impl From<Heartbeat> for proto::Heartbeat {
     fn from(heartbeat: Heartbeat) -> Self {
-        Self { sequence: heartbeat.sequence, applied: heartbeat.applied.0, reports: each(heartbeat.reports) }
+        let Heartbeat { sequence, applied, reports, presence } = heartbeat;
+        let presence = proto::Presence::from(presence).into();
+        Self { sequence, applied: applied.0, reports: each(reports), presence }
     }
 }
 
@@ -103,20 +108,27 @@ impl TryFrom<proto::Heartbeat> for Heartbeat {
             sequence: heartbeat.sequence,
             applied: revision("heartbeat.applied", heartbeat.applied)?,
             reports: all(heartbeat.reports)?,
+            presence: Number::new(heartbeat.presence).try_into()?,
         })
     }
 }
+
+enumeration!(Presence, proto::Presence, "heartbeat.presence": Staying, Leaving);
 
 /// A revision that can be counted on from.
 fn revision(field: &'static str, revision: u64) -> Result<Revision> {
     ranged(field, revision, 0, u64::MAX - 1).map(Revision)
 }
 
-enumeration!(ReplicaState, proto::ReplicaState, "report.state": Active, Restarted, Removed);
+enumeration!(
+    ReplicaState, proto::ReplicaState, "report.state": Active, CaughtUp, Restarted, Astray, Removed, Dropped
+);
 
 impl From<Report> for proto::Report {
     fn from(report: Report) -> Self {
-        Self { slot: report.slot.0, version: report.version.0, state: proto::ReplicaState::from(report.state).into() }
+        let Report { slot, version, state, fenced, silent } = report;
+        let silent = silent.map(|node| node.as_str().to_owned()).unwrap_or_default();
+        Self { slot: slot.0, version: version.0, state: proto::ReplicaState::from(state).into(), fenced, silent }
     }
 }
 
@@ -124,7 +136,9 @@ impl TryFrom<proto::Report> for Report {
     type Error = ConvertError;
 
     fn try_from(report: proto::Report) -> Result<Self> {
-        Ok(Self { slot: Slot(report.slot), version: ChainVersion(report.version), state: Number::new(report.state).try_into()? })
+        let silent = (!report.silent.is_empty()).then(|| node_id("report.silent", &report.silent)).transpose()?;
+        let (slot, version, state) = (Slot(report.slot), ChainVersion(report.version), Number::new(report.state).try_into()?);
+        Ok(Self { slot, version, state, fenced: report.fenced, silent })
     }
 }
 
@@ -135,7 +149,7 @@ impl From<HeartbeatAnswer> for proto::HeartbeatAnswer {
             sequence: answer.sequence,
             lease_ns: answer.lease.map(nanos),
             revision: answer.revision.0,
-            chains: each(answer.chains),
+            decisions: Some(answer.decisions.into()),
             nodes: each(answer.nodes),
         }
     }
@@ -153,9 +167,41 @@ impl TryFrom<proto::HeartbeatAnswer> for HeartbeatAnswer {
             sequence: answer.sequence,
             lease,
             revision: revision("heartbeat_answer.revision", answer.revision)?,
-            chains: all(answer.chains)?,
+            decisions: required("heartbeat_answer.decisions", answer.decisions)?.try_into()?,
             nodes: all(answer.nodes)?,
         })
+    }
+}
+
+impl From<Decisions> for proto::Decisions {
+    fn from(decisions: Decisions) -> Self {
+        let Decisions { epoch, chains, fences, drops } = decisions;
+        Self { epoch: epoch.0, chains: each(chains), fences: each(fences), drops: each(drops) }
+    }
+}
+
+impl TryFrom<proto::Decisions> for Decisions {
+    type Error = ConvertError;
+
+    fn try_from(decisions: proto::Decisions) -> Result<Self> {
+        Ok(Self {
+            epoch: epoch("decisions.epoch", decisions.epoch)?,
+            chains: all(decisions.chains)?,
+            fences: each(decisions.fences),
+            drops: each(decisions.drops),
+        })
+    }
+}
+
+impl From<(Slot, ChainVersion)> for proto::SlotVersion {
+    fn from((slot, version): (Slot, ChainVersion)) -> Self {
+        Self { slot: slot.0, version: version.0 }
+    }
+}
+
+impl From<proto::SlotVersion> for (Slot, ChainVersion) {
+    fn from(of: proto::SlotVersion) -> Self {
+        (Slot(of.slot), ChainVersion(of.version))
     }
 }
 

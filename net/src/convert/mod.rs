@@ -4,24 +4,28 @@
 //! there on it is a core type and holds what that type promises: ids that are ids, chains with members, entries
 //! without gaps. A [`ConvertError`] names the field that is wrong.
 
+mod admin;
 mod call;
 mod common;
 mod coordination;
 mod refusal;
 mod replication;
+mod snapshot;
 
 #[cfg(test)]
 mod arbitrary;
+#[cfg(test)]
+mod malformed;
 #[cfg(test)]
 mod properties;
 
 use bytes::Bytes;
 use catena_core::{ClusterId, Incarnation, InvalidNodeId, NodeId};
 
-pub use call::{Found, ReadCall, WriteCall, Written};
+pub use call::{Found, OpenCall, Opened, ReadCall, WriteCall, Written};
 pub(crate) use call::{delete_request, get_request, put_request};
 #[cfg(any(feature = "server", test))]
-pub(crate) use call::{delete_response, get_response, put_response};
+pub(crate) use call::{delete_response, get_response, open_session_response, put_response};
 pub use coordination::{Register, Registered, RouteAnswer};
 pub use replication::Hello;
 
@@ -152,6 +156,14 @@ where
     B: TryFrom<A, Error = ConvertError>,
 {
     from.into_iter().map(B::try_from).collect()
+}
+
+/// Elements by a name that increases from each to the next.
+fn ordered<A, K: Ord>(field: &'static str, elements: &[A], name: impl Fn(&A) -> K) -> Result<()> {
+    match elements.windows(2).position(|pair| name(&pair[0]) >= name(&pair[1])) {
+        Some(before) => Err(ConvertError::Order { field, index: before + 1 }),
+        None => Ok(()),
+    }
 }
 
 /// Converts each element, in order.

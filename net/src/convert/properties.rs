@@ -1,7 +1,10 @@
 //! Every message comes back as it was sent; what is no message is refused, with the field's name, and never panics.
 
 use bytes::Bytes;
-use catena_core::{Action, Chain, Command, Envelope, Heartbeat, HeartbeatAnswer, NodeRecord, Reply};
+use catena_core::{
+    Action, Chain, Command, Decisions, Envelope, Heartbeat, HeartbeatAnswer, Message as Said, NodeRecord, Order, Reply,
+    Status as Seen,
+};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use prost::Message;
@@ -52,6 +55,23 @@ proptest! {
     }
 
     #[test]
+    fn decisions_survive_the_wire(decisions in valid::decisions()) {
+        prop_assert_eq!(over_the_wire::<proto::Decisions, _>(decisions.clone()), Ok(decisions));
+    }
+
+    #[test]
+    fn orders_survive_the_wire(order in valid::order()) {
+        let sent = proto::OrderRequest { cluster: Bytes::new(), order: Some(order.clone().into()) };
+        let arrived = proto::OrderRequest::decode(Bytes::from(sent.encode_to_vec())).expect("protobuf of this message");
+        prop_assert_eq!(arrived.order.map(Order::try_from), Some(Ok(order)));
+    }
+
+    #[test]
+    fn the_status_survives_the_wire(status in valid::status()) {
+        prop_assert_eq!(over_the_wire::<proto::Status, _>(status.clone()), Ok(status));
+    }
+
+    #[test]
     fn chains_survive_the_wire(chain in valid::chain()) {
         prop_assert_eq!(over_the_wire::<proto::Chain, _>(chain.clone()), Ok(chain));
     }
@@ -75,13 +95,14 @@ proptest! {
     #[test]
     fn writes_survive_the_wire(
         cluster in proptest::option::of(valid::cluster_id()), target in valid::target(), command in valid::command(),
+        origin in proptest::option::of(valid::origin()),
     ) {
-        let call = WriteCall { cluster, target, command: command.clone() };
+        let call = WriteCall { cluster, target, command: command.clone(), origin };
         let Command { key, action, conditions } = command;
         let cluster = cluster.map(cluster_bytes).unwrap_or_default();
         let arrived: WriteCall = match action {
-            Action::Put { value } => received(&put_request(cluster, target, key, value, conditions)),
-            Action::Delete => received(&delete_request(cluster, target, key, conditions)),
+            Action::Put { value } => received(&put_request(cluster, target, key, value, conditions, origin)),
+            Action::Delete => received(&delete_request(cluster, target, key, conditions, origin)),
         };
         prop_assert_eq!(arrived, call);
     }
@@ -95,12 +116,23 @@ proptest! {
     }
 
     #[test]
+    fn the_opening_of_a_session_survives_the_wire(
+        cluster in proptest::option::of(valid::cluster_id()), target in valid::target(), session in 1u64..,
+    ) {
+        let call = OpenCall { cluster, target };
+        prop_assert_eq!(over_the_wire::<proto::OpenSessionRequest, _>(call), Ok(call));
+        let (slot, session) = (target.slot, catena_core::Seq(session));
+        let answer = open_session_response(slot, &Reply::Opened { session });
+        prop_assert_eq!(received::<_, Opened>(&answer), Opened { slot, session });
+    }
+
+    #[test]
     fn results_survive_the_wire(found in valid::found(), put in valid::put_result(), delete in valid::delete_result()) {
         let read = Reply::Read { version: found.version, object: found.object.clone() };
         prop_assert_eq!(received::<_, Found>(&get_response(found.slot, read)), found);
         let written = |result: Written| Reply::Written { entry: result.entry, object: result.object };
-        prop_assert_eq!(received::<_, Written>(&put_response(put.slot, &written(put))), put);
-        prop_assert_eq!(received::<_, Written>(&delete_response(delete.slot, &written(delete))), delete);
+        prop_assert_eq!(received::<_, Written>(&put_response(put.slot, &written(put)).expect("of a put")), put);
+        prop_assert_eq!(received::<_, Written>(&delete_response(delete.slot, &written(delete)).expect("of a delete")), delete);
     }
 
     #[test]
@@ -120,12 +152,13 @@ proptest! {
     #[test]
     fn a_damaged_message_never_panics(
         envelope in valid::envelope(), answer in valid::heartbeat_answer(), route in valid::route_answer(),
-        refusal in valid::refusal(), cut in any::<Index>(), flip in any::<Index>(),
+        refusal in valid::refusal(), status in valid::status(), cut in any::<Index>(), flip in any::<Index>(),
         bits in 1u8..,
     ) {
         let encoded = [
             proto::Envelope::from(envelope).encode_to_vec(), proto::HeartbeatAnswer::from(answer).encode_to_vec(),
             proto::Route::from(route).encode_to_vec(), proto::ErrorDetail::from(refusal).encode_to_vec(),
+            proto::Status::from(status).encode_to_vec(),
         ];
         for mut bytes in encoded {
             if bytes.is_empty() {
@@ -145,6 +178,9 @@ fn parse_as_everything(bytes: &Bytes) {
         P::decode(bytes.clone()).map_err(ConvertError::from).and_then(C::try_from).ok()
     }
     if let Some(envelope) = parse::<proto::Envelope, Envelope>(bytes) {
+        if let Said::Chunk(chunk) = &envelope.message {
+            assert!(chunk.objects.is_sorted_by(|(before, _), (after, _)| before < after));
+        }
         assert_eq!(over_the_wire::<proto::Envelope, _>(envelope.clone()), Ok(envelope));
     }
     if let Some(chain) = parse::<proto::Chain, Chain>(bytes) {
@@ -156,6 +192,10 @@ fn parse_as_everything(bytes: &Bytes) {
     let _: Option<Hello> = parse::<proto::Hello, _>(bytes);
     let _: Option<Heartbeat> = parse::<proto::Heartbeat, _>(bytes);
     let _: Option<HeartbeatAnswer> = parse::<proto::HeartbeatAnswer, _>(bytes);
+    let _: Option<Decisions> = parse::<proto::Decisions, _>(bytes);
+    let _: Option<Seen> = parse::<proto::Status, _>(bytes);
+    let _: Option<OpenCall> = parse::<proto::OpenSessionRequest, _>(bytes);
+    let _: Option<Opened> = parse::<proto::OpenSessionResponse, _>(bytes);
     let _: Option<NodeRecord> = parse::<proto::NodeRecord, _>(bytes);
     let _: Option<Register> = parse::<proto::Register, _>(bytes);
     let _: Option<Registered> = parse::<proto::Registered, _>(bytes);
@@ -165,66 +205,4 @@ fn parse_as_everything(bytes: &Bytes) {
     let _: Option<Found> = parse::<proto::GetResponse, _>(bytes);
     let _: Option<Written> = parse::<proto::PutResponse, _>(bytes);
     let _: Option<Refusal> = parse::<proto::ErrorDetail, _>(bytes);
-}
-
-/// Each wrong field, and the error that names it.
-#[test]
-fn a_wrong_field_is_named() {
-    let wrong: [(std::result::Result<Envelope, ConvertError>, &str); 6] = [
-        (proto::Envelope::default().try_into(), "envelope.message is missing"),
-        (append(vec![entry(0, 0)]), "entry.seq is 0"),
-        (append(vec![proto::Entry { operation: None, ..entry(1, 0) }]), "entry.operation is missing"),
-        (append(vec![entry(1, 0), entry(3, 1)]), "append.entries: element 1"),
-        (append(vec![entry(1, 0), entry(2, 9)]), "append.entries: element 1"),
-        (probe(&[4, 4]), "probe.runs: element 1"),
-    ];
-    for (result, named) in wrong {
-        assert!(result.as_ref().is_err_and(|error| error.to_string().starts_with(named)), "{named}: {result:?}");
-    }
-}
-
-#[test]
-fn a_wrong_chain_or_record_is_named() {
-    let member = proto::Member { node: "n1".to_owned(), incarnation: id_bytes(7), activated: 1 };
-    let chain = |version, members: &[proto::Member]| {
-        let members = members.to_vec();
-        Chain::try_from(proto::Chain { slot: 0, version, members }).expect_err("wrong").to_string()
-    };
-    assert!(chain(1, &[]).starts_with("chain.members is missing"));
-    assert!(chain(0, std::slice::from_ref(&member)).starts_with("chain.version is 0"));
-    assert!(chain(1, &[member.clone(), member.clone()]).starts_with("chain.members: element 1"));
-    assert!(chain(1, &[proto::Member { node: "a b".to_owned(), ..member.clone() }]).starts_with("member.node: \"a b\""));
-    let short = proto::Member { incarnation: Bytes::from_static(b"short"), ..member };
-    assert!(chain(1, &[short]).starts_with("member.incarnation has 5 bytes"));
-    for address in ["", "host", "host:", ":7400", "host:70000", "ho st:7400", "host:-1"] {
-        let record = proto::NodeRecord { node: "n1".to_owned(), incarnation: id_bytes(7), address: address.to_owned() };
-        let error = NodeRecord::try_from(record).expect_err(address);
-        assert_eq!(error, ConvertError::Address { field: "node_record.address", value: address.to_owned() });
-    }
-}
-
-#[test]
-fn an_unknown_number_of_an_enumeration_is_told_from_a_missing_one() {
-    let report = |state| {
-        let report = proto::Report { slot: 1, version: 1, state };
-        catena_core::Report::try_from(report).expect_err("wrong")
-    };
-    assert_eq!(report(0), ConvertError::Missing { field: "report.state" });
-    assert_eq!(report(77), ConvertError::Enumeration { field: "report.state", value: 77 });
-}
-
-fn entry(seq: u64, previous_version: u64) -> proto::Entry {
-    let delete = proto::entry::Operation::Delete(proto::entry::Delete { key: Bytes::from_static(b"k") });
-    proto::Entry { version: 1, seq, previous_version, at_ns: 0, operation: Some(delete) }
-}
-
-fn append(entries: Vec<proto::Entry>) -> std::result::Result<Envelope, ConvertError> {
-    let append = proto::envelope::Append { entries, durable: 0 };
-    proto::Envelope { slot: 1, version: 1, message: Some(proto::envelope::Message::Append(append)) }.try_into()
-}
-
-fn probe(runs: &[u64]) -> std::result::Result<Envelope, ConvertError> {
-    let runs = runs.iter().map(|seq| proto::EntryId { version: 1, seq: *seq }).collect();
-    let probe = proto::envelope::Probe { trim: None, runs, barrier: 0 };
-    proto::Envelope { slot: 1, version: 1, message: Some(proto::envelope::Message::Probe(probe)) }.try_into()
 }

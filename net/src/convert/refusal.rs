@@ -1,18 +1,21 @@
 //! Refusals and their details.
 
-use catena_core::{CallError, Kind, Metadata, MismatchReason, RegisterError, Resource, Role, RoutingMismatch, Slot};
+use catena_core::{
+    CallError, Kind, Metadata, MismatchReason, OrderError, RegisterError, Resource, Role, RoutingMismatch, Seq, Slot,
+};
 
 use super::{ConvertError, Number, Result, cluster_id, enumeration, id_bytes, incarnation, node_id, required, size};
 use crate::Refusal;
 use crate::proto;
 use crate::proto::error_detail::Reason;
 
-enumeration!(Role, proto::Role, "routing.role": Head, Middle, Tail, Only, None);
+enumeration!(Role, proto::Role, "routing.role": Head, Middle, Tail, Only, Joining, None);
 enumeration!(
     MismatchReason, proto::MismatchReason, "routing.reason": NoReplica, WrongVersion, WrongRole, Inactive
 );
 enumeration!(
-    Resource, proto::Resource, "backpressure.resource": SlotWrites, SlotBytes, NodeWrites, NodeBytes
+    Resource, proto::Resource, "backpressure.resource":
+    SlotWrites, SlotBytes, NodeWrites, NodeBytes, SlotSessions, SessionWrites
 );
 
 impl From<Kind> for proto::Kind {
@@ -30,6 +33,9 @@ impl From<Refusal> for proto::ErrorDetail {
         let reason = match refusal {
             Refusal::Call(error) => error.into(),
             Refusal::Register(error) => error.into(),
+            Refusal::Order(error) => error.into(),
+            Refusal::NotLeading => Reason::NotLeading(proto::NotLeading {}),
+            Refusal::TooSlow => Reason::TooSlow(proto::TooSlow {}),
             Refusal::TimedOut { waited_ms } => Reason::TimedOut(proto::TimedOut { waited_ms }),
             Refusal::Abandoned => Reason::Abandoned(proto::Abandoned {}),
             Refusal::Stopping => Reason::Stopping(proto::Stopping {}),
@@ -69,6 +75,12 @@ impl From<CallError> for Reason {
                 limit,
             }),
             CallError::OutcomeUnknown { slot } => Self::OutcomeUnknown(proto::OutcomeUnknown { slot: slot.0 }),
+            CallError::SessionExpired { slot, session } => {
+                Self::SessionExpired(proto::SessionExpired { slot: slot.0, session: session.0 })
+            }
+            CallError::AlreadyAnswered { slot, session, number } => {
+                Self::AlreadyAnswered(proto::AlreadyAnswered { slot: slot.0, session: session.0, number })
+            }
         }
     }
 }
@@ -76,14 +88,33 @@ impl From<CallError> for Reason {
 impl From<RegisterError> for Reason {
     fn from(error: RegisterError) -> Self {
         match error {
-            RegisterError::UnknownNode { node, known } => {
+            RegisterError::NotLeading => Self::NotLeading(proto::NotLeading {}),
+            RegisterError::Elsewhere { node, address, incarnation } => Self::Elsewhere(proto::Elsewhere {
+                node: node.as_str().to_owned(),
+                address,
+                incarnation: id_bytes(incarnation.0),
+            }),
+            RegisterError::OtherLabels { node, recorded, given } => {
+                Self::OtherLabels(proto::OtherLabels { node: node.as_str().to_owned(), recorded, given })
+            }
+        }
+    }
+}
+
+impl From<OrderError> for Reason {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::NotLeading => Self::NotLeading(proto::NotLeading {}),
+            OrderError::UnknownNode { node, known } => {
                 Self::UnknownNode(proto::UnknownNode { node: node.as_str().to_owned(), known })
             }
-            RegisterError::OtherDirectory { node, known, given } => Self::OtherDirectory(proto::OtherDirectory {
-                node: node.as_str().to_owned(),
-                known: id_bytes(known.0),
-                given: id_bytes(given.0),
-            }),
+            OrderError::NoRoom { slot, node, replicas, possible } => {
+                Self::NoRoom(proto::NoRoom { slot: slot.0, node: node.as_str().to_owned(), replicas, possible })
+            }
+            OrderError::LastCopy { slot, node } => {
+                Self::LastCopy(proto::LastCopy { slot: slot.0, node: node.as_str().to_owned() })
+            }
+            OrderError::NotOut { node } => Self::NotOut(proto::NotOut { node: node.as_str().to_owned() }),
         }
     }
 }
@@ -92,54 +123,91 @@ impl TryFrom<proto::ErrorDetail> for Refusal {
     type Error = ConvertError;
 
     fn try_from(detail: proto::ErrorDetail) -> Result<Self> {
-        let call = |error: CallError| Ok(Refusal::Call(error));
-        match required("error_detail.reason", detail.reason)? {
-            Reason::KeyEmpty(proto::KeyEmpty {}) => call(CallError::KeyEmpty),
-            Reason::KeyTooLong(error) => call(CallError::KeyTooLong {
-                len: size("key_too_long.len", error.len)?,
-                limit: size("key_too_long.limit", error.limit)?,
-            }),
-            Reason::ValueTooLarge(error) => call(CallError::ValueTooLarge {
-                len: size("value_too_large.len", error.len)?,
-                limit: size("value_too_large.limit", error.limit)?,
-            }),
-            Reason::UnknownSlot(error) => call(CallError::UnknownSlot { slot: Slot(error.slot), slots: error.slots }),
-            Reason::Routing(mismatch) => call(CallError::Routing(mismatch.try_into()?)),
-            Reason::NoLease(error) => call(CallError::NoLease { slot: Slot(error.slot) }),
-            Reason::NotCaughtUp(error) => call(CallError::NotCaughtUp { slot: Slot(error.slot) }),
-            Reason::ConditionFailed(error) => call(CallError::ConditionFailed { object: error.object.map(Metadata::from) }),
-            Reason::Backpressure(error) => call(CallError::Backpressure {
-                slot: Slot(error.slot),
-                resource: Number::new(error.resource).try_into()?,
-                current: error.current,
-                limit: error.limit,
-            }),
-            Reason::OutcomeUnknown(error) => call(CallError::OutcomeUnknown { slot: Slot(error.slot) }),
-            Reason::TimedOut(error) => Ok(Refusal::TimedOut { waited_ms: error.waited_ms }),
-            Reason::Abandoned(proto::Abandoned {}) => Ok(Refusal::Abandoned),
-            Reason::Stopping(proto::Stopping {}) => Ok(Refusal::Stopping),
-            Reason::WrongCluster(error) => Ok(Refusal::WrongCluster {
-                given: cluster_id("wrong_cluster.given", &error.given)?,
-                here: cluster_id("wrong_cluster.here", &error.here)?,
-            }),
-            Reason::WrongWireVersion(error) => Ok(Refusal::WrongWireVersion { given: error.given, here: error.here }),
-            Reason::WrongNode(error) => Ok(Refusal::WrongNode {
-                expected: node_id("wrong_node.expected", &error.expected)?,
-                found: node_id("wrong_node.found", &error.found)?,
-            }),
-            Reason::MessageTooLarge(error) => Ok(Refusal::MessageTooLarge { limit: error.limit }),
-            Reason::Malformed(error) => Ok(Refusal::Malformed { problem: error.problem }),
-            Reason::UnknownNode(error) => Ok(Refusal::Register(RegisterError::UnknownNode {
-                node: node_id("unknown_node.node", &error.node)?,
-                known: error.known,
-            })),
-            Reason::OtherDirectory(error) => Ok(Refusal::Register(RegisterError::OtherDirectory {
-                node: node_id("other_directory.node", &error.node)?,
-                known: incarnation("other_directory.known", &error.known)?,
-                given: incarnation("other_directory.given", &error.given)?,
-            })),
-        }
+        Ok(match required("error_detail.reason", detail.reason)? {
+            Reason::KeyEmpty(proto::KeyEmpty {}) => CallError::KeyEmpty.into(),
+            Reason::KeyTooLong(error) => key_too_long(&error)?.into(),
+            Reason::ValueTooLarge(error) => value_too_large(&error)?.into(),
+            Reason::UnknownSlot(error) => CallError::UnknownSlot { slot: Slot(error.slot), slots: error.slots }.into(),
+            Reason::Routing(mismatch) => CallError::Routing(mismatch.try_into()?).into(),
+            Reason::NoLease(error) => CallError::NoLease { slot: Slot(error.slot) }.into(),
+            Reason::NotCaughtUp(error) => CallError::NotCaughtUp { slot: Slot(error.slot) }.into(),
+            Reason::ConditionFailed(error) => CallError::ConditionFailed { object: error.object.map(Metadata::from) }.into(),
+            Reason::Backpressure(error) => backpressure(&error)?.into(),
+            Reason::OutcomeUnknown(error) => CallError::OutcomeUnknown { slot: Slot(error.slot) }.into(),
+            Reason::SessionExpired(error) => {
+                CallError::SessionExpired { slot: Slot(error.slot), session: Seq(error.session) }.into()
+            }
+            Reason::AlreadyAnswered(error) => already_answered(&error).into(),
+            Reason::Elsewhere(error) => Self::Register(elsewhere(error)?),
+            Reason::OtherLabels(error) => Self::Register(other_labels(error)?),
+            Reason::UnknownNode(error) => Self::Order(unknown_node(error)?),
+            Reason::NoRoom(error) => Self::Order(no_room(&error)?),
+            Reason::LastCopy(error) => Self::Order(last_copy(&error)?),
+            Reason::NotOut(error) => Self::Order(OrderError::NotOut { node: node_id("not_out.node", &error.node)? }),
+            Reason::NotLeading(proto::NotLeading {}) => Self::NotLeading,
+            Reason::TooSlow(proto::TooSlow {}) => Self::TooSlow,
+            Reason::TimedOut(error) => Self::TimedOut { waited_ms: error.waited_ms },
+            Reason::Abandoned(proto::Abandoned {}) => Self::Abandoned,
+            Reason::Stopping(proto::Stopping {}) => Self::Stopping,
+            Reason::WrongCluster(error) => wrong_cluster(&error)?,
+            Reason::WrongWireVersion(error) => Self::WrongWireVersion { given: error.given, here: error.here },
+            Reason::WrongNode(error) => wrong_node(&error)?,
+            Reason::MessageTooLarge(error) => Self::MessageTooLarge { limit: error.limit },
+            Reason::Malformed(error) => Self::Malformed { problem: error.problem },
+        })
     }
+}
+
+fn key_too_long(error: &proto::KeyTooLong) -> Result<CallError> {
+    Ok(CallError::KeyTooLong { len: size("key_too_long.len", error.len)?, limit: size("key_too_long.limit", error.limit)? })
+}
+
+fn value_too_large(error: &proto::ValueTooLarge) -> Result<CallError> {
+    let (len, limit) = (size("value_too_large.len", error.len)?, size("value_too_large.limit", error.limit)?);
+    Ok(CallError::ValueTooLarge { len, limit })
+}
+
+fn backpressure(error: &proto::Backpressure) -> Result<CallError> {
+    let resource = Number::new(error.resource).try_into()?;
+    Ok(CallError::Backpressure { slot: Slot(error.slot), resource, current: error.current, limit: error.limit })
+}
+
+fn already_answered(error: &proto::AlreadyAnswered) -> CallError {
+    CallError::AlreadyAnswered { slot: Slot(error.slot), session: Seq(error.session), number: error.number }
+}
+
+fn elsewhere(error: proto::Elsewhere) -> Result<RegisterError> {
+    let node = node_id("elsewhere.node", &error.node)?;
+    let incarnation = incarnation("elsewhere.incarnation", &error.incarnation)?;
+    Ok(RegisterError::Elsewhere { node, address: error.address, incarnation })
+}
+
+fn other_labels(error: proto::OtherLabels) -> Result<RegisterError> {
+    let node = node_id("other_labels.node", &error.node)?;
+    Ok(RegisterError::OtherLabels { node, recorded: error.recorded, given: error.given })
+}
+
+fn unknown_node(error: proto::UnknownNode) -> Result<OrderError> {
+    Ok(OrderError::UnknownNode { node: node_id("unknown_node.node", &error.node)?, known: error.known })
+}
+
+fn no_room(error: &proto::NoRoom) -> Result<OrderError> {
+    let node = node_id("no_room.node", &error.node)?;
+    Ok(OrderError::NoRoom { slot: Slot(error.slot), node, replicas: error.replicas, possible: error.possible })
+}
+
+fn last_copy(error: &proto::LastCopy) -> Result<OrderError> {
+    Ok(OrderError::LastCopy { slot: Slot(error.slot), node: node_id("last_copy.node", &error.node)? })
+}
+
+fn wrong_cluster(error: &proto::WrongCluster) -> Result<Refusal> {
+    let given = cluster_id("wrong_cluster.given", &error.given)?;
+    Ok(Refusal::WrongCluster { given, here: cluster_id("wrong_cluster.here", &error.here)? })
+}
+
+fn wrong_node(error: &proto::WrongNode) -> Result<Refusal> {
+    let expected = node_id("wrong_node.expected", &error.expected)?;
+    Ok(Refusal::WrongNode { expected, found: node_id("wrong_node.found", &error.found)? })
 }
 
 impl From<RoutingMismatch> for proto::RoutingMismatch {

@@ -1,7 +1,8 @@
 //! What neighbours tell each other.
 
 use catena_core::{
-    ChainVersion, Entry, EntryId, Envelope, Identity, LogSummary, Message, NodeId, Operation, Seq, Slot, WallTime,
+    Chain, ChainVersion, Entry, EntryId, Envelope, Identity, LogSummary, Message, NodeId, Operation, Origin, Process, Refusal,
+    Seq, Slot, WallTime,
 };
 
 use super::{ConvertError, Result, all, cluster_id, each, id_bytes, incarnation, node_id, ranged, required};
@@ -28,6 +29,7 @@ impl From<Hello> for proto::Hello {
             node: identity.node.as_str().to_owned(),
             incarnation: id_bytes(identity.incarnation.0),
             to: to.as_str().to_owned(),
+            process: identity.process.0,
         }
     }
 }
@@ -40,6 +42,7 @@ impl TryFrom<proto::Hello> for Hello {
             cluster: cluster_id("hello.cluster", &hello.cluster)?,
             node: node_id("hello.node", &hello.node)?,
             incarnation: incarnation("hello.incarnation", &hello.incarnation)?,
+            process: Process(hello.process),
         };
         Ok(Self { wire_version: hello.wire_version, identity, to: node_id("hello.to", &hello.to)? })
     }
@@ -55,11 +58,11 @@ impl TryFrom<proto::Envelope> for Envelope {
     type Error = ConvertError;
 
     fn try_from(envelope: proto::Envelope) -> Result<Self> {
-        Ok(Self {
-            slot: Slot(envelope.slot),
-            version: ChainVersion(envelope.version),
-            message: required("envelope.message", envelope.message)?.try_into()?,
-        })
+        let message: Message = required("envelope.message", envelope.message)?.try_into()?;
+        if let Message::Newer { chain } = &message {
+            ranged("newer.chain.slot", chain.slot.0.into(), envelope.slot.into(), envelope.slot.into())?;
+        }
+        Ok(Self { slot: Slot(envelope.slot), version: ChainVersion(envelope.version), message })
     }
 }
 
@@ -74,13 +77,15 @@ impl From<Message> for envelope::Message {
             Message::Append { entries, durable } => Self::Append(envelope::Append { entries: each(entries), durable: durable.0 }),
             Message::Poke { last, durable } => Self::Poke(envelope::Poke { last: present(last), durable: durable.0 }),
             Message::Ack { committed } => Self::Ack(envelope::Ack { committed: committed.0 }),
-            Message::Stale { current } => Self::Stale(envelope::Stale { current: current.0 }),
+            Message::Newer { chain } => Self::Newer(envelope::Newer { chain: Some(chain.into()) }),
+            Message::Fetch { pin, after } => Self::Fetch(envelope::Fetch { pin: pin.map(Into::into), after }),
+            Message::Chunk(chunk) => Self::Chunk(chunk.into()),
         }
     }
 }
 
 /// Nothing for the zero id: the empty history.
-fn present(id: EntryId) -> Option<proto::EntryId> {
+pub(super) fn present(id: EntryId) -> Option<proto::EntryId> {
     (id != EntryId::default()).then(|| id.into())
 }
 
@@ -95,12 +100,20 @@ impl TryFrom<envelope::Message> for Message {
             envelope::Message::Append(append) => Self::Append { entries: linked(append.entries)?, durable: Seq(append.durable) },
             envelope::Message::Poke(poke) => Self::Poke { last: entry_id(poke.last), durable: Seq(poke.durable) },
             envelope::Message::Ack(ack) => Self::Ack { committed: Seq(ack.committed) },
-            envelope::Message::Stale(stale) => Self::Stale { current: ChainVersion(stale.current) },
+            envelope::Message::Newer(newer) => Self::Newer { chain: chain(newer)? },
+            envelope::Message::Fetch(fetch) => {
+                Self::Fetch { pin: fetch.pin.map(TryInto::try_into).transpose()?, after: fetch.after }
+            }
+            envelope::Message::Chunk(chunk) => Self::Chunk(chunk.try_into()?),
         })
     }
 }
 
-fn entry_id(id: Option<proto::EntryId>) -> EntryId {
+fn chain(newer: envelope::Newer) -> Result<Chain> {
+    required("newer.chain", newer.chain)?.try_into()
+}
+
+pub(super) fn entry_id(id: Option<proto::EntryId>) -> EntryId {
     id.map(EntryId::from).unwrap_or_default()
 }
 
@@ -133,6 +146,7 @@ impl From<Entry> for proto::Entry {
             seq: entry.id.seq.0,
             previous_version: entry.previous.0,
             at_ns: entry.at.0,
+            origin: entry.origin.map(Into::into),
             operation: Some(entry.operation.into()),
         }
     }
@@ -147,6 +161,7 @@ impl TryFrom<proto::Entry> for Entry {
             id: EntryId { version: ChainVersion(entry.version), seq: Seq(seq) },
             previous: ChainVersion(entry.previous_version),
             at: WallTime(entry.at_ns),
+            origin: entry.origin.map(Into::into),
             operation: required("entry.operation", entry.operation)?.into(),
         })
     }
@@ -157,6 +172,11 @@ impl From<Operation> for entry::Operation {
         match operation {
             Operation::Put { key, value, created_at } => Self::Put(entry::Put { key, value, created_at_ns: created_at.0 }),
             Operation::Delete { key } => Self::Delete(entry::Delete { key }),
+            Operation::Nothing { refused } => Self::Nothing(entry::Nothing { refused: refused.map(Into::into) }),
+            Operation::OpenSession => Self::OpenSession(entry::OpenSession {}),
+            Operation::Expire { sessions } => {
+                Self::Expire(entry::Expire { sessions: sessions.into_iter().map(|session| session.0).collect() })
+            }
         }
     }
 }
@@ -166,6 +186,35 @@ impl From<entry::Operation> for Operation {
         match operation {
             entry::Operation::Put(put) => Self::Put { key: put.key, value: put.value, created_at: WallTime(put.created_at_ns) },
             entry::Operation::Delete(delete) => Self::Delete { key: delete.key },
+            entry::Operation::Nothing(nothing) => Self::Nothing { refused: nothing.refused.map(Into::into) },
+            entry::Operation::OpenSession(entry::OpenSession {}) => Self::OpenSession,
+            entry::Operation::Expire(expire) => Self::Expire { sessions: expire.sessions.into_iter().map(Seq).collect() },
         }
+    }
+}
+
+impl From<Origin> for proto::Origin {
+    fn from(origin: Origin) -> Self {
+        let Origin { session, number, answered_below } = origin;
+        Self { session: session.0, number, answered_below }
+    }
+}
+
+impl From<proto::Origin> for Origin {
+    fn from(origin: proto::Origin) -> Self {
+        let proto::Origin { session, number, answered_below } = origin;
+        Self { session: Seq(session), number, answered_below }
+    }
+}
+
+impl From<Refusal> for proto::Refusal {
+    fn from(refusal: Refusal) -> Self {
+        Self { object: refusal.object.map(Into::into) }
+    }
+}
+
+impl From<proto::Refusal> for Refusal {
+    fn from(refusal: proto::Refusal) -> Self {
+        Self { object: refusal.object.map(Into::into) }
     }
 }

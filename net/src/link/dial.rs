@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use catena_core::{Identity, NodeId, NodeRecord};
+use catena_core::{Identity, Incarnation, NodeId, NodeRecord};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 use tonic::Status;
 use tracing::{debug, info, warn};
 
@@ -37,6 +38,8 @@ enum Failure {
     Refused(#[from] Status),
     #[error("refused by this side: {0}")]
     Refuse(#[from] Refusal),
+    #[error("{node} answers from directory {found}, and is known in {known}: it is not taken before the coordinator says so")]
+    OtherDirectory { node: NodeId, known: Incarnation, found: Incarnation },
 }
 
 /// Keeps a link to a neighbour until `peer` is dropped; dials anew at once when its record changes.
@@ -44,6 +47,7 @@ pub(super) async fn keep(identity: Identity, inputs: mpsc::Sender<NodeInput>, mu
     let mut wait = FIRST_WAIT;
     loop {
         let record = peer.borrow_and_update().clone();
+        let began = Instant::now();
         let attempt = tokio::select! {
             attempt = attempt(&identity, &inputs, &record) => attempt,
             changed = peer.changed() => match changed {
@@ -54,7 +58,10 @@ pub(super) async fn keep(identity: Identity, inputs: mpsc::Sender<NodeInput>, mu
         match attempt {
             Attempt::Ended(ended) => {
                 info!(peer = %record.node, "link ended: {ended}");
-                wait = FIRST_WAIT;
+                // One that ends at once is not wanted at the other end, yet.
+                if began.elapsed() > LONGEST_WAIT {
+                    wait = FIRST_WAIT;
+                }
             }
             Attempt::Failed(failure) => report(&record.node, &failure, wait),
         }
@@ -104,8 +111,8 @@ fn expect(record: &NodeRecord, there: &Identity) -> Result<(), Failure> {
         return Err(Refusal::WrongNode { expected: record.node.clone(), found: there.node.clone() }.into());
     }
     if there.incarnation != record.incarnation {
-        let (node, known, given) = (there.node.clone(), record.incarnation, there.incarnation);
-        return Err(Refusal::Register(catena_core::RegisterError::OtherDirectory { node, known, given }).into());
+        let (node, known, found) = (there.node.clone(), record.incarnation, there.incarnation);
+        return Err(Failure::OtherDirectory { node, known, found });
     }
     Ok(())
 }

@@ -27,7 +27,9 @@ pub(super) async fn greeted(identity: &Identity, frames: &mut Streaming<proto::F
     let frame = first.await.map_err(|_| Status::deadline_exceeded("no greeting arrived on the link"))??;
     match frame.and_then(|frame| frame.content) {
         Some(Content::Hello(hello)) => Ok(check(identity, hello)?),
-        Some(Content::Batch(_) | Content::Fragment(_)) | None => Err(ConvertError::Missing { field: "frame.hello" }.into()),
+        Some(Content::Batch(_) | Content::Fragment(_) | Content::Bulk(_)) | None => {
+            Err(ConvertError::Missing { field: "frame.hello" }.into())
+        }
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) async fn deliver(
     inputs: &mpsc::Sender<NodeInput>,
     mut replaced: oneshot::Receiver<Infallible>,
 ) -> Ended {
-    let mut fragments = Fragments::default();
+    let mut lanes = Lanes::default();
     loop {
         let frame = tokio::select! {
             biased;
@@ -50,7 +50,7 @@ pub(super) async fn deliver(
                 Err(status) => return status.into(),
             },
         };
-        let envelopes = match fragments.envelopes(frame) {
+        let envelopes = match lanes.envelopes(frame) {
             Ok(envelopes) => envelopes,
             Err(error) => return error.into(),
         };
@@ -66,22 +66,33 @@ pub(super) async fn deliver(
     }
 }
 
+/// What has come of envelopes that are not complete, lane by lane.
+#[derive(Default)]
+struct Lanes {
+    first: Fragments,
+    bulk: Fragments,
+}
+
+impl Lanes {
+    /// The envelopes that are complete with this frame.
+    fn envelopes(&mut self, frame: proto::Frame) -> Result<Vec<proto::Envelope>, ConvertError> {
+        match frame.content {
+            Some(Content::Batch(batch)) if self.first.0.is_empty() => Ok(batch.envelopes),
+            Some(Content::Batch(_)) => Err(ConvertError::Missing { field: "fragment.last" }),
+            Some(Content::Fragment(fragment)) => self.first.add(&fragment),
+            Some(Content::Bulk(fragment)) => self.bulk.add(&fragment),
+            Some(Content::Hello(_)) => Err(ConvertError::Order { field: "frame.hello", index: 1 }),
+            None => Err(ConvertError::Missing { field: "frame.content" }),
+        }
+    }
+}
+
 /// The beginning of an envelope that comes in fragments.
 #[derive(Default)]
 struct Fragments(BytesMut);
 
 impl Fragments {
-    /// The envelopes that are complete with this frame.
-    fn envelopes(&mut self, frame: proto::Frame) -> Result<Vec<proto::Envelope>, ConvertError> {
-        match frame.content {
-            Some(Content::Batch(batch)) if self.0.is_empty() => Ok(batch.envelopes),
-            Some(Content::Batch(_)) => Err(ConvertError::Missing { field: "fragment.last" }),
-            Some(Content::Fragment(fragment)) => self.add(&fragment),
-            Some(Content::Hello(_)) => Err(ConvertError::Order { field: "frame.hello", index: 1 }),
-            None => Err(ConvertError::Missing { field: "frame.content" }),
-        }
-    }
-
+    /// The envelope, if it is complete with this fragment.
     fn add(&mut self, fragment: &proto::Fragment) -> Result<Vec<proto::Envelope>, ConvertError> {
         let len = self.0.len() + fragment.data.len();
         if len > ENVELOPE_BYTES {

@@ -1,8 +1,13 @@
-//! Links between neighbours: one ordered, bounded, reconnecting stream per pair of nodes, for all their slots.
+//! Links between nodes: one bounded, reconnecting stream per pair of nodes that know each other's address, for all slots.
 //!
-//! The node with the smaller id dials, the other accepts. A link delivers what it delivers in order. What was sent on
-//! one that broke may be lost, as may what finds its queue full: the core sends again what matters (W6), which is why
-//! every fresh link is told to it. A silent end is found by HTTP/2 pings (see [`transport`](crate::transport)).
+//! The node with the smaller id dials, the other accepts. There are two lanes: parts of snapshots (`Chunk`) go in one, and
+//! are sent only when nothing else waits; everything else goes in the other. What is delivered of a lane is in order. What
+//! was sent on a link that broke may be lost, as may what finds its lane full: the core sends again what matters (W6),
+//! and fetches chunks again (J3), which is why every fresh link is told to it. A silent end is found by HTTP/2 pings (see
+//! [`transport`](crate::transport)).
+//!
+//! A node is known by its record: another directory under the same id is another node. A link to the old one is closed
+//! as soon as the record says so, and one to the new one is not taken before.
 
 mod accept;
 mod dial;
@@ -18,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 pub use accept::LinkAcceptor;
 pub use handshake::HANDSHAKE_TIMEOUT;
 pub use incoming::ENVELOPE_BYTES;
-pub use queue::{FRAME_BYTES, Link, QUEUE_BYTES, QUEUE_MESSAGES};
+pub use queue::{BULK_BYTES, BULK_MESSAGES, FRAME_BYTES, Link, QUEUE_BYTES, QUEUE_MESSAGES};
 
 use crate::server::NodeInput;
 
@@ -52,7 +57,8 @@ impl Links {
             return;
         }
         let peer = self.peers.entry(record.node.clone()).or_default();
-        if peer.record.as_ref() == Some(record) {
+        let same = |known: &NodeRecord| known.incarnation == record.incarnation && known.address == record.address;
+        if peer.record.as_ref().is_some_and(same) {
             return;
         }
         peer.record = Some(record.clone());

@@ -1,13 +1,13 @@
 //! The service `Kv`: calls of clients.
 
-use catena_core::{CallError, ClusterId, Reply};
+use catena_core::{CallError, ClusterId, Origin, Reply, Slot};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tonic::{Request, Response, Status};
 
 use super::{CALL_TIMEOUT, NodeInput};
 use crate::Refusal;
-use crate::convert::{ReadCall, WriteCall, delete_response, get_response, put_response};
+use crate::convert::{OpenCall, ReadCall, WriteCall, delete_response, get_response, open_session_response, put_response};
 use crate::proto;
 use crate::proto::kv_server::Kv;
 
@@ -33,8 +33,14 @@ impl Service {
 
     async fn write(&self, call: WriteCall) -> Result<Reply, Refusal> {
         self.check_cluster(call.cluster)?;
-        let WriteCall { cluster: _, target, command } = call;
-        self.ask(|reply| NodeInput::Write { target, command, reply }).await
+        let WriteCall { cluster: _, target, command, origin } = call;
+        self.ask(|reply| NodeInput::Write { target, command, origin, reply }).await
+    }
+
+    async fn open(&self, call: OpenCall) -> Result<Reply, Refusal> {
+        self.check_cluster(call.cluster)?;
+        let target = call.target;
+        self.ask(|reply| NodeInput::OpenSession { target, reply }).await
     }
 
     async fn read(&self, call: ReadCall) -> Result<Reply, Refusal> {
@@ -54,6 +60,13 @@ impl Service {
     }
 }
 
+/// The refusal where a put is answered as a delete, or the other way round: a session's number was given to another
+/// operation before, whose answer this is. Without a session, the node has answered another question than was asked.
+fn of_another(slot: Slot, origin: Option<Origin>, reply: &Reply) -> Refusal {
+    let Some(Origin { session, number, .. }) = origin else { panic!("a write was answered by {reply:?}") };
+    CallError::AlreadyAnswered { slot, session, number }.into()
+}
+
 #[tonic::async_trait]
 impl Kv for Service {
     async fn get(&self, request: Request<proto::GetRequest>) -> Result<Response<proto::GetResponse>, Status> {
@@ -64,14 +77,25 @@ impl Kv for Service {
 
     async fn put(&self, request: Request<proto::PutRequest>) -> Result<Response<proto::PutResponse>, Status> {
         let call = WriteCall::try_from(request.into_inner())?;
-        let slot = call.target.slot;
-        Ok(Response::new(put_response(slot, &self.write(call).await?)))
+        let (slot, origin) = (call.target.slot, call.origin);
+        let reply = self.write(call).await?;
+        Ok(Response::new(put_response(slot, &reply).ok_or_else(|| of_another(slot, origin, &reply))?))
     }
 
     async fn delete(&self, request: Request<proto::DeleteRequest>) -> Result<Response<proto::DeleteResponse>, Status> {
         let call = WriteCall::try_from(request.into_inner())?;
+        let (slot, origin) = (call.target.slot, call.origin);
+        let reply = self.write(call).await?;
+        Ok(Response::new(delete_response(slot, &reply).ok_or_else(|| of_another(slot, origin, &reply))?))
+    }
+
+    async fn open_session(
+        &self,
+        request: Request<proto::OpenSessionRequest>,
+    ) -> Result<Response<proto::OpenSessionResponse>, Status> {
+        let call = OpenCall::try_from(request.into_inner())?;
         let slot = call.target.slot;
-        Ok(Response::new(delete_response(slot, &self.write(call).await?)))
+        Ok(Response::new(open_session_response(slot, &self.open(call).await?)))
     }
 }
 

@@ -6,10 +6,10 @@ mod kv;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catena_core::{CallError, Command, Envelope, Identity, Limits, NodeId, Reply, Target};
+use catena_core::{CallError, Command, Envelope, Identity, Limits, NodeId, Origin, Reply, Target};
 use tokio::sync::{mpsc, oneshot};
 
-pub use coordinator::{CoordinatorInput, CoordinatorServer, Session, ToNode};
+pub use coordinator::{CoordinatorInput, CoordinatorServer, Session, ToNode, WATCHED_CHANGES, Watcher, Watchers};
 
 use crate::link::{Link, LinkAcceptor};
 use crate::proto::kv_server::KvServer;
@@ -30,6 +30,15 @@ pub enum NodeInput {
         target: Target,
         /// What to do.
         command: Command,
+        /// Under which session, if any.
+        origin: Option<Origin>,
+        /// For the answer; closed when nobody waits for it any more.
+        reply: oneshot::Sender<Result<Reply, CallError>>,
+    },
+    /// A client opens a session. Dropping `reply` tells it that the outcome is unknown.
+    OpenSession {
+        /// Where its route sent it.
+        target: Target,
         /// For the answer; closed when nobody waits for it any more.
         reply: oneshot::Sender<Result<Reply, CallError>>,
     },

@@ -48,6 +48,10 @@ const STREAM_WINDOW: u32 = 4 << 20;
 /// The same for all streams of a connection together.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
+/// The largest messages that are read from or by a coordinator: all that there is to say of the most slots, with room to
+/// spare.
+pub(crate) const MESSAGE_BYTES: usize = 64 << 20;
+
 /// An endpoint for calls, at `host:port` or `http://host:port`.
 pub(crate) fn endpoint(address: &str) -> Result<Endpoint, Error> {
     let url = if address.contains("://") { address.to_owned() } else { format!("http://{address}") };

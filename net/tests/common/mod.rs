@@ -1,16 +1,18 @@
 //! Processes in miniature: each has a runtime of its own, so that killing it closes its sockets like a crash does.
 #![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::{
-    Chain, ChainVersion, ClusterConfig, ClusterId, Entry, EntryId, Envelope, Identity, Incarnation, Limits, Member, Message,
-    Metadata, NodeId, NodeRecord, Object, Operation, Reply, Revision, Route, Seq, Slot, Target, WallTime,
+    Chain, ChainVersion, Chunk, ClusterConfig, ClusterId, Entry, EntryId, Envelope, Epoch, Identity, Incarnation, Limits, Member,
+    Message, Metadata, NodeId, NodeRecord, Object, Operation, Pin, Process as Run, Reply, Revision, Route, Seq, Slot, Target,
+    WallTime,
 };
 use catena_net::link::Links;
-use catena_net::server::{CoordinatorInput, CoordinatorServer, Listener, NodeInput, NodeServer};
+use catena_net::server::{CoordinatorInput, CoordinatorServer, Listener, NodeInput, NodeServer, Watchers};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
@@ -39,11 +41,12 @@ pub fn incarnation(name: &str) -> Incarnation {
 }
 
 pub fn identity(name: &str) -> Identity {
-    Identity { cluster: CLUSTER, node: node_id(name), incarnation: incarnation(name) }
+    Identity { cluster: CLUSTER, node: node_id(name), incarnation: incarnation(name), process: Run(7) }
 }
 
 pub fn record(name: &str, address: SocketAddr) -> NodeRecord {
-    NodeRecord { node: node_id(name), incarnation: incarnation(name), address: address.to_string() }
+    let labels = BTreeMap::from([("rack".to_owned(), "r1".to_owned())]);
+    NodeRecord { node: node_id(name), incarnation: incarnation(name), address: address.to_string(), labels }
 }
 
 /// A runtime with a thread of its own.
@@ -99,7 +102,8 @@ impl TestNode {
         let address = listener.address().to_string();
         let (sender, inputs) = mpsc::channel(room);
         let (links, acceptor) = Links::new(identity.clone(), sender.clone());
-        let record = NodeRecord { node: identity.node.clone(), incarnation: identity.incarnation, address };
+        let (node, incarnation) = (identity.node.clone(), identity.incarnation);
+        let record = NodeRecord { node, incarnation, address, labels: BTreeMap::new() };
         let server = NodeServer::new(identity, &Limits::default(), sender, acceptor);
         process.runtime().spawn(async { server.serve(listener, std::future::pending()).await.expect("serves") });
         Self { record, links, inputs, process }
@@ -162,8 +166,17 @@ pub fn append(seq: u64, bytes: usize) -> Envelope {
     let value: Vec<u8> = (0..bytes).map(|index| u8::try_from((index + index / 251) % 256).expect("a byte")).collect();
     let operation = Operation::Put { key: Bytes::from_static(b"key"), value: value.into(), created_at: WallTime(seq) };
     let id = EntryId { version: ChainVersion(1), seq: Seq(seq) };
-    let entries = vec![Entry { id, previous: ChainVersion(1), at: WallTime(seq), operation }];
+    let entries = vec![Entry { id, previous: ChainVersion(1), at: WallTime(seq), origin: None, operation }];
     Envelope { slot: Slot(3), version: ChainVersion(1), message: Message::Append { entries, durable: Seq(0) } }
+}
+
+/// A part of a snapshot with one object of so many bytes, and a number in its checksum.
+pub fn chunk(number: u32, bytes: usize) -> Envelope {
+    let pin = Pin { source: node_id("a"), process: Run(7), at: EntryId { version: ChainVersion(1), seq: Seq(9) } };
+    let object = Object { value: vec![7; bytes].into(), metadata: metadata(3) };
+    let objects = vec![(Bytes::from_static(b"key"), object)];
+    let message = Message::Chunk(Chunk { pin, after: None, objects, end: None, checksum: number });
+    Envelope { slot: Slot(3), version: ChainVersion(1), message }
 }
 
 pub fn metadata(version: u64) -> Metadata {
@@ -182,6 +195,12 @@ pub fn found(target: Target, value: &'static str) -> Reply {
     Reply::Read { version: target.version, object: Some(object) }
 }
 
+/// The chain of slot 0.
+pub fn chain(version: u64, members: Vec<Member>) -> Chain {
+    let (slot, version, epoch) = (Slot(0), ChainVersion(version), Epoch(1));
+    Chain { slot, version, epoch, members, tail_ready: true, joining: None }
+}
+
 /// A route of one slot whose chain are the given nodes, head first.
 pub fn route(revision: u64, version: u64, nodes: &[&NodeRecord]) -> Route {
     let member =
@@ -191,7 +210,7 @@ pub fn route(revision: u64, version: u64, nodes: &[&NodeRecord]) -> Route {
         cluster: CLUSTER,
         revision: Revision(revision),
         slots: 1,
-        chains: vec![Chain { slot: Slot(0), version: ChainVersion(version), members }],
+        chains: vec![chain(version, members)],
         nodes: nodes.iter().map(|record| (*record).clone()).collect(),
     }
 }
@@ -209,25 +228,34 @@ impl TestCoordinator {
         let listener = process.run(Listener::bind(local(0))).await.expect("a free port");
         let address = listener.address().to_string();
         let (sender, inputs) = mpsc::channel(64);
-        let config = ClusterConfig {
-            cluster: CLUSTER,
-            slots: 16,
-            replicas: 1,
-            nodes: vec![node_id("a")],
-            lease: Duration::from_millis(600),
-        };
+        let config = ClusterConfig { cluster: CLUSTER, slots: 16, replicas: 1, founders: 1, lease: Duration::from_millis(600) };
         let server = CoordinatorServer::new(&config, &Limits::default(), sender);
         process.runtime().spawn(async { server.serve(listener, std::future::pending()).await.expect("serves") });
         Self { address, inputs, process }
     }
 
-    /// Answers everybody who asks with the route of the moment.
-    pub fn give(self, route: tokio::sync::watch::Receiver<Route>) -> (String, Process) {
+    /// Answers everybody who asks with the route of the moment, and tells those who watch what changes.
+    pub fn give(self, mut route: tokio::sync::watch::Receiver<Route>) -> (String, Process) {
         let Self { address, mut inputs, process } = self;
         process.runtime().spawn(async move {
-            while let Some(input) = inputs.recv().await {
-                if let CoordinatorInput::Route { reply } = input {
-                    let _: Result<(), Route> = reply.send(route.borrow().clone());
+            let mut watchers = Watchers::new();
+            loop {
+                tokio::select! {
+                    input = inputs.recv() => match input {
+                        Some(CoordinatorInput::Route { reply }) => {
+                            let _: Result<(), Option<Route>> = reply.send(Some(route.borrow().clone()));
+                        }
+                        Some(CoordinatorInput::Watch(watcher)) => {
+                            let now = route.borrow_and_update().clone();
+                            watchers.add(watcher, Some(now));
+                        }
+                        Some(_) => {}
+                        None => break,
+                    },
+                    Ok(()) = route.changed() => {
+                        let now = route.borrow_and_update().clone();
+                        watchers.changed(&(0..now.slots).map(Slot).collect::<Vec<_>>(), || Some(now));
+                    }
                 }
             }
         });

@@ -59,11 +59,13 @@ pub(super) async fn del(arguments: DelArguments) -> Exit {
     }
 }
 
-/// A client whose calls have what connecting has left of the time.
+/// A client whose calls have what connecting has left of the time. Its writes need no session: opening one would cost a write
+/// of its own, and the slot would keep it for a while, for a single write.
 async fn connect(call: CallArguments) -> Result<Client, ClientError> {
     let began = Instant::now();
     let client = Client::connect(call.endpoints, Options { call_timeout: call.timeout }).await?;
-    Ok(client.with_options(Options { call_timeout: call.timeout.saturating_sub(began.elapsed()) }))
+    let options = Options { call_timeout: call.timeout.saturating_sub(began.elapsed()) };
+    Ok(client.with_options(options).at_most_once())
 }
 
 fn value(given: OsString) -> io::Result<Bytes> {

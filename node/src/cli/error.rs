@@ -8,13 +8,15 @@ use catena_net::server::ServeError;
 use catena_node::{CoordinatorError, NodeError};
 use catena_store::{ConfigError, DirectoryError, StoreError};
 
+use super::settings::SettingsError;
+
 /// One sentence each: what is wrong, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProcessError {
-    #[error("{replicas} replicas need as many nodes, and --nodes names {nodes}: name more nodes, or give fewer --replicas")]
-    TooFewNodes { nodes: usize, replicas: u32 },
-    #[error("--nodes names {0} twice: name each node once")]
-    NodeTwice(catena_core::NodeId),
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("--label gives {0} twice: give each key once")]
+    LabelTwice(String),
     #[error("others cannot reach this node at {0}: give --advertise HOST:PORT, or listen on one address")]
     NoAddress(SocketAddr),
     #[error("the system gives no random numbers: {0}")]

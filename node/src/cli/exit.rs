@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use catena_core::{CallError, Kind};
 use catena_net::Refusal;
+use catena_net::admin::AdminError;
 use catena_net::client::ClientError;
 
 use super::output::complain;
@@ -49,6 +50,15 @@ pub(super) fn of_read(error: &ClientError) -> Exit {
     }
 }
 
+/// What a failed order, or a failed look at the cluster, comes to.
+pub(super) fn of_order(error: &AdminError) -> Exit {
+    match error {
+        AdminError::Refused { .. } => Exit::Error,
+        AdminError::OutcomeUnknown { .. } => Exit::Unknown,
+        AdminError::NobodyLeads { .. } | AdminError::NoEndpoint => Exit::NotExecuted,
+    }
+}
+
 fn of_refused(error: &ClientError) -> Exit {
     let Some(refusal) = error.refusal() else { return Exit::NotExecuted };
     match refusal {
@@ -62,14 +72,19 @@ fn of_refused(error: &ClientError) -> Exit {
             | CallError::NoLease { .. }
             | CallError::NotCaughtUp { .. }
             | CallError::Backpressure { .. }
-            | CallError::OutcomeUnknown { .. } => Exit::NotExecuted,
+            | CallError::OutcomeUnknown { .. }
+            | CallError::SessionExpired { .. }
+            | CallError::AlreadyAnswered { .. } => Exit::NotExecuted,
         },
         Refusal::Register(_)
+        | Refusal::Order(_)
         | Refusal::WrongCluster { .. }
         | Refusal::WrongWireVersion { .. }
         | Refusal::WrongNode { .. }
         | Refusal::MessageTooLarge { .. }
         | Refusal::Malformed { .. } => Exit::Error,
-        Refusal::TimedOut { .. } | Refusal::Abandoned | Refusal::Stopping => Exit::NotExecuted,
+        Refusal::TimedOut { .. } | Refusal::Abandoned | Refusal::Stopping | Refusal::NotLeading | Refusal::TooSlow => {
+            Exit::NotExecuted
+        }
     }
 }

@@ -9,12 +9,16 @@ mod error;
 mod exit;
 mod log;
 mod node;
+mod order;
 mod output;
+mod settings;
+mod status;
 mod stop;
 
-pub(crate) use arguments::{Arguments, DEFAULT_ENDPOINT, STOP_WITH_STDIN};
+pub(crate) use arguments::{Arguments, DEFAULT_ENDPOINT, SAY_WHEN_OPEN, STOP_WITH_STDIN};
 pub(crate) use log::LOG_VARIABLE;
 pub(crate) use output::{complain, say};
+pub(crate) use status::explained;
 pub(crate) use stop::{Interrupts, STOP_BOUND};
 
 use std::process::ExitCode;
@@ -27,8 +31,11 @@ use self::exit::{Exit, fail};
 /// Does as told; the exit code is documented in `catena --help`.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let level = match arguments.command {
-        Command::Coordinator(_) | Command::Node(_) => log::Level::Process,
-        Command::Dev(_) | Command::Put(_) | Command::Get(_) | Command::Del(_) => log::Level::Command,
+        Command::Coordinator(_) => log::Level::Process,
+        Command::Node(ref node) if node.order.is_none() => log::Level::Process,
+        Command::Node(_) | Command::Dev(_) | Command::Put(_) | Command::Get(_) | Command::Del(_) | Command::Status(_) => {
+            log::Level::Command
+        }
     };
     if let Err(error) = log::to_stderr(level) {
         return fail(&error.to_string(), Exit::Usage).into();
@@ -39,7 +46,12 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     };
     let exit = match arguments.command {
         Command::Coordinator(arguments) => finish(runtime.block_on(coordinator::run(arguments))),
-        Command::Node(arguments) => finish(runtime.block_on(node::run(arguments))),
+        Command::Node(arguments) => match (arguments.order, arguments.serve) {
+            (Some(order), _) => runtime.block_on(order::run(order)),
+            (None, Some(serve)) => finish(runtime.block_on(node::run(serve))),
+            (None, None) => fail("catena node needs --id, or one of drain, evict, readmit: see catena node --help", Exit::Usage),
+        },
+        Command::Status(arguments) => runtime.block_on(status::run(arguments)),
         Command::Dev(arguments) => finish(runtime.block_on(crate::dev::run(arguments))),
         Command::Put(arguments) => runtime.block_on(call::put(arguments)),
         Command::Get(arguments) => runtime.block_on(call::get(arguments)),

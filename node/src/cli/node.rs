@@ -1,19 +1,28 @@
 //! `catena node`: the address, the directory, the signals and the storage thread around [`run_node`].
 
+use std::collections::BTreeMap;
+use std::panic::resume_unwind;
+
 use catena_core::{ClusterId, Incarnation};
 use catena_net::server::Listener;
 use catena_node::{NodeError, NodeOptions, Storage, run_node};
 use catena_store::{Directory, FjallReader, FjallStore, Opened, Owner, StorageThread, Store, StoreError};
 use tokio::sync::mpsc;
 
-use super::arguments::NodeArguments;
+use super::arguments::ServeArguments;
 use super::clock::system_clock;
 use super::error::{ProcessError, random_id};
+use super::output::say;
 use super::stop;
 
+/// Said once the data is open, if that is to be said.
+const OPEN: &str = "open";
+
 /// Runs a node until it is told to stop.
-pub(super) async fn run(arguments: NodeArguments) -> Result<(), ProcessError> {
+pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
     let stop = stop::requested(arguments.stop_with_stdin.into()).map_err(ProcessError::Signals)?;
+    let mut stop = Box::pin(stop);
+    let labels = labels(arguments.label)?;
     // The address first: without it, nothing is created on the disk.
     let listener = Listener::bind(arguments.listen).await?;
     let address = match arguments.advertise {
@@ -26,14 +35,31 @@ pub(super) async fn run(arguments: NodeArguments) -> Result<(), ProcessError> {
         Opened::Existing(identity) => identity,
         Opened::Fresh => directory.initialise(Incarnation(random_id()?))?,
     };
+    let data = match identity.cluster {
+        None => Data::Unopened(directory),
+        // Before the coordinator hears of it: from then on its silence counts.
+        Some(cluster) => tokio::select! {
+            opened = open_aside(directory, cluster) => Data::Open(opened?),
+            () = &mut stop => return Ok(()),
+        },
+    };
+    if arguments.say_when_open {
+        say(OPEN);
+    }
     let options = NodeOptions {
         node: arguments.id,
         incarnation: identity.incarnation,
         cluster: identity.cluster,
         address,
+        labels,
         coordinators: arguments.coordinator,
     };
-    let open = move |cluster| open_storage(directory, cluster);
+    let open = move |cluster| async move {
+        match data {
+            Data::Unopened(directory) => open_aside(directory, cluster).await,
+            Data::Open(storage) => Ok(storage),
+        }
+    };
     let ended = run_node(options, listener, system_clock(), open, stop).await;
     ended.map_err(|source| match identity.cluster {
         // It has never been let in, and is bound to this id all the same.
@@ -42,6 +68,29 @@ pub(super) async fn run(arguments: NodeArguments) -> Result<(), ProcessError> {
         }
         None | Some(_) => source.into(),
     })
+}
+
+/// A node's data, before it has joined.
+enum Data {
+    /// There is none yet: the directory is in no cluster.
+    Unopened(Directory),
+    Open(Storage<FjallReader>),
+}
+
+/// Opens the data on a thread for blocking work: a long recovery must not hold up the signals.
+async fn open_aside(directory: Directory, cluster: ClusterId) -> Result<Storage<FjallReader>, StoreError> {
+    let opened = tokio::task::spawn_blocking(move || open_storage(directory, cluster));
+    opened.await.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
+}
+
+fn labels(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, ProcessError> {
+    let mut labels = BTreeMap::new();
+    for (key, value) in given {
+        if labels.insert(key.clone(), value).is_some() {
+            return Err(ProcessError::LabelTwice(key));
+        }
+    }
+    Ok(labels)
 }
 
 fn open_storage(mut directory: Directory, cluster: ClusterId) -> Result<Storage<FjallReader>, StoreError> {

@@ -63,6 +63,13 @@ pub(crate) fn say(text: &str) {
     let _ = writeln!(out, "{text}").and_then(|()| out.flush());
 }
 
+/// Prints a result, as it is.
+pub(super) fn write(text: &str) -> Result<(), Exit> {
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.map_err(|error| fail(&format!("the result cannot be printed: {error}"), Exit::Error))
+}
+
 /// Prints what is wrong, or remarkable. A closed standard error is no reason to end.
 pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");

@@ -11,7 +11,7 @@ use tracing::info;
 use super::output::complain;
 
 /// From being told to stop to having stopped.
-pub(crate) const STOP_BOUND: Duration = Duration::from_secs(3);
+pub(crate) const STOP_BOUND: Duration = Duration::from_secs(6);
 
 /// SIGINT and SIGTERM, one by one.
 #[derive(Debug)]

@@ -1,18 +1,20 @@
 //! The loop around core's [`Coordinator`]: the one task that owns it, and decides nothing itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 
-use catena_core::{Coordinator, CoordinatorEffect, CoordinatorEvent, NodeId, RegisterError};
-use catena_net::server::{CoordinatorInput, Session as SessionId, ToNode};
+use catena_core::{Coordinator, CoordinatorEffect, CoordinatorEvent, NodeId, Note, Order, OrderError, RegisterError, RequestId};
+use catena_net::server::{CoordinatorInput, Session as SessionId, ToNode, Watchers};
 use catena_store::ConfigError;
-use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tokio::sync::{mpsc, oneshot};
+use tracing::{debug, warn};
 
-use super::{ConfigStorage, CoordinatorError};
+use super::{ConfigRequest, ConfigStorage, CoordinatorError, notes};
 use crate::Clock;
+use crate::timer::Timer;
 
 type Outgoing = mpsc::Sender<Result<ToNode, RegisterError>>;
+type Outcome = oneshot::Sender<Result<(), OrderError>>;
 
 /// Everything that the loop owns.
 pub(super) struct Driver {
@@ -26,6 +28,11 @@ pub(super) struct Driver {
     /// The stream whose registration is being judged in this very step. Apart from the others, so that a stranger who is
     /// refused does not take the place of the node whose name it gave.
     candidate: Option<Session>,
+    /// Clients that follow the route.
+    watchers: Watchers,
+    /// Orders that are being stored.
+    orders: HashMap<RequestId, Outcome>,
+    last_request: RequestId,
     /// Reused from step to step.
     effects: Vec<CoordinatorEffect>,
 }
@@ -44,6 +51,9 @@ impl Driver {
             sessions: BTreeMap::new(),
             joining: BTreeMap::new(),
             candidate: None,
+            watchers: Watchers::new(),
+            orders: HashMap::new(),
+            last_request: RequestId(0),
             effects: Vec::new(),
         }
     }
@@ -56,11 +66,16 @@ impl Driver {
     }
 
     async fn turns(&mut self, mut inputs: mpsc::Receiver<CoordinatorInput>) -> Result<Infallible, ConfigError> {
+        let mut timer = Timer::new();
+        // The machine has the first word: it may lead at once.
+        self.step(CoordinatorEvent::Wake)?;
         loop {
+            timer.set((self.clock)(), self.coordinator.deadline());
             tokio::select! {
-                synced = self.storage.synced.recv() => {
-                    let ticket = synced.expect("a store reports its end")?;
-                    self.step(CoordinatorEvent::Stored { ticket })?;
+                told = self.storage.told.recv() => self.step(told.expect("a store reports its end")?)?,
+                () = timer.sleep.as_mut() => {
+                    timer.fired();
+                    self.step(CoordinatorEvent::Wake)?;
                 }
                 Some(input) = inputs.recv() => self.on_input(input)?,
             }
@@ -78,8 +93,8 @@ impl Driver {
                 }
                 Ok(())
             }
-            CoordinatorInput::Heartbeat { session, from, heartbeat } if self.is_current(session, &from) => {
-                self.step(CoordinatorEvent::Heartbeat { from, heartbeat })
+            CoordinatorInput::Heartbeat { session, from, incarnation, heartbeat } if self.is_current(session, &from) => {
+                self.step(CoordinatorEvent::Heartbeat { from, incarnation, heartbeat })
             }
             // An answer would go to the newer stream, and grant a lease from a heartbeat of the past.
             CoordinatorInput::Heartbeat { .. } => Ok(()),
@@ -95,7 +110,23 @@ impl Driver {
                 let _ = reply.send(self.coordinator.route());
                 Ok(())
             }
+            CoordinatorInput::Status { reply } => {
+                let _ = reply.send(self.coordinator.status());
+                Ok(())
+            }
+            CoordinatorInput::Watch(watcher) => {
+                self.watchers.add(watcher, self.coordinator.route());
+                Ok(())
+            }
+            CoordinatorInput::Order { order, reply } => self.on_order(order, reply),
         }
+    }
+
+    fn on_order(&mut self, order: Order, reply: Outcome) -> Result<(), ConfigError> {
+        self.last_request = self.last_request.next();
+        let request = self.last_request;
+        self.orders.insert(request, reply);
+        self.step(CoordinatorEvent::Order { request, order })
     }
 
     fn is_current(&self, session: SessionId, node: &NodeId) -> bool {
@@ -113,47 +144,72 @@ impl Driver {
 
     fn perform(&mut self, effect: CoordinatorEffect) -> Result<(), ConfigError> {
         match effect {
-            CoordinatorEffect::Store { ticket, changes } => {
+            CoordinatorEffect::Observe => self.ask(ConfigRequest::Observe)?,
+            CoordinatorEffect::Lead { over } => self.ask(ConfigRequest::Lead { over })?,
+            CoordinatorEffect::Renew(leadership) => self.ask(ConfigRequest::Renew(leadership))?,
+            CoordinatorEffect::Store { ticket, epoch, changes } => {
                 debug!(component = "coordinator", changes = changes.len(), "decided");
-                if let Err(error) = (self.storage.submit)(ticket, changes) {
-                    return Err(self.first_error(error));
-                }
+                self.ask(ConfigRequest::Store { ticket, epoch, changes })?;
             }
             CoordinatorEffect::Registered { node } => {
                 // The newest stream is the node's: of an older one, the node has let go. One that has gone meanwhile is
                 // not there any more.
                 if let Some(session) = self.candidate.take().or_else(|| self.joining.remove(&node)) {
                     self.sessions.insert(node.clone(), session);
-                    self.send(&node, Ok(ToNode::Registered));
+                    self.send(&node, ToNode::Registered);
                 }
             }
             CoordinatorEffect::Refused { node, reason } => {
-                warn!(component = "coordinator", node_id = %node, %reason, "refused");
-                let candidate = self.candidate.take().expect("a registration is refused in the step that judges it");
-                let _ = candidate.outgoing.try_send(Err(reason));
-            }
-            CoordinatorEffect::Answer { to, answer } => {
-                if !answer.chains.is_empty() {
-                    let (chains, revision) = (answer.chains.len(), answer.revision);
-                    info!(component = "coordinator", node_id = %to, chains, %revision, "handed out chains");
+                match reason {
+                    RegisterError::NotLeading => debug!(component = "coordinator", node_id = %node, %reason, "refused"),
+                    RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. } => {
+                        warn!(component = "coordinator", node_id = %node, %reason, "refused");
+                    }
                 }
-                self.send(&to, Ok(ToNode::Answer(answer)));
+                if let Some(refused) = self.candidate.take().or_else(|| self.joining.remove(&node)) {
+                    let _ = refused.outgoing.try_send(Err(reason));
+                }
             }
-            CoordinatorEffect::RouteChanged => {}
+            CoordinatorEffect::Answer { to, answer } => self.send(&to, ToNode::Answer(answer)),
+            CoordinatorEffect::Decide { to, decisions } => self.send(&to, ToNode::Decided(decisions)),
+            CoordinatorEffect::Done { request, result } => {
+                // Not there any more: this coordinator did not lead for a while.
+                if let Some(reply) = self.orders.remove(&request) {
+                    // An operator who has gone does not want to know.
+                    let _ = reply.send(result);
+                }
+            }
+            CoordinatorEffect::RouteChanged { slots } => self.watchers.changed(&slots, || self.coordinator.route()),
+            CoordinatorEffect::Note(note) => self.on_note(&note),
         }
         Ok(())
     }
 
-    /// Never waits: a node that does not read its answers must not hold up the others. It will ask again.
-    fn send(&mut self, node: &NodeId, message: Result<ToNode, RegisterError>) {
-        if let Some(session) = self.sessions.get(node) {
-            let _ = session.outgoing.try_send(message);
+    fn on_note(&mut self, note: &Note) {
+        notes::log(note);
+        if matches!(note, Note::Follows) {
+            // Nodes and watchers are to look for the leader; operators are told that the outcome is unknown.
+            self.sessions.clear();
+            self.joining.clear();
+            self.orders.clear();
+            self.watchers.end();
         }
+    }
+
+    /// Never waits: a node that does not read its answers must not hold up the others. It will ask again.
+    fn send(&self, node: &NodeId, message: ToNode) {
+        if let Some(session) = self.sessions.get(node) {
+            let _ = session.outgoing.try_send(Ok(message));
+        }
+    }
+
+    fn ask(&mut self, request: ConfigRequest) -> Result<(), ConfigError> {
+        (self.storage.ask)(request).map_err(|error| self.first_error(error))
     }
 
     /// The store's own account of why it takes nothing any more, where there is one.
     fn first_error(&mut self, error: ConfigError) -> ConfigError {
-        while let Ok(reported) = self.storage.synced.try_recv() {
+        while let Ok(reported) = self.storage.told.try_recv() {
             if let Err(reported) = reported {
                 return reported;
             }

@@ -10,11 +10,12 @@ command again and everything is there. Numbers are fixed when the directory is c
 
 Examples:
   catena dev                                     three nodes, every key on all of them, port 7400 and up
-  catena dev --nodes 5 --replicas 3 --slots 64   more of everything
+  catena dev --nodes 5 --replicas 3 --slots 64   more of everything, and two nodes to spare: kill one, and see the
+                                                 others take its place
   catena dev --data-dir /tmp/try --port 9000     a second cluster beside the first
   catena dev --restart                           what dies is started again")]
 pub(crate) struct DevArguments {
-    /// Number of storage nodes. [default: 3, or what the directory was created with]
+    /// Number of storage nodes; those beyond --replicas are to spare. [default: 3, or what the directory was created with]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=128))]
     pub(super) nodes: Option<u32>,
     /// Number of copies of every key, each on another node. [default: 3 or fewer, or what the directory was created with]

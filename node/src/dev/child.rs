@@ -5,12 +5,13 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use tokio::io::AsyncReadExt;
 use tokio::process::{Child, Command};
 use tokio::sync::{mpsc, watch};
 
 use super::error::DevError;
 use super::plan::{Plan, Planned};
-use crate::cli::{LOG_VARIABLE, STOP_BOUND, STOP_WITH_STDIN};
+use crate::cli::{LOG_VARIABLE, SAY_WHEN_OPEN, STOP_BOUND, STOP_WITH_STDIN};
 
 /// A child's exit, by its place in the plan.
 #[derive(Debug)]
@@ -20,29 +21,49 @@ pub(super) struct Exit {
     pub(super) status: ExitStatus,
 }
 
+/// A node's data is open, or it has ended before.
+#[derive(Debug)]
+pub(super) struct Open;
+
 /// Whether the cluster is to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wish {
     Run,
+    /// Ask the coordinator to stop; kill it if it does not within the bound.
+    StopCoordinator,
     /// Ask every child to stop; kill those that do not within the bound.
     Stop,
     /// Kill what is left.
     Kill,
 }
 
-/// Starts the plan's process at `index`. Its exit is told to `exits`, exactly once. The result is its process id.
+/// Starts the plan's process at `index`. Its exit is told to `exits`, exactly once; and that its data is open, or that it
+/// has ended, to `open`. The result is its process id.
 pub(super) fn start(
     plan: &Plan,
     index: usize,
     wish: watch::Receiver<Wish>,
     exits: mpsc::UnboundedSender<Exit>,
+    open: Option<mpsc::UnboundedSender<Open>>,
 ) -> Result<u32, DevError> {
     let planned = &plan.processes[index];
     let failed = |source| DevError::Spawn { who: planned.who.clone(), source };
-    let child = command(plan, planned).spawn().map_err(failed)?;
+    let mut command = command(plan, planned);
+    if open.is_some() {
+        command.arg(SAY_WHEN_OPEN).stdout(Stdio::piped());
+    }
+    let mut child = command.spawn().map_err(failed)?;
     let pid = child.id().expect("a child that was not waited for has an id");
+    if let (Some(open), Some(mut said)) = (open, child.stdout.take()) {
+        tokio::spawn(async move {
+            // The first byte, or the end.
+            let _ = said.read(&mut [0]).await;
+            let _ = open.send(Open);
+        });
+    }
+    let stops_at = planned.stops_at();
     tokio::spawn(async move {
-        let status = watch_over(child, wish).await;
+        let status = watch_over(child, wish, stops_at).await;
         // With nobody listening the cluster is over.
         let _ = exits.send(Exit { index, pid, status });
     });
@@ -59,11 +80,11 @@ fn command(plan: &Plan, planned: &Planned) -> Command {
     command
 }
 
-async fn watch_over(mut child: Child, mut wish: watch::Receiver<Wish>) -> ExitStatus {
+async fn watch_over(mut child: Child, mut wish: watch::Receiver<Wish>, stops_at: Wish) -> ExitStatus {
     let pipe = child.stdin.take();
     let waited = tokio::select! {
         waited = child.wait() => waited,
-        () = wished(&mut wish, Wish::Stop) => {
+        () = wished(&mut wish, stops_at) => {
             drop(pipe);
             // A little more than the child's own bound, within which it reports what held it up.
             let patience = STOP_BOUND + Duration::from_millis(500);

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use catena_core::NodeId;
 use catena_store::{DirectoryError, Owner};
 
+use super::child::Wish;
 use super::directory::{Found, Shape};
 use super::error::DevError;
 
@@ -43,7 +44,7 @@ impl Plan {
         let program = std::env::current_exe().map_err(DevError::OwnProgram)?;
         let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
         let names: Vec<String> = (1..=nodes).map(|n| format!("n{n}")).collect();
-        let mut processes = vec![coordinator(directory, port, &endpoint, &names)];
+        let mut processes = vec![coordinator(directory, port, &endpoint)];
         for (name, port) in names.iter().zip(port + 1..=last) {
             processes.push(node(directory, port, &endpoint, name));
         }
@@ -62,6 +63,14 @@ impl Planned {
     pub(super) fn command_line(&self, program: &Path) -> String {
         let words = std::iter::once(program.as_os_str()).chain(self.arguments.iter().map(OsString::as_os_str));
         words.map(|word| quoted(&word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+
+    /// When it is to stop: the coordinator before the nodes, so that it takes none of them for gone, and moves no data.
+    pub(super) fn stops_at(&self) -> Wish {
+        match self.owner {
+            Owner::Coordinator => Wish::StopCoordinator,
+            Owner::Node(_) => Wish::Stop,
+        }
     }
 
     /// What else is wrong with it, the process itself says when it starts.
@@ -85,13 +94,15 @@ impl Planned {
     }
 }
 
-fn coordinator(directory: &Found, port: u16, endpoint: &str, nodes: &[String]) -> Planned {
+fn coordinator(directory: &Found, port: u16, endpoint: &str) -> Planned {
     let who = "coordinator";
     let data = directory.path.join(who);
     let mut arguments = words(&["coordinator", "--listen", endpoint, "--data-dir"]);
     arguments.push(data.clone().into());
-    let Shape { replicas, slots, .. } = directory.shape;
-    arguments.extend(words(&["--nodes", &nodes.join(","), "--replicas", &replicas.to_string(), "--slots", &slots.to_string()]));
+    let Shape { nodes, replicas, slots, .. } = directory.shape;
+    // All of them, so that the first chains are spread over all of them.
+    let [nodes, replicas, slots] = [nodes, replicas, slots].map(|number| number.to_string());
+    arguments.extend(words(&["--founders", &nodes, "--replicas", &replicas, "--slots", &slots]));
     Planned { who: who.to_owned(), port, directory: data, owner: Owner::Coordinator, arguments }
 }
 

@@ -1,4 +1,4 @@
-//! What `catena dev` says: what runs where, three commands to try, and what happened to whom.
+//! What `catena dev` says: what runs where, some commands to try, and what happened to whom.
 
 use std::path::Path;
 use std::process::ExitStatus;
@@ -8,7 +8,7 @@ use super::directory::{Directory, Shape};
 use super::plan::{Plan, Planned, quoted};
 use crate::cli::DEFAULT_ENDPOINT;
 
-/// The table of what runs where, and three commands to try.
+/// The table of what runs where, and some commands to try.
 pub(super) fn ready(plan: &Plan, directory: &Directory, pids: &[u32], took: Duration) -> String {
     let Shape { nodes, replicas, slots, .. } = directory.shape;
     let took = took.as_secs_f64();
@@ -31,6 +31,7 @@ pub(super) fn ready(plan: &Plan, directory: &Directory, pids: &[u32], took: Dura
         "\nTry, in another terminal:\n".to_owned(),
         format!("  {catena} put{endpoints} greeting hello"),
         format!("  {catena} get{endpoints} greeting"),
+        format!("  {catena} status{endpoints}"),
         format!("  kill -9 {last}"),
         "\nCtrl-C stops everything; the data stays.".to_owned(),
     ]);

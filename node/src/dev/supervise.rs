@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::arguments::{DevArguments, OnDeath};
-use super::child::{self, Exit, Wish};
+use super::child::{self, Exit, Open, Wish};
 use super::directory::{Age, Directory, Found};
 use super::error::DevError;
 use super::plan::Plan;
-use super::{ready, screen};
+use super::{news, ready, screen};
 use crate::cli::{Interrupts, complain, say};
 
 /// The first wait before a process is started again; doubled each time it dies soon after.
@@ -24,6 +24,8 @@ const PREDECESSOR: Duration = Duration::from_secs(3);
 const LAST_MOMENTS: Duration = Duration::from_millis(500);
 /// Between two looks at whether they have.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The coordinator's place in the plan.
+const COORDINATOR: usize = 0;
 /// A start that takes longer is remarked upon.
 const LONG_START: Duration = Duration::from_secs(5);
 
@@ -111,20 +113,39 @@ impl Cluster {
     }
 
     async fn live(&mut self, directory: &Directory, began: Instant, interrupts: &mut Interrupts) -> Result<(), DevError> {
-        for index in 0..self.plan.processes.len() {
-            self.start(index)?;
-        }
-        if !self.become_ready(directory, interrupts).await? {
+        if !self.start_all(interrupts).await? || !self.become_ready(directory, interrupts).await? {
             return Ok(());
         }
         let pids: Vec<u32> = self.running.values().map(|running| running.pid).collect();
         say(&screen::ready(&self.plan, directory, &pids, began.elapsed()));
-        self.watch(interrupts).await;
+        self.watch(directory.shape.replicas, interrupts).await;
         Ok(())
     }
 
+    /// Starts the nodes, and when all have opened their data the coordinator: else it might take one that has much to open for
+    /// dead. Whether it is to go on.
+    async fn start_all(&mut self, interrupts: &mut Interrupts) -> Result<bool, DevError> {
+        let (sender, mut opens) = mpsc::unbounded_channel();
+        for index in COORDINATOR + 1..self.plan.processes.len() {
+            self.start_telling(index, Some(sender.clone()))?;
+        }
+        drop(sender);
+        loop {
+            tokio::select! {
+                opened = opens.recv() => if opened.is_none() { break },
+                () = interrupts.next() => return Ok(false),
+            }
+        }
+        self.start(COORDINATOR)?;
+        Ok(true)
+    }
+
     fn start(&mut self, index: usize) -> Result<u32, DevError> {
-        let pid = child::start(&self.plan, index, self.wish.subscribe(), self.exits_sender.clone())?;
+        self.start_telling(index, None)
+    }
+
+    fn start_telling(&mut self, index: usize, open: Option<mpsc::UnboundedSender<Open>>) -> Result<u32, DevError> {
+        let pid = child::start(&self.plan, index, self.wish.subscribe(), self.exits_sender.clone(), open)?;
         self.running.insert(index, Running { pid, since: Instant::now() });
         Ok(pid)
     }
@@ -154,13 +175,17 @@ impl Cluster {
     }
 
     /// Watches until interrupted.
-    async fn watch(&mut self, interrupts: &mut Interrupts) {
+    async fn watch(&mut self, replicas: u32, interrupts: &mut Interrupts) {
+        let endpoint = self.plan.endpoint.clone();
+        let news = news::tell(&endpoint, replicas);
+        tokio::pin!(news);
         loop {
             let next = self.waiting.iter().min_by_key(|(_, at)| **at).map(|(index, at)| (*index, *at));
             let (index, at) = next.unwrap_or((usize::MAX, tokio::time::Instant::now() + LONGEST_WAIT));
             tokio::select! {
                 () = interrupts.next() => return,
                 Some(exit) = self.exits.recv() => self.on_exit(&exit),
+                never = &mut news => match never {},
                 () = tokio::time::sleep_until(at), if next.is_some() => {
                     self.waiting.remove(&index);
                     self.start_again(index);
@@ -204,10 +229,13 @@ impl Cluster {
         wait
     }
 
-    /// Stops what runs: asks, and kills what does not listen; a second interrupt kills at once.
+    /// Stops what runs, the coordinator first: asks, and kills what does not listen; a second interrupt kills at once.
     async fn stop(&mut self, interrupts: &mut Interrupts) {
-        self.wish.send_replace(Wish::Stop);
+        self.wish.send_replace(Wish::StopCoordinator);
         while !self.running.is_empty() {
+            if !self.running.contains_key(&COORDINATOR) {
+                self.wish.send_modify(|wish| *wish = Wish::Stop.max(*wish));
+            }
             tokio::select! {
                 Some(exit) = self.exits.recv() => {
                     self.running.remove(&exit.index);

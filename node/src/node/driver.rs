@@ -5,20 +5,21 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::pin::Pin;
 
-use catena_core::{CallError, Effect, Event, HeartbeatAnswer, Node, NodeId, Now, Reply, RequestId, Slot, Ticket, Time};
+use catena_core::{CallError, Decisions, Effect, Event, Node, NodeId, Reply, RequestId, Slot, Ticket};
 use catena_net::coordination::Heartbeats;
 use catena_net::link::Links;
 use catena_net::server::NodeInput;
 use catena_store::{Reader, StoreError};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, Sleep};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
+use super::departure::{Departure, Turn};
+use super::pins::{PartRead, Pins};
 use super::uplink::{Uplink, UplinkEvent};
 use super::{NodeError, Storage};
 use crate::Clock;
+use crate::timer::Timer;
 
 /// Inputs taken in one turn: enough to batch, few enough that tickets and heartbeats do not wait.
 const INPUTS_A_TURN: usize = 128;
@@ -26,12 +27,15 @@ const INPUTS_A_TURN: usize = 128;
 type Answer = oneshot::Sender<Result<Reply, CallError>>;
 
 /// Everything that the loop owns.
-pub(super) struct Driver<R> {
+pub(super) struct Driver<R: Reader> {
     name: NodeId,
     node: Node,
     clock: Clock,
     storage: Storage<R>,
+    pins: Pins<R>,
+    parts: mpsc::UnboundedReceiver<PartRead>,
     links: Links,
+    departure: Departure,
     /// Where heartbeats go; `None` while there is no coordinator.
     heartbeats: Option<Heartbeats>,
     /// Calls that the machine has not answered yet.
@@ -46,17 +50,23 @@ enum Ready {
     Inputs,
     Durable(Option<Result<Ticket, StoreError>>),
     Uplink(Option<UplinkEvent>),
+    Part(PartRead),
+    Departure(Turn),
     Deadline,
 }
 
 impl<R: Reader> Driver<R> {
-    pub(super) fn new(name: NodeId, node: Node, clock: Clock, storage: Storage<R>, links: Links) -> Self {
+    pub(super) fn new(name: NodeId, node: Node, clock: Clock, storage: Storage<R>, links: Links, departure: Departure) -> Self {
+        let (pins, parts) = Pins::new(storage.reader.clone());
         Self {
             name,
             node,
             clock,
             storage,
+            pins,
+            parts,
             links,
+            departure,
             heartbeats: None,
             calls: HashMap::new(),
             last_request: RequestId(0),
@@ -81,6 +91,8 @@ impl<R: Reader> Driver<R> {
             let ready = tokio::select! {
                 durable = self.storage.durable.recv() => Ready::Durable(durable),
                 event = uplink.events.recv() => Ready::Uplink(event),
+                Some(part) = self.parts.recv() => Ready::Part(part),
+                turn = self.departure.next() => Ready::Departure(turn),
                 () = timer.sleep.as_mut() => Ready::Deadline,
                 _ = inputs.recv_many(&mut taken, INPUTS_A_TURN) => Ready::Inputs,
             };
@@ -88,21 +100,28 @@ impl<R: Reader> Driver<R> {
                 Ready::Inputs => taken.drain(..).try_for_each(|input| self.on_input(input))?,
                 Ready::Durable(durable) => self.on_durable(durable.expect("a store reports its end"))?,
                 Ready::Uplink(event) => self.on_uplink(event.expect("the uplink reports its end"))?,
+                Ready::Part(part) => self.on_part(part)?,
+                Ready::Departure(turn) => self.on_departure(turn)?,
                 Ready::Deadline => {
                     timer.fired();
                     self.step(Event::Wake)?;
                 }
             }
+            self.departure.leave_if_free();
         }
     }
 
     fn on_input(&mut self, input: NodeInput) -> Result<(), NodeError> {
         match input {
-            NodeInput::Write { target, command, reply } => {
+            NodeInput::Write { target, command, origin, reply } => {
                 let Some(reply) = self.admit_key(&command.key, reply) else { return Ok(()) };
                 let stored = self.storage.reader.metadata(target.slot, &command.key).map_err(|e| self.failed(e))?;
                 let request = self.await_reply(reply);
-                self.step(Event::Write { request, target, command, stored })
+                self.step(Event::Write { request, target, command, origin, stored })
+            }
+            NodeInput::OpenSession { target, reply } => {
+                let request = self.await_reply(reply);
+                self.step(Event::OpenSession { request, target })
             }
             NodeInput::Read { target, key, reply } => {
                 let Some(reply) = self.admit_key(&key, reply) else { return Ok(()) };
@@ -137,30 +156,66 @@ impl<R: Reader> Driver<R> {
                 self.step(Event::CoordinatorUp)
             }
             UplinkEvent::Answer(answer) => {
-                check_slots(&self.name, self.node.config().slots, answer.chains.iter().map(|chain| chain.slot))?;
-                self.note(&answer);
+                self.check(&answer.decisions)?;
                 for record in &answer.nodes {
                     self.links.set_peer(record);
                 }
+                self.departure.answer(&answer);
                 self.step(Event::Answer(answer))
+            }
+            UplinkEvent::Decided(decisions) => {
+                self.check(&decisions)?;
+                self.step(Event::Decided(decisions))
             }
             UplinkEvent::Lost => {
                 self.heartbeats = None;
+                self.departure.leave_alone();
                 Ok(())
             }
             UplinkEvent::Ended(error) => Err(error),
         }
     }
 
-    fn note(&self, answer: &HeartbeatAnswer) {
-        for chain in &answer.chains {
-            let role = chain.role(&self.name);
+    fn on_part(&mut self, part: PartRead) -> Result<(), NodeError> {
+        match self.pins.event(part).map_err(|e| self.failed(e))? {
+            Some(event) => self.step(event),
+            None => Ok(()),
+        }
+    }
+
+    fn on_departure(&mut self, turn: Turn) -> Result<(), NodeError> {
+        match turn {
+            Turn::Told => {
+                self.step(Event::Stop)?;
+                if self.heartbeats.is_none() {
+                    self.departure.leave_alone();
+                }
+                Ok(())
+            }
+            Turn::Overdue => {
+                let chains = self.departure.needed();
+                warn!(component = "node", node_id = %self.name, chains, "stops while it is in chains still: the coordinator was too slow");
+                Ok(())
+            }
+        }
+    }
+
+    /// Looks through what the coordinator wants, and takes note of it.
+    fn check(&mut self, decisions: &Decisions) -> Result<(), NodeError> {
+        let Decisions { epoch: _, chains, fences, drops } = decisions;
+        let others = fences.iter().chain(drops).map(|(slot, _)| *slot);
+        check_slots(&self.name, self.node.config().slots, chains.iter().map(|chain| chain.slot).chain(others))?;
+        for chain in chains {
+            let role = self.departure.chain(chain);
             debug!(component = "node", node_id = %self.name, slot = %chain.slot, chain_version = %chain.version, ?role, "new chain");
         }
-        if !answer.chains.is_empty() {
-            let (chains, revision) = (answer.chains.len(), answer.revision);
-            info!(component = "node", node_id = %self.name, chains, %revision, "new chains");
+        for (slot, version) in fences {
+            debug!(component = "node", node_id = %self.name, %slot, chain_version = %version, "fenced");
         }
+        for (slot, version) in drops {
+            info!(component = "node", node_id = %self.name, %slot, chain_version = %version, "may drop its data");
+        }
+        Ok(())
     }
 
     /// Refuses a key over the limit before the store is asked for it, which does not take a key of any length.
@@ -200,8 +255,12 @@ impl<R: Reader> Driver<R> {
                 // A caller that has gone does not want to know.
                 let _ = reply.send(result);
             }
+            Effect::Pin { slot } => self.pins.pin(slot).map_err(|e| self.failed(e))?,
+            Effect::Unpin { slot } => self.pins.unpin(slot),
+            Effect::ReadChunk { slot, after, bytes } => self.pins.read(slot, after, bytes),
             // Without a coordinator it is as good as lost on the way.
             Effect::Heartbeat(heartbeat) => {
+                self.departure.heartbeat(&heartbeat);
                 if let Some(heartbeats) = &self.heartbeats {
                     heartbeats.send(heartbeat);
                 }
@@ -228,30 +287,5 @@ pub(super) fn check_slots(node: &NodeId, slots: u32, mut given: impl Iterator<It
     match given.find(|slot| slot.0 >= slots) {
         Some(slot) => Err(NodeError::SlotOutOfRange { node: node.clone(), slot, slots }),
         None => Ok(()),
-    }
-}
-
-/// One sleep, moved rather than made anew each turn.
-struct Timer {
-    sleep: Pin<Box<Sleep>>,
-    set_to: Option<Time>,
-}
-
-impl Timer {
-    fn new() -> Self {
-        Self { sleep: Box::pin(tokio::time::sleep_until(Instant::now())), set_to: None }
-    }
-
-    /// Sleeps until `deadline` on the machine's clock.
-    fn set(&mut self, now: Now, deadline: Time) {
-        if self.set_to != Some(deadline) {
-            self.sleep.as_mut().reset(Instant::now() + deadline.since(now.monotonic));
-            self.set_to = Some(deadline);
-        }
-    }
-
-    /// It has ended: to be set again, also to the same deadline.
-    fn fired(&mut self) {
-        self.set_to = None;
     }
 }

@@ -14,7 +14,7 @@ pub enum NodeError {
         /// Who.
         node: NodeId,
         /// Why.
-        source: JoinError,
+        source: Box<JoinError>,
     },
     /// The disk failed, or a record on it is damaged (D1, D2).
     #[error("node {node} stops, its storage failed: {source}")]

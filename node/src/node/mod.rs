@@ -1,20 +1,24 @@
 //! A storage node: joins its cluster, opens its data, serves until it is told to stop.
 
+mod departure;
 mod driver;
 mod error;
+mod pins;
 mod storage;
 mod uplink;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
-use catena_core::{ClusterId, Identity, Incarnation, Node, NodeConfig, NodeId, NodeRecord};
+use catena_core::{ClusterId, Identity, Incarnation, Node, NodeConfig, NodeId, NodeRecord, Process};
 use catena_net::coordination::Register;
 use catena_net::link::Links;
 use catena_net::server::{Listener, NodeServer};
 use catena_store::{Reader, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
+use self::departure::Departure;
 use self::driver::{Driver, check_slots};
 pub use self::error::NodeError;
 pub use self::storage::Storage;
@@ -36,43 +40,59 @@ pub struct NodeOptions {
     pub cluster: Option<ClusterId>,
     /// Where neighbours and clients reach it: `host:port`.
     pub address: String,
+    /// Its failure domains, such as `rack` → `r1`.
+    pub labels: BTreeMap<String, String>,
     /// The coordinators' addresses: `host:port`.
     pub coordinators: Vec<String>,
 }
 
-/// Runs a node until `shutdown` ends, then stops within the server's bound.
+/// Runs a node until `shutdown` ends, and then until it has left its chains or is overdue: within 4 s.
 ///
 /// `open` is called once, with the cluster that the coordinator named: it makes the directory one of that cluster and opens
-/// the data in it.
+/// the data in it, which may take long.
 ///
 /// # Errors
 /// When the coordinator refuses the node, or its disk fails (D1). The process is then to end.
-pub async fn run_node<R: Reader>(
+pub async fn run_node<R: Reader, O>(
     options: NodeOptions,
     listener: Listener,
     mut clock: Clock,
-    open: impl FnOnce(ClusterId) -> Result<Storage<R>, StoreError>,
+    open: impl FnOnce(ClusterId) -> O,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> Result<(), NodeError> {
-    let failed = |source| NodeError::Storage { node: options.node.clone(), source };
+) -> Result<(), NodeError>
+where
+    O: Future<Output = Result<Storage<R>, StoreError>>,
+{
     let mut shutdown = Box::pin(shutdown);
     let register = Register { cluster: options.cluster, node: options.record() };
     let (uplink, registered) = tokio::select! {
         joined = Uplink::join(options.coordinators.clone(), register) => joined?,
         () = &mut shutdown => return Ok(()),
     };
-    let mut storage = open(registered.cluster).map_err(failed)?;
-    let identity = Identity { cluster: registered.cluster, node: options.node.clone(), incarnation: options.incarnation };
+    let mut storage = tokio::select! {
+        opened = open(registered.cluster) => {
+            opened.map_err(|source| NodeError::Storage { node: options.node.clone(), source })?
+        }
+        () = &mut shutdown => return Ok(()),
+    };
+    let identity = options.identity(registered.cluster);
     let config = NodeConfig::new(registered.slots);
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
     let (links, acceptor) = Links::new(identity.clone(), inputs_sender.clone());
     let server = NodeServer::new(identity.clone(), &config.limits, inputs_sender, acceptor);
+    let (left, has_left) = oneshot::channel();
+    let mut departure = Departure::new(identity.clone(), shutdown, left);
     let recovered = std::mem::take(&mut storage.recovered);
     check_slots(&options.node, config.slots, recovered.iter().map(|replica| replica.slot))?;
+    for chain in recovered.iter().filter_map(|replica| replica.chain.as_ref()) {
+        departure.chain(chain);
+    }
     info!(component = "node", node_id = %options.node, cluster = %identity.cluster, slots = recovered.len(), "serving");
     let node = Node::new(config, identity, recovered, clock());
-    let driver = Driver::new(options.node.clone(), node, clock, storage, links);
-    let mut server = Owned::spawn(server.serve(listener, shutdown));
+    let driver = Driver::new(options.node.clone(), node, clock, storage, links, departure);
+    // A driver that is gone has ended the node already.
+    let until_left = async { drop(has_left.await) };
+    let mut server = Owned::spawn(server.serve(listener, until_left));
     tokio::select! {
         error = driver.run(inputs, uplink) => Err(error),
         ended = server.join() => {
@@ -83,6 +103,12 @@ pub async fn run_node<R: Reader>(
 
 impl NodeOptions {
     fn record(&self) -> NodeRecord {
-        NodeRecord { node: self.node.clone(), incarnation: self.incarnation, address: self.address.clone() }
+        let Self { node, incarnation, address, labels, .. } = self.clone();
+        NodeRecord { node, incarnation, address, labels }
+    }
+
+    fn identity(&self, cluster: ClusterId) -> Identity {
+        let process = Process(getrandom::u64().expect("the system gives random numbers"));
+        Identity { cluster, node: self.node.clone(), incarnation: self.incarnation, process }
     }
 }

@@ -3,17 +3,26 @@
 
 use std::time::Duration;
 
-use catena_core::{HeartbeatAnswer, NodeId};
-use catena_net::coordination::{self, Heartbeats, JoinError, Joined, Register, Registered};
+use catena_core::{Decisions, HeartbeatAnswer, NodeId, RegisterError};
+use catena_net::Refusal;
+use catena_net::coordination::{self, FromCoordinator, Heartbeats, JoinError, Joined, Register, Registered};
 use tokio::sync::mpsc;
-use tracing::warn;
+use tokio::time::Instant;
+use tracing::{info, warn};
 
 use super::NodeError;
 use crate::task::Owned;
 
 /// Between the first rounds; doubled after each.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// A coordinator that comes back gives its nodes little more than `dead_after` to be heard (C5).
+const LONGEST_WAIT: Duration = Duration::from_millis(200);
+/// Before the first complaint that nobody lets the node in, and between two.
+const PATIENCE: Duration = Duration::from_secs(1);
+const COMPLAINT: Duration = Duration::from_secs(5);
+/// How long another process of this node's name may be taken for alive before this one gives up: longer than a lease and
+/// the time in which a dead node is found out, so that a node which starts again elsewhere comes in.
+const NAMESAKE_PATIENCE: Duration = Duration::from_secs(5);
 /// Answers that may wait for the driver. One is under way at most, unless the driver is slow.
 const ANSWERS: usize = 16;
 
@@ -24,6 +33,8 @@ pub(super) enum UplinkEvent {
     Up(Heartbeats),
     /// The coordinator answers one.
     Answer(HeartbeatAnswer),
+    /// The coordinator has decided something.
+    Decided(Decisions),
     /// It is lost; a new one is being sought.
     Lost,
     /// The coordinator will not have this node.
@@ -76,31 +87,48 @@ async fn follow(
     events.send(UplinkEvent::Up(heartbeats)).await?;
     loop {
         match answers.next().await {
-            Ok(answer) => events.send(UplinkEvent::Answer(answer)).await?,
+            Ok(FromCoordinator::Answer(answer)) => events.send(UplinkEvent::Answer(answer)).await?,
+            Ok(FromCoordinator::Decided(decisions)) => events.send(UplinkEvent::Decided(decisions)).await?,
             Err(error) => {
-                warn!(component = "node", node_id = %node, %error, "lost the coordinator");
+                info!(component = "node", node_id = %node, %error, "lost the coordinator");
                 return events.send(UplinkEvent::Lost).await;
             }
         }
     }
 }
 
-/// Tries every endpoint, round after round, until a coordinator lets the node in or refuses it.
+/// Tries every endpoint, round after round, until a coordinator lets the node in or refuses it for good.
 async fn join(endpoints: &[String], register: &Register) -> Result<Joined, NodeError> {
     let node = &register.node.node;
-    let mut wait = FIRST_WAIT;
+    let began = Instant::now();
+    let (mut wait, mut complaint) = (FIRST_WAIT, began + PATIENCE);
     loop {
-        match coordination::join(endpoints, register).await {
+        let error = match coordination::join(endpoints, register).await {
             Ok(joined) => return Ok(joined),
-            Err(source @ JoinError::Refused { .. }) => return Err(NodeError::Refused { node: node.clone(), source }),
-            Err(error @ (JoinError::Unreachable { .. } | JoinError::NoEndpoint)) => {
-                if wait >= LONGEST_WAIT {
-                    warn!(component = "node", node_id = %node, %error, "no coordinator yet");
-                }
-                tokio::time::sleep(jittered(wait)).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+            Err(error) if is_final(&error, began.elapsed()) => {
+                return Err(NodeError::Refused { node: node.clone(), source: Box::new(error) });
             }
+            Err(error) => error,
+        };
+        if Instant::now() >= complaint {
+            complaint = Instant::now() + COMPLAINT;
+            warn!(component = "node", node_id = %node, %error, "no coordinator lets this node in yet");
         }
+        tokio::time::sleep(jittered(wait)).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Whether another try ends the same, after trying for so long.
+fn is_final(error: &JoinError, tried: Duration) -> bool {
+    match error {
+        JoinError::Refused { refusal: Refusal::Register(reason), .. } => match reason {
+            RegisterError::NotLeading => false,
+            RegisterError::Elsewhere { .. } => tried >= NAMESAKE_PATIENCE,
+            RegisterError::OtherLabels { .. } => true,
+        },
+        JoinError::Refused { .. } => true,
+        JoinError::Unreachable { .. } | JoinError::NoEndpoint => false,
     }
 }
 

@@ -64,7 +64,13 @@ fn a_wrong_command_line_ends_with_2() {
         &["get", "k", "--timeout", "soon"],
         &["put", "k", "v", "--if-absent", "--if-exists"],
         &["node", "--id", "no spaces", "--listen", "127.0.0.1:0", "--coordinator", "x:1", "--data-dir", "/tmp/none"],
-        &["coordinator", "--listen", "nowhere", "--data-dir", "/tmp/none", "--nodes", "n1"],
+        &["node", "--id", "n1", "--listen", "127.0.0.1:0", "--coordinator", "x:1", "--data-dir", "/tmp/none", "--label", "rack"],
+        &["node", "drain"],
+        &["node", "drain", "no spaces"],
+        &["node"],
+        &["status", "-o", "xml"],
+        &["coordinator", "--listen", "nowhere", "--data-dir", "/tmp/none"],
+        &["coordinator", "--listen", "127.0.0.1:0", "--data-dir", "/tmp/none", "--rejoin", "perhaps"],
     ] {
         assert_eq!(run(wrong).status.code(), Some(2), "{wrong:?}");
     }
@@ -166,14 +172,13 @@ fn a_cluster_that_is_not_reached_ends_with_5() {
 
 #[test]
 fn a_write_that_is_not_answered_ends_with_6_and_a_read_with_5() {
-    let directory = TempDir::new().unwrap();
-    let cluster = Dev::start(directory.path(), &["--nodes", "2", "--replicas", "2", "--slots", "1"]);
-    // The only chain is n1, n2. With its tail asleep the head takes the write and cannot commit it.
-    signal(cluster.pid_of("n2"), Signal::STOP);
+    let (_directory, cluster) = small_cluster();
+    // The only copy, asleep: it is kept in its chains, however dead it looks.
+    signal(cluster.pid_of("n1"), Signal::STOP);
     let error = refused(&cluster.run(&["put", "k", "v", "--timeout", "300ms"]), 6);
     assert!(error.contains("unknown"), "{error}");
     refused(&cluster.run(&["get", "k", "--timeout", "300ms"]), 5);
-    signal(cluster.pid_of("n2"), Signal::CONT);
+    signal(cluster.pid_of("n1"), Signal::CONT);
     let put = cluster.run(&["put", "k", "w", "--timeout", "20s"]);
     assert!(put.status.success(), "{}", text(&put.stderr));
     assert_eq!(stdout(&cluster.run(&["get", "k", "--timeout", "20s"])), "w");
@@ -185,8 +190,11 @@ fn help_teaches_examples_and_exit_codes() {
     for part in ["catena dev", "Exit codes:", "6  outcome unknown", "CATENA_ENDPOINTS"] {
         assert!(help.contains(part), "{part} in {help}");
     }
-    for command in ["dev", "put", "get", "del", "coordinator", "node"] {
-        let help = stdout(&run(&[command, "--help"]));
+    for command in ["dev", "put", "get", "del", "status", "coordinator", "node", "node drain", "node evict", "node readmit"] {
+        let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+        let help = stdout(&run(&words));
         assert!(help.contains("Example"), "{help}");
     }
+    let help = stdout(&run(&["node", "--help"]));
+    assert!(help.contains("--id") && help.contains("drain"), "both uses are taught: {help}");
 }

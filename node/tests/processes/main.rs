@@ -3,6 +3,9 @@
 mod dev;
 mod durability;
 mod exit_codes;
+mod load;
+mod operator;
 mod refusals;
+mod repair;
 mod support;
 mod wire;

@@ -1,5 +1,6 @@
 //! Real processes under test: the binary, a development cluster, and waiting for what can be observed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 /// What may take long on a busy machine; reached only by a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -157,7 +159,11 @@ pub(crate) struct Dev {
 impl Dev {
     /// Starts one in `directory`, on free ports, and waits until it is ready.
     pub(crate) fn start(directory: &Path, options: &[&str]) -> Self {
-        let port = free_ports(8);
+        Self::start_at(free_ports(8), directory, options)
+    }
+
+    /// The same, on these ports.
+    pub(crate) fn start_at(port: u16, directory: &Path, options: &[&str]) -> Self {
         let mut command = Self::command(directory, port);
         let process = Process::spawn(command.args(options));
         line_with(&process.stdout, "Catena is ready");
@@ -180,11 +186,23 @@ impl Dev {
         self.rows.iter().find(|row| row.who == who).unwrap_or_else(|| panic!("no {who} in {:?}", self.rows)).pid
     }
 
-    /// Runs a client command against it.
+    /// Runs a command against it; one of two words, such as `node drain`, is one argument here.
     pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         let (command, rest) = arguments.split_first().expect("a command");
-        let endpoint = self.endpoint();
-        run(&[&[*command, "--endpoints", &endpoint], rest].concat())
+        let (command, endpoint): (Vec<&str>, _) = (command.split(' ').collect(), self.endpoint());
+        run(&[&command[..], &["--endpoints", &endpoint], rest].concat())
+    }
+
+    /// What `catena status -o json` says.
+    pub(crate) fn status(&self) -> Status {
+        let output = self.run(&["status", "-o", "json"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        Status(serde_json::from_slice(&output.stdout).expect("a line of JSON"))
+    }
+
+    /// Waits for a status that `fits`.
+    pub(crate) fn await_status(&self, what: &str, fits: impl Fn(&Status) -> bool) -> Status {
+        eventually(what, || Some(self.status()).filter(|status| fits(status)))
     }
 
     /// Waits until none of its children is there.
@@ -225,4 +243,39 @@ pub(crate) fn row(line: &str) -> Option<Row> {
     let pid = words.next()?.parse().ok()?;
     let _port: u16 = words.next()?.parse().ok()?;
     Some(Row { who, pid })
+}
+
+/// The cluster, as an operator sees it.
+#[derive(Debug)]
+pub(crate) struct Status(pub(crate) Value);
+
+impl Status {
+    pub(crate) fn node(&self, id: &str) -> &Value {
+        let nodes = self.0["nodes"].as_array().expect("nodes");
+        nodes.iter().find(|node| node["id"] == id).unwrap_or_else(|| panic!("no {id} in {}", self.0))
+    }
+
+    pub(crate) fn chains(&self) -> &[Value] {
+        self.0["chains"].as_array().expect("chains")
+    }
+
+    /// Of every slot, the chain's members, head first.
+    pub(crate) fn members(&self) -> Vec<Vec<String>> {
+        let members = |chain: &Value| {
+            let members = chain["members"].as_array().expect("members").iter();
+            members.map(|member| member.as_str().expect("an id").to_owned()).collect()
+        };
+        self.chains().iter().map(members).collect()
+    }
+
+    /// The same without the order: a node that was away comes back at the end.
+    pub(crate) fn copies(&self) -> Vec<BTreeSet<String>> {
+        self.members().into_iter().map(|members| members.into_iter().collect()).collect()
+    }
+
+    /// Whether every chain has so many members, and nothing is under way.
+    pub(crate) fn is_whole(&self, replicas: usize) -> bool {
+        let settled = |chain: &Value| chain["tail_ready"] == true && chain["joining"].is_null() && chain["wait"].is_null();
+        self.chains().iter().all(settled) && self.copies().iter().all(|copies| copies.len() == replicas)
+    }
 }

@@ -1,32 +1,52 @@
-//! Between neighbours: the predecessor's history includes the successor's. Within a replica: what goes forward (C1, C7, W3).
+//! Between neighbours: the predecessor's history includes the successor's. Within a replica: what goes forward (C1, C4, C7, W3).
 
-use catena_core::{ChainVersion, EntryId, ReplicaView, Seq, Slot};
+use catena_core::{ChainVersion, EntryId, ReplicaView, Role, Seq, Slot};
 
 use super::Violation;
 
 /// A replica in a few numbers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Watermarks {
     pub(crate) version: ChainVersion,
-    /// Its place in that version's chain, 0 being the head.
-    pub(crate) position: Option<usize>,
+    pub(crate) role: Role,
     pub(crate) acting: bool,
     pub(crate) matched: bool,
+    pub(crate) fenced: bool,
+    pub(crate) barrier: Seq,
     pub(crate) trim: EntryId,
+    pub(crate) applied: Seq,
     pub(crate) committed: Seq,
     pub(crate) durable: Seq,
     pub(crate) last: EntryId,
 }
 
 impl Watermarks {
-    /// What a view shows, seen by the member at `position`.
-    pub(crate) fn of(view: &ReplicaView<'_>, position: Option<usize>) -> Self {
+    /// Of a node that has no replica.
+    pub(crate) const NONE: Self = Self {
+        version: ChainVersion(0),
+        role: Role::None,
+        acting: false,
+        matched: false,
+        fenced: false,
+        barrier: Seq(0),
+        trim: EntryId { version: ChainVersion(0), seq: Seq(0) },
+        applied: Seq(0),
+        committed: Seq(0),
+        durable: Seq(0),
+        last: EntryId { version: ChainVersion(0), seq: Seq(0) },
+    };
+
+    /// What a view shows.
+    pub(crate) fn of(view: &ReplicaView<'_>) -> Self {
         Self {
             version: view.chain.map_or(ChainVersion(0), |chain| chain.version),
-            position,
+            role: view.role,
             acting: view.acting,
             matched: view.matched,
+            fenced: view.fenced,
+            barrier: view.barrier,
             trim: view.trim,
+            applied: view.applied,
             committed: view.committed,
             durable: view.durable,
             last: view.last,
@@ -36,6 +56,21 @@ impl Watermarks {
     /// Whether it takes part in its version with a log that has been compared.
     fn compared(&self) -> bool {
         self.acting && self.matched
+    }
+
+    /// Whether it would answer a read, given a lease (R1, R2).
+    pub(crate) fn reads(&self) -> bool {
+        self.compared() && !self.fenced && self.role.is_tail() && self.committed >= self.barrier
+    }
+
+    /// Its data has been dropped: it begins anew as an empty replica.
+    fn dropped(&self) -> bool {
+        self.role == Role::None && self.last == EntryId::default() && self.committed == Seq(0)
+    }
+
+    /// It stands at a snapshot that it has just installed (J3).
+    fn installed(&self, before: &Watermarks) -> bool {
+        self.role == Role::Joining && self.trim.seq > before.committed && self.last == self.trim
     }
 }
 
@@ -49,6 +84,27 @@ pub(crate) fn step(slot: Slot, node: &str, before: &Watermarks, after: &Watermar
         before.version,
         after.version
     );
+    let lifted = before.fenced && !after.fenced && before.version == after.version;
+    demand!(!lifted, Histories, "C4", "slot {slot}: {node} was fenced in version {}, and is not any more", after.version);
+    if after.dropped() {
+        return Ok(());
+    }
+    forward(slot, node, before, after)?;
+    let cut = after.last.seq < before.last.seq && !after.installed(before);
+    demand!(
+        !(cut && before.compared() && after.version == before.version),
+        Histories,
+        "C7",
+        "slot {slot}: {node} cuts {} to {} in version {}, in which it was matched",
+        before.last,
+        after.last,
+        after.version
+    );
+    Ok(())
+}
+
+/// Watermarks of data that is kept.
+fn forward(slot: Slot, node: &str, before: &Watermarks, after: &Watermarks) -> Result<(), Violation> {
     demand!(
         after.committed >= before.committed,
         Histories,
@@ -58,19 +114,22 @@ pub(crate) fn step(slot: Slot, node: &str, before: &Watermarks, after: &Watermar
         after.committed
     );
     demand!(
-        after.trim.seq >= before.trim.seq,
+        after.trim.seq >= before.trim.seq && after.applied >= before.applied,
         Histories,
         "W11",
-        "slot {slot}: {node}'s trim point goes from {} back to {}",
+        "slot {slot}: {node}'s trim point goes from {} back to {}, or what it has applied from {} to {}",
         before.trim,
-        after.trim
+        after.trim,
+        before.applied,
+        after.applied
     );
     demand!(
-        after.trim.seq <= after.committed,
+        after.trim.seq <= after.applied && after.applied <= after.committed,
         Histories,
         "W11",
-        "slot {slot}: {node} trims up to {}, committed is {}",
+        "slot {slot}: {node} trims up to {}, has applied {}, committed is {}",
         after.trim,
+        after.applied,
         after.committed
     );
     demand!(
@@ -80,16 +139,6 @@ pub(crate) fn step(slot: Slot, node: &str, before: &Watermarks, after: &Watermar
         "slot {slot}: {node} has committed {}, and its log ends at {}",
         after.committed,
         after.last
-    );
-    let cut = after.last.seq < before.last.seq;
-    demand!(
-        !(cut && before.compared() && after.version == before.version),
-        Histories,
-        "C7",
-        "slot {slot}: {node} cuts {} to {} in version {}, in which it was matched",
-        before.last,
-        after.last,
-        after.version
     );
     Ok(())
 }
@@ -155,13 +204,15 @@ mod tests {
         let last = log.last().copied().unwrap_or(id(1, trim));
         let marks = Watermarks {
             version: ChainVersion(5),
-            position: Some(1),
+            role: Role::Middle,
             acting: true,
             matched: true,
             trim: id(1, trim),
+            applied: Seq(trim),
             committed: Seq(trim),
             durable: last.seq,
             last,
+            ..Watermarks::NONE
         };
         (marks, log)
     }
@@ -204,11 +255,13 @@ mod tests {
     fn each_watermark_that_runs_backwards_is_caught() {
         let before = Watermarks { committed: Seq(4), ..matched(3, &[1, 1, 1]).0 };
         assert_eq!(step(SLOT, "n1", &before, &before), Ok(()));
-        let wrong: [fn(&mut Watermarks); 5] = [
+        let wrong: [fn(&mut Watermarks); 7] = [
             |marks| marks.version = ChainVersion(4),
             |marks| marks.committed = Seq(3),
+            |marks| marks.applied = Seq(2),
+            |marks| marks.applied = Seq(5),
             |marks| marks.trim = id(1, 2),
-            |marks| marks.trim = id(1, 5),
+            |marks| marks.trim = id(1, 4),
             |marks| marks.last = id(1, 5),
         ];
         for (case, wrong) in wrong.into_iter().enumerate() {
@@ -220,5 +273,44 @@ mod tests {
         assert_eq!(step(SLOT, "n1", &before, &cut), Ok(()), "a new version may cut");
         let lost = Watermarks { version: ChainVersion(6), last: id(1, 3), ..before };
         step(SLOT, "n1", &before, &lost).expect_err("cut below what is committed");
+    }
+
+    #[test]
+    fn only_a_snapshot_or_a_drop_makes_a_log_jump() {
+        let before = Watermarks { role: Role::Joining, committed: Seq(4), ..matched(3, &[1, 1, 1]).0 };
+        let at = |seq| Watermarks { trim: id(1, seq), applied: Seq(seq), committed: Seq(seq), last: id(1, seq), ..before };
+        assert_eq!(step(SLOT, "n1", &before, &at(9)), Ok(()), "a snapshot ahead of the log");
+        assert_eq!(step(SLOT, "n1", &before, &at(5)), Ok(()), "a snapshot that replaces its end");
+        step(SLOT, "n1", &before, &at(3)).expect_err("a snapshot of less than is known to be committed");
+        step(SLOT, "n1", &before, &Watermarks { role: Role::Middle, ..at(5) }).expect_err("a member installs none");
+        let dropped = Watermarks { version: ChainVersion(6), ..Watermarks::NONE };
+        assert_eq!(step(SLOT, "n1", &before, &dropped), Ok(()));
+        step(SLOT, "n1", &before, &Watermarks { role: Role::Tail, ..dropped }).expect_err("a member drops nothing");
+    }
+
+    #[test]
+    fn a_fence_that_is_lifted_within_its_version_is_caught() {
+        let before = Watermarks { fenced: true, ..matched(0, &[1]).0 };
+        step(SLOT, "n1", &before, &Watermarks { fenced: false, ..before }).expect_err("lifted");
+        let next = Watermarks { fenced: false, version: ChainVersion(6), ..before };
+        assert_eq!(step(SLOT, "n1", &before, &next), Ok(()), "a new version has none");
+    }
+
+    #[test]
+    fn a_tail_reads_once_it_is_matched_past_the_barrier_and_not_fenced() {
+        let tail = Watermarks { role: Role::Tail, committed: Seq(3), barrier: Seq(3), ..matched(0, &[1, 1, 1]).0 };
+        assert!(tail.reads());
+        let wrong: [fn(&mut Watermarks); 5] = [
+            |marks| marks.role = Role::Joining,
+            |marks| marks.acting = false,
+            |marks| marks.matched = false,
+            |marks| marks.fenced = true,
+            |marks| marks.barrier = Seq(4),
+        ];
+        for (case, wrong) in wrong.into_iter().enumerate() {
+            let mut marks = tail;
+            wrong(&mut marks);
+            assert!(!marks.reads(), "case {case}");
+        }
     }
 }

@@ -1,19 +1,28 @@
 //! The committed history of every slot, as replicas declare it: one, the same for all, for ever (W4, W5, C7).
 
 use bytes::Bytes;
-use catena_core::{Entry, EntryId, Metadata, Object, Operation, Seq, Slot, WallTime};
+use catena_core::{Entry, EntryId, Metadata, NodeConfig, Object, Operation, Seq, Slot, WallTime};
 
 use super::Violation;
+use super::sessions::{Bounds, Course};
 
-/// What is committed, by slot and seq.
+/// What is committed, by slot and seq, whatever becomes of chains and replicas.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     slots: Vec<Vec<Entry>>,
+    courses: Vec<Course>,
 }
 
 impl Ledger {
-    pub(crate) fn new(slots: u32) -> Self {
-        Self { slots: vec![Vec::new(); slots as usize] }
+    /// Of a cluster whose nodes have this configuration.
+    pub(crate) fn new(config: &NodeConfig) -> Self {
+        let slots = config.slots as usize;
+        Self { slots: vec![Vec::new(); slots], courses: vec![Course::new(Bounds::of(config)); slots] }
+    }
+
+    /// The slot's sessions, along its committed history.
+    pub(crate) fn sessions(&self, slot: Slot) -> &Course {
+        &self.courses[slot.0 as usize]
     }
 
     /// The committed entries of a slot, in order.
@@ -71,6 +80,7 @@ impl Ledger {
             entry.at.0,
             before.0
         );
+        self.courses[slot.0 as usize].commit(slot, entry, by)?;
         self.slots[slot.0 as usize].push(entry.clone());
         Ok(true)
     }
@@ -103,7 +113,7 @@ impl Ledger {
         let entry = entry.expect("just demanded");
         let written = metadata(entry);
         demand!(
-            entry.operation.key() == key && written.as_ref() == Some(shown),
+            entry.operation.key() == Some(key) && written.as_ref() == Some(shown),
             Exposure,
             "W2, W4",
             "slot {slot}: {by} shows {key:?} as {shown:?}, committed there is {entry:?}"
@@ -130,7 +140,7 @@ pub(crate) fn metadata(entry: &Entry) -> Option<Metadata> {
         Operation::Put { created_at, .. } => {
             Some(Metadata { version: entry.id.seq, created_at: *created_at, updated_at: entry.at })
         }
-        Operation::Delete { .. } => None,
+        Operation::Delete { .. } | Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => None,
     }
 }
 
@@ -148,6 +158,7 @@ pub(crate) mod tests {
             id: EntryId { version: ChainVersion(version), seq: Seq(seq) },
             previous: ChainVersion(previous),
             at: WallTime(seq * 10),
+            origin: None,
             operation: Operation::Put {
                 key: Bytes::copy_from_slice(key.as_bytes()),
                 value: Bytes::copy_from_slice(&seq.to_be_bytes()),
@@ -157,7 +168,7 @@ pub(crate) mod tests {
     }
 
     fn ledger() -> Ledger {
-        let mut ledger = Ledger::new(1);
+        let mut ledger = Ledger::new(&NodeConfig::new(1));
         for entry in [put(1, 1, 0, "a"), put(1, 2, 1, "a"), put(2, 3, 1, "b")] {
             assert_eq!(ledger.commit(SLOT, &entry, "n1"), Ok(true));
             assert_eq!(ledger.commit(SLOT, &entry, "n2"), Ok(false));

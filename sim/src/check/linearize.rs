@@ -7,16 +7,17 @@
 //! gap behind a delete; the first one from the floor on is the best choice, for it raises the floor least.
 //!
 //! A write of unknown outcome is a call that never returned: it counts where the committed history has it, else not
-//! at all. A refusal and a delete of nothing are reads.
+//! at all. A call that was tried again under its session is one call, from its first try to its last answer. A refusal and
+//! a delete of nothing are reads; under a session they have an entry, and stand where that stands.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use catena_core::{Entry, EntryId, Metadata, Operation, Seq, Slot, WallTime};
+use catena_core::{Entry, EntryId, Metadata, Operation, Refusal, Seq, Slot, WallTime};
 
 use super::Violation;
 use super::ledger::{Ledger, metadata};
-use crate::history::{Call, CallId, Deed, History, Instant, Outcome};
+use crate::history::{Author, Call, CallId, Deed, History, Instant, Outcome, Wish};
 
 /// The committed writes of a key, in order: where, and whether the object is there after it.
 type Writes = Vec<(Seq, Presence)>;
@@ -33,6 +34,8 @@ enum Deal {
     Wrote(Seq),
     /// The object at this version; `None`: absent.
     Saw(Option<Seq>),
+    /// The object as it was before the entry at this seq.
+    Stood(Seq),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +49,7 @@ struct Claim {
 
 /// Checks the whole history against what is committed in the end.
 pub(crate) fn check(history: &History, ledger: &Ledger, slots: u32) -> Result<(), Violation> {
-    let mut entries: Vec<Option<EntryId>> = vec![None; history.calls.len()];
+    let mut entries: Vec<Option<&Entry>> = vec![None; history.calls.len()];
     let mut writes: BTreeMap<Bytes, Writes> = BTreeMap::new();
     for slot in (0..slots).map(Slot) {
         committed(slot, history, ledger.entries(slot), &mut entries, &mut writes)?;
@@ -63,11 +66,11 @@ pub(crate) fn check(history: &History, ledger: &Ledger, slots: u32) -> Result<()
 }
 
 /// Walks a slot's history: each entry is what one call wanted, once, under its conditions (W1, W2, W7, W8).
-fn committed(
+fn committed<'a>(
     slot: Slot,
     history: &History,
-    log: &[Entry],
-    entries: &mut [Option<EntryId>],
+    log: &'a [Entry],
+    entries: &mut [Option<&'a Entry>],
     writes: &mut BTreeMap<Bytes, Writes>,
 ) -> Result<(), Violation> {
     let mut objects: BTreeMap<Bytes, Metadata> = BTreeMap::new();
@@ -75,75 +78,92 @@ fn committed(
         let id = entry.id;
         let author = history.author(slot, id);
         demand!(author.is_some(), Linearizability, "W1", "slot {slot}: {id} is committed, and no head ordered it");
-        let call = author.expect("just demanded").call;
-        let wish = &history.call(call).wish;
-        let wanted = match (&wish.deed, &entry.operation) {
-            (Deed::Put { value: wanted }, Operation::Put { value, .. }) => wanted == value,
-            (Deed::Delete, Operation::Delete { .. }) => true,
-            (Deed::Get | Deed::Put { .. } | Deed::Delete, _) => false,
+        let of_call = !matches!(entry.operation, Operation::OpenSession | Operation::Expire { .. });
+        let call = match author.expect("just demanded") {
+            Author::Call(by) => by.call,
+            Author::Chain => {
+                demand!(!of_call, Linearizability, "W1", "slot {slot}: {id} was ordered for no call, and is {entry:?}");
+                continue;
+            }
+            Author::Unseen => {
+                let idle = matches!(entry.operation, Operation::Nothing { .. });
+                demand!(idle, Linearizability, "W1", "slot {slot}: nobody saw for which call {id} was ordered: {entry:?}");
+                continue;
+            }
         };
+        let wish = &history.call(call).wish;
+        let before = objects.get(&wish.key);
         demand!(
-            wanted && wish.key == *entry.operation.key(),
+            wanted(wish, &entry.operation),
             Linearizability,
             "W1",
             "slot {slot}: {id} was ordered for {call:?}, which wanted {wish:?}, and is {entry:?}"
         );
-        let twice = entries[call.0].replace(id);
+        let twice = entries[call.0].replace(entry).map(|entry| entry.id);
         demand!(twice.is_none(), Linearizability, "W8, W9", "slot {slot}: {call:?} is committed as {id} and as {twice:?}");
-        let before = objects.get(&wish.key);
-        let failed = wish.conditions.iter().find(|condition| !condition.holds(before));
-        demand!(
-            failed.is_none(),
-            Linearizability,
-            "W7",
-            "slot {slot}: {id} is committed for {call:?} on {before:?}, of which {failed:?} does not hold"
-        );
-        let created_at = before.map_or(entry.at, |object| object.created_at);
+        judged(slot, entry, wish, before)?;
+        let Some(key) = entry.operation.key() else { continue };
         let presence = if let Some(after) = metadata(entry) {
+            let created_at = before.map_or(entry.at, |object| object.created_at);
             demand!(
                 after.created_at == created_at,
                 Linearizability,
                 "W2",
-                "slot {slot}: {id} says that {:?} came into being at {}, it did at {}",
-                wish.key,
+                "slot {slot}: {id} says that {key:?} came into being at {}, it did at {}",
                 after.created_at.0,
                 created_at.0
             );
-            objects.insert(wish.key.clone(), after);
+            objects.insert(key.clone(), after);
             Presence::Present
         } else {
-            objects.remove(&wish.key);
+            objects.remove(key);
             Presence::Absent
         };
-        writes.entry(wish.key.clone()).or_default().push((id.seq, presence));
+        writes.entry(key.clone()).or_default().push((id.seq, presence));
     }
     Ok(())
 }
 
+/// Whether an operation is one that a call may become.
+fn wanted(wish: &Wish, operation: &Operation) -> bool {
+    match (&wish.deed, operation) {
+        (Deed::Put { value: wanted }, Operation::Put { key, value, .. }) => wanted == value && wish.key == *key,
+        (Deed::Delete, Operation::Delete { key }) => wish.key == *key,
+        (Deed::Put { .. }, Operation::Nothing { refused }) => refused.is_some(),
+        (Deed::Delete, Operation::Nothing { .. }) => true,
+        (Deed::Get | Deed::Put { .. } | Deed::Delete, _) => false,
+    }
+}
+
+/// An entry took effect, or not, as its conditions say of the object before it (W7).
+fn judged(slot: Slot, entry: &Entry, wish: &Wish, before: Option<&Metadata>) -> Result<(), Violation> {
+    let failed = wish.conditions.iter().find(|condition| !condition.holds(before));
+    let legal = match &entry.operation {
+        Operation::Nothing { refused: Some(Refusal { object }) } => failed.is_some() && object.as_ref() == before,
+        Operation::Nothing { refused: None } => failed.is_none() && before.is_none(),
+        Operation::Put { .. } | Operation::Delete { .. } | Operation::OpenSession | Operation::Expire { .. } => failed.is_none(),
+    };
+    demand!(
+        legal,
+        Linearizability,
+        "W7",
+        "slot {slot}: {entry:?} is committed on {before:?}, of which {} does not hold",
+        failed.map_or("none".to_owned(), |failed| format!("{failed:?}"))
+    );
+    Ok(())
+}
+
 /// What a call has to answer for. `entry`: the one that is committed for it.
-fn claim(id: CallId, call: &Call, entry: Option<EntryId>, ledger: &Ledger) -> Result<Option<Claim>, Violation> {
+fn claim(id: CallId, call: &Call, entry: Option<&Entry>, ledger: &Ledger) -> Result<Option<Claim>, Violation> {
     let conditions = &call.wish.conditions;
     let hold = |object: Option<&Metadata>| conditions.iter().all(|condition| condition.holds(object));
     let deal = match &call.outcome {
         Outcome::Written { entry: named, object } => {
-            demand!(
-                entry == Some(*named),
-                Linearizability,
-                "W5, W8",
-                "{id:?} was acknowledged as {named} in slot {}, committed for it is {entry:?}",
-                call.slot
-            );
-            let written = ledger.at(call.slot, named.seq).and_then(metadata);
-            demand!(
-                written == *object,
-                Linearizability,
-                "W2",
-                "{id:?} was told that it wrote {object:?}, committed is {written:?}"
-            );
-            return Ok(Some(Claim { returned: call.returned, ..of(id, call, Deal::Wrote(named.seq)) }));
+            return acknowledged(id, call, entry, *named, object.as_ref(), ledger).map(Some);
         }
         Outcome::Pending | Outcome::Unknown => {
-            return Ok(entry.map(|entry| Claim { returned: None, ..of(id, call, Deal::Wrote(entry.seq)) }));
+            let wrote = entry.filter(|entry| entry.operation.key().is_some());
+            return Ok(wrote.map(|entry| Claim { returned: None, ..of(id, call, Deal::Wrote(entry.id.seq)) }));
         }
         Outcome::NotExecuted => None,
         Outcome::Read(object) => Some(Deal::Saw(object.as_ref().map(|object| object.metadata.version))),
@@ -167,15 +187,48 @@ fn claim(id: CallId, call: &Call, entry: Option<EntryId>, ledger: &Ledger) -> Re
             Some(Deal::Saw(object.map(|object| object.version)))
         }
     };
+    let Some(entry) = entry else { return Ok(deal.map(|deal| of(id, call, deal))) };
+    // Without effect under a session: an entry that says the same.
+    let same = match (&entry.operation, &call.outcome) {
+        (Operation::Nothing { refused: Some(refusal) }, Outcome::Refused(object)) => refusal.object == *object,
+        (Operation::Nothing { refused: None }, Outcome::NothingToDo) => true,
+        (_, _) => false,
+    };
     demand!(
-        entry.is_none(),
+        same,
         Linearizability,
-        "W7, W9",
-        "{id:?} ended as {:?}, and is committed as {entry:?} in slot {}",
+        "W7, W8, W9",
+        "{id:?} ended as {:?}, and is committed in slot {} as {entry:?}",
         call.outcome,
         call.slot
     );
-    Ok(deal.map(|deal| of(id, call, deal)))
+    Ok(Some(of(id, call, Deal::Stood(entry.id.seq))))
+}
+
+/// A call was told that its write took effect.
+fn acknowledged(
+    id: CallId,
+    call: &Call,
+    entry: Option<&Entry>,
+    named: EntryId,
+    object: Option<&Metadata>,
+    ledger: &Ledger,
+) -> Result<Claim, Violation> {
+    demand!(
+        entry.is_some_and(|entry| entry.id == named && entry.operation.key().is_some()),
+        Linearizability,
+        "W5, W8",
+        "{id:?} was acknowledged as {named} in slot {}, committed for it is {entry:?}",
+        call.slot
+    );
+    let written = ledger.at(call.slot, named.seq).and_then(metadata);
+    demand!(
+        written.as_ref() == object,
+        Linearizability,
+        "W2",
+        "{id:?} was told that it wrote {object:?}, committed is {written:?}"
+    );
+    Ok(of(id, call, Deal::Wrote(named.seq)))
 }
 
 fn of(id: CallId, call: &Call, deal: Deal) -> Claim {
@@ -205,6 +258,7 @@ fn sweep(key: &Bytes, writes: &Writes, claims: &[Claim]) -> Result<(), Violation
                 let place = match claim.deal {
                     Deal::Wrote(seq) => number(seq).map(|number| 2 * number),
                     Deal::Saw(Some(seq)) => number(seq).map(|number| 2 * number + 1),
+                    Deal::Stood(seq) => Some(2 * writes.partition_point(|(written, _)| *written < seq) + 1),
                     Deal::Saw(None) => absent.get(absent.partition_point(|gap| *gap < floor.0)).copied(),
                 };
                 let below = place.is_none_or(|place| place < floor.0);
@@ -245,6 +299,7 @@ pub(crate) fn objects(log: &[Entry]) -> BTreeMap<Bytes, (Bytes, Seq, WallTime, W
             Operation::Delete { key } => {
                 objects.remove(key);
             }
+            Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => {}
         }
     }
     objects

@@ -1,15 +1,19 @@
 //! The checker on planted histories, and against a dumb one that tries every order.
 
-use catena_core::{ChainVersion, Comparison, Condition, RequestId};
+use catena_core::{ChainVersion, Comparison, Condition, NodeConfig, Origin, RequestId};
 
 use super::*;
-use crate::history::{Try, Wish};
+use crate::history::Try;
 use crate::rng::{Odds, Rng};
 
 const SLOT: Slot = Slot(0);
 
 fn id(seq: u64) -> EntryId {
     EntryId { version: ChainVersion(1), seq: Seq(seq) }
+}
+
+fn by(call: CallId) -> Author {
+    Author::Call(Try { call, request: RequestId(call.0 as u64) })
 }
 
 /// A history under construction: calls that overlap or not, and what is committed of them.
@@ -20,7 +24,7 @@ struct Story {
 
 impl Story {
     fn new() -> Self {
-        Self { history: History::default(), ledger: Ledger::new(1) }
+        Self { history: History::default(), ledger: Ledger::new(&NodeConfig::new(1)) }
     }
 
     fn invoke(&mut self, deed: Deed, conditions: Vec<Condition>) -> CallId {
@@ -35,18 +39,32 @@ impl Story {
     /// The call's write becomes the next committed entry.
     fn commit(&mut self, call: CallId) -> EntryId {
         let wish = self.history.call(call).wish.clone();
-        let last = self.ledger.last(SLOT);
-        let id = id(last.seq.0 + 1);
-        let at = WallTime(id.seq.0 * 10);
+        let at = WallTime(self.ledger.last(SLOT).seq.0 * 10 + 10);
         let before = objects(self.ledger.entries(SLOT)).get(&wish.key).map(|(_, _, created_at, _)| *created_at);
         let operation = match wish.deed {
             Deed::Put { value } => Operation::Put { key: wish.key, value, created_at: before.unwrap_or(at) },
             Deed::Delete => Operation::Delete { key: wish.key },
             Deed::Get => panic!("a get writes nothing"),
         };
-        let entry = Entry { id, previous: last.version, at, operation };
+        self.append(None, operation, by(call))
+    }
+
+    /// The call is write `number` of session 1, and changes nothing.
+    fn commit_nothing(&mut self, call: CallId, number: u64, refused: Option<Refusal>) -> EntryId {
+        let origin = Origin { session: Seq(1), number, answered_below: 0 };
+        self.append(Some(origin), Operation::Nothing { refused }, by(call))
+    }
+
+    fn open_session(&mut self) {
+        self.append(None, Operation::OpenSession, Author::Chain);
+    }
+
+    fn append(&mut self, origin: Option<Origin>, operation: Operation, author: Author) -> EntryId {
+        let last = self.ledger.last(SLOT);
+        let id = id(last.seq.0 + 1);
+        let entry = Entry { id, previous: last.version, at: WallTime(id.seq.0 * 10), origin, operation };
         self.ledger.commit(SLOT, &entry, "n1").expect("the next entry");
-        self.history.order(SLOT, id, Try { call, request: RequestId(call.0 as u64) });
+        self.history.order(SLOT, id, author);
         id
     }
 
@@ -250,9 +268,76 @@ fn an_entry_that_nobody_asked_for_is_caught() {
     let mut story = Story::new();
     story.written();
     let operation = Operation::Delete { key: Bytes::from("k") };
-    let entry = Entry { id: id(2), previous: ChainVersion(1), at: WallTime(20), operation };
+    let entry = Entry { id: id(2), previous: ChainVersion(1), at: WallTime(20), origin: None, operation };
     story.ledger.commit(SLOT, &entry, "n1").expect("it follows");
     assert!(story.caught().contains("no head ordered it"), "{}", story.caught());
+}
+
+#[test]
+fn a_refusal_under_a_session_stands_where_its_entry_stands() {
+    let mut story = Story::new();
+    story.open_session();
+    let wrote = story.written();
+    let object = story.object_at(wrote.seq.0).metadata;
+    let call = story.put(vec![Condition::Exists(false)]);
+    story.commit_nothing(call, 1, Some(Refusal { object: Some(object) }));
+    story.written();
+    story.history.respond(call, Outcome::Refused(Some(object)));
+    assert_eq!(story.check(), Ok(()), "the write behind it overlaps");
+    let mut story = Story::new();
+    story.open_session();
+    let call = story.invoke(Deed::Delete, Vec::new());
+    story.commit_nothing(call, 1, None);
+    story.written();
+    story.saw(Some(3));
+    story.history.respond(call, Outcome::NothingToDo);
+    assert_eq!(story.check(), Ok(()), "a late answer of an early entry");
+}
+
+#[test]
+fn a_refusal_under_a_session_that_is_answered_otherwise_or_judged_wrongly_is_caught() {
+    let refused = |judged_on: fn(Metadata) -> Option<Metadata>, outcome: fn(Metadata, EntryId) -> Outcome| {
+        let mut story = Story::new();
+        story.open_session();
+        let wrote = story.written();
+        let object = story.object_at(wrote.seq.0).metadata;
+        let call = story.put(vec![Condition::Exists(false)]);
+        let entry = story.commit_nothing(call, 1, Some(Refusal { object: judged_on(object) }));
+        story.history.respond(call, outcome(object, entry));
+        story.check()
+    };
+    assert_eq!(refused(Some, |object, _| Outcome::Refused(Some(object))), Ok(()));
+    assert_eq!(refused(Some, |_, _| Outcome::Unknown), Ok(()));
+    refused(|_| None, |_, _| Outcome::Unknown).expect_err("judged on another state");
+    refused(Some, |_, _| Outcome::NotExecuted).expect_err("it has an entry");
+    refused(Some, |_, _| Outcome::Refused(None)).expect_err("told otherwise");
+    refused(Some, |_, entry| Outcome::Written { entry, object: None }).expect_err("told that it took effect");
+}
+
+#[test]
+fn an_answer_that_comes_from_before_the_call_is_caught_also_under_a_session() {
+    let mut story = Story::new();
+    story.open_session();
+    let early = story.invoke(Deed::Delete, Vec::new());
+    story.commit_nothing(early, 1, None);
+    story.written();
+    story.saw(Some(3));
+    let late = story.invoke(Deed::Delete, Vec::new());
+    story.history.respond(late, Outcome::NothingToDo);
+    assert!(story.caught().contains("already past"), "{}", story.caught());
+}
+
+#[test]
+fn only_an_entry_without_effect_may_have_an_author_that_nobody_saw() {
+    let origin = Some(Origin { session: Seq(1), number: 1, answered_below: 0 });
+    let seen = |origin, operation| {
+        let mut story = Story::new();
+        story.open_session();
+        story.append(origin, operation, Author::Unseen);
+        story.check()
+    };
+    assert_eq!(seen(origin, Operation::Nothing { refused: None }), Ok(()));
+    seen(None, Operation::Delete { key: Bytes::from("k") }).expect_err("it has an effect");
 }
 
 /// Whether some order of the claims respects real time, the order of the writes, and what was seen. Tries all.
@@ -268,6 +353,7 @@ fn some_order_fits(writes: &Writes, claims: &[Claim], done: u32, state: (usize, 
         });
         let next = match claim.deal {
             Deal::Saw(seen) => (seen == state.1).then_some(state),
+            Deal::Stood(_) => unreachable!("not drawn here"),
             Deal::Wrote(seq) => writes
                 .get(state.0)
                 .filter(|write| write.0 == seq)

@@ -3,11 +3,16 @@
 #[macro_use]
 mod violation;
 
+pub(crate) mod configurations;
+pub(crate) mod continuity;
 pub(crate) mod durable;
 pub(crate) mod histories;
 pub(crate) mod ledger;
 pub(crate) mod linearize;
 pub(crate) mod progress;
 pub(crate) mod serving;
+pub(crate) mod sessions;
+pub(crate) mod silence;
+pub(crate) mod state;
 
 pub use violation::{Checker, Severity, Violation};

@@ -2,24 +2,26 @@
 
 use std::fmt;
 
-use catena_core::{ChainVersion, EntryId, Seq, Slot};
+use catena_core::{Chain, ChainVersion, EntryId, Seq, Slot};
 
 use super::histories::Watermarks;
-use super::ledger::Ledger;
-use super::linearize::objects;
 use super::{Checker, Severity, Violation};
-use crate::disk::Disk;
 
 /// Why a world has not come to rest. Nodes are named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unrest {
     NoChain(Slot),
+    TooShort { slot: Slot, members: usize, wanted: usize },
+    StillJoining { slot: Slot, node: String },
+    TailNotReady(Slot),
     Down(String),
     OtherVersion { slot: Slot, node: String, has: ChainVersion, decided: ChainVersion },
     NotActing { slot: Slot, node: String },
     NotMatched { slot: Slot, node: String },
     NotCommitted { slot: Slot, node: String, committed: Seq, last: EntryId },
-    NotApplied { slot: Slot, node: String, trim: EntryId, last: EntryId },
+    NotApplied { slot: Slot, node: String, applied: Seq, last: EntryId },
+    Fenced { slot: Slot, node: String },
+    NotDropped { slot: Slot, node: String },
     Behind { slot: Slot, node: String, last: EntryId, committed: EntryId },
     CallsOpen { node: String, count: usize },
     CallOpen { client: usize },
@@ -30,6 +32,11 @@ impl fmt::Display for Unrest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unrest::NoChain(slot) => write!(f, "slot {slot} has no chain"),
+            Unrest::TooShort { slot, members, wanted } => {
+                write!(f, "slot {slot} has {members} members, and {wanted} could be")
+            }
+            Unrest::StillJoining { slot, node } => write!(f, "slot {slot}: {node} is still joining"),
+            Unrest::TailNotReady(slot) => write!(f, "slot {slot}: the tail does not count as a copy yet"),
             Unrest::Down(node) => write!(f, "{node} is down"),
             Unrest::OtherVersion { slot, node, has, decided } => {
                 write!(f, "slot {slot}: {node} is at version {has}, decided is {decided}")
@@ -39,9 +46,11 @@ impl fmt::Display for Unrest {
             Unrest::NotCommitted { slot, node, committed, last } => {
                 write!(f, "slot {slot}: {node} knows {committed} to be committed, and its log ends at {last}")
             }
-            Unrest::NotApplied { slot, node, trim, last } => {
-                write!(f, "slot {slot}: {node} has applied up to {trim}, and its log ends at {last}")
+            Unrest::Fenced { slot, node } => write!(f, "slot {slot}: {node} is fenced in the version that is decided"),
+            Unrest::NotApplied { slot, node, applied, last } => {
+                write!(f, "slot {slot}: {node} has applied up to {applied}, and its log ends at {last}")
             }
+            Unrest::NotDropped { slot, node } => write!(f, "slot {slot}: {node} is not in the chain, and has kept its data"),
             Unrest::Behind { slot, node, last, committed } => {
                 write!(f, "slot {slot}: {node}'s log ends at {last}, committed is {committed}")
             }
@@ -67,6 +76,9 @@ pub(crate) fn replica(
     if !marks.acting {
         return Err(Unrest::NotActing { slot, node: node() });
     }
+    if marks.fenced {
+        return Err(Unrest::Fenced { slot, node: node() });
+    }
     if !marks.matched {
         return Err(Unrest::NotMatched { slot, node: node() });
     }
@@ -76,8 +88,23 @@ pub(crate) fn replica(
     if marks.last != committed {
         return Err(Unrest::Behind { slot, node: node(), last: marks.last, committed });
     }
-    if marks.trim != marks.last {
-        return Err(Unrest::NotApplied { slot, node: node(), trim: marks.trim, last: marks.last });
+    if marks.applied != marks.last.seq {
+        return Err(Unrest::NotApplied { slot, node: node(), applied: marks.applied, last: marks.last });
+    }
+    Ok(())
+}
+
+/// Whether a chain is whole: `wanted` members, all of them copies, and nobody on the way.
+pub(crate) fn chain(chain: &Chain, wanted: usize) -> Result<(), Unrest> {
+    let (slot, members) = (chain.slot, chain.members.len());
+    if let Some(joining) = &chain.joining {
+        return Err(Unrest::StillJoining { slot, node: joining.node.to_string() });
+    }
+    if !chain.tail_ready {
+        return Err(Unrest::TailNotReady(slot));
+    }
+    if members != wanted {
+        return Err(Unrest::TooShort { slot, members, wanted });
     }
     Ok(())
 }
@@ -92,31 +119,10 @@ pub(crate) fn overdue(seconds: u64, why: &Unrest) -> Violation {
     }
 }
 
-/// A replica that has applied everything: its objects are those of the committed history, and so equal to all others'.
-pub(crate) fn same_state(slot: Slot, ledger: &Ledger, node: &str, disk: &Disk) -> Result<(), Violation> {
-    let (trim, stored) = disk.objects(slot);
-    let wanted = objects(ledger.entries(slot));
-    let flat = stored.into_iter().map(|(key, object)| {
-        let metadata = object.metadata;
-        (key, (object.value, metadata.version, metadata.created_at, metadata.updated_at))
-    });
-    let stored: std::collections::BTreeMap<_, _> = flat.collect();
-    demand!(
-        stored == wanted,
-        Histories,
-        "W11",
-        "slot {slot}: {node}, applied up to {trim}, has {} objects that are not those of the committed history ({}): {stored:?} instead of {wanted:?}",
-        stored.len(),
-        wanted.len()
-    );
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
-    use catena_core::{Batch, Ticket, Write};
+    use catena_core::{Epoch, Incarnation, Member, NodeId};
 
-    use super::super::ledger::tests::put;
     use super::*;
 
     const SLOT: Slot = Slot(0);
@@ -130,21 +136,23 @@ mod tests {
         let last = id(2, 9);
         let rest = Watermarks {
             version: ChainVersion(3),
-            position: Some(0),
             acting: true,
             matched: true,
             trim: last,
+            applied: Seq(9),
             committed: Seq(9),
             durable: Seq(9),
             last,
+            ..Watermarks::NONE
         };
         assert_eq!(replica(SLOT, ChainVersion(3), "n1", &rest, last), Ok(()));
-        let wrong: [fn(&mut Watermarks); 5] = [
+        let wrong: [fn(&mut Watermarks); 6] = [
             |marks| marks.version = ChainVersion(2),
             |marks| marks.acting = false,
             |marks| marks.matched = false,
             |marks| marks.committed = Seq(8),
-            |marks| marks.trim = id(2, 8),
+            |marks| marks.applied = Seq(8),
+            |marks| marks.fenced = true,
         ];
         for (case, wrong) in wrong.into_iter().enumerate() {
             let mut marks = rest;
@@ -155,22 +163,23 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_whose_objects_differ_from_the_committed_history_is_caught() {
-        let log = [put(1, 1, 0, "a"), put(1, 2, 1, "b"), put(1, 3, 1, "a")];
-        let mut ledger = Ledger::new(1);
-        for entry in &log {
-            ledger.commit(SLOT, entry, "n1").expect("they follow on each other");
-        }
-        let mut disk = Disk::new(1);
-        let apply =
-            |ticket, entries: &[_]| Batch { ticket: Ticket(ticket), slot: SLOT, writes: vec![Write::Apply(entries.to_vec())] };
-        disk.submit(apply(1, &log[..2]));
-        disk.begin();
-        disk.end();
-        same_state(SLOT, &ledger, "n1", &disk).expect_err("the last write is missing");
-        disk.submit(apply(2, &log[2..]));
-        disk.begin();
-        disk.end();
-        assert_eq!(same_state(SLOT, &ledger, "n1", &disk), Ok(()));
+    fn a_chain_that_is_not_whole_is_caught() {
+        let member = |name: &str| Member {
+            node: NodeId::new(name).expect("a name"),
+            incarnation: Incarnation(1),
+            activated: ChainVersion(1),
+        };
+        let whole = Chain {
+            slot: SLOT,
+            version: ChainVersion(3),
+            epoch: Epoch(1),
+            members: ["a", "b"].map(member).into(),
+            tail_ready: true,
+            joining: None,
+        };
+        assert_eq!(chain(&whole, 2), Ok(()));
+        assert_eq!(chain(&whole, 3), Err(Unrest::TooShort { slot: SLOT, members: 2, wanted: 3 }));
+        chain(&Chain { tail_ready: false, ..whole.clone() }, 2).expect_err("the tail is no copy");
+        chain(&Chain { joining: Some(member("c")), ..whole }, 2).expect_err("c is on its way");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use catena_core::{Heartbeat, HeartbeatAnswer, Slot, Time};
+use catena_core::{Decisions, Epoch, Heartbeat, HeartbeatAnswer, Slot, Time};
 
 use super::Violation;
 
@@ -12,6 +12,9 @@ use super::Violation;
 pub(crate) struct Lease {
     sent: BTreeMap<u64, Time>,
     until: Time,
+    granted_until: Time,
+    /// The newest leadership that it has heard of: it takes nothing of an older one (C1).
+    epoch: Epoch,
 }
 
 impl Lease {
@@ -19,10 +22,40 @@ impl Lease {
         self.sent.insert(heartbeat.sequence, now);
     }
 
+    /// A coordinator lets an answer go. Whether it arrives or not, the coordinator must reckon with it.
+    pub(crate) fn granted(&mut self, answer: &HeartbeatAnswer) {
+        self.granted_until = self.granted_until.max(self.end(answer).unwrap_or_default());
+    }
+
+    /// An answer arrives.
     pub(crate) fn answered(&mut self, answer: &HeartbeatAnswer) {
-        if let (Some(lease), Some(sent)) = (answer.lease, self.sent.get(&answer.sequence)) {
-            self.until = self.until.max(*sent + lease);
+        if self.heard(&answer.decisions) == Heard::InTime {
+            self.until = self.until.max(self.end(answer).unwrap_or_default());
         }
+    }
+
+    /// A coordinator says something.
+    pub(crate) fn heard(&mut self, decisions: &Decisions) -> Heard {
+        if decisions.epoch < self.epoch {
+            return Heard::Deposed;
+        }
+        self.epoch = decisions.epoch;
+        Heard::InTime
+    }
+
+    /// When the lease ends that an answer grants.
+    fn end(&self, answer: &HeartbeatAnswer) -> Option<Time> {
+        Some(*self.sent.get(&answer.sequence)? + answer.lease?)
+    }
+
+    /// When it ends, as far as answers have arrived.
+    pub(crate) fn until(&self) -> Time {
+        self.until
+    }
+
+    /// When it would end, were every answer on its way to arrive.
+    pub(crate) fn granted_until(&self) -> Time {
+        self.granted_until
     }
 
     /// The process shows state at `now`.
@@ -39,28 +72,56 @@ impl Lease {
     }
 }
 
+/// From whom something came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// From the newest leader that was heard of.
+    InTime,
+    /// From one before.
+    Deposed,
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use catena_core::Revision;
+    use catena_core::{Presence, Revision};
 
     use super::*;
 
-    fn answer(sequence: u64, lease: Option<Duration>) -> HeartbeatAnswer {
-        HeartbeatAnswer { sequence, lease, revision: Revision(1), chains: Vec::new(), nodes: Vec::new() }
+    fn answer(sequence: u64, lease: Option<Duration>, epoch: u64) -> HeartbeatAnswer {
+        let decisions = Decisions { epoch: Epoch(epoch), chains: Vec::new(), fences: Vec::new(), drops: Vec::new() };
+        HeartbeatAnswer { sequence, lease, revision: Revision(1), decisions, nodes: Vec::new() }
+    }
+
+    fn heartbeat(sequence: u64) -> Heartbeat {
+        Heartbeat { sequence, applied: Revision(0), reports: Vec::new(), presence: Presence::Staying }
     }
 
     #[test]
     fn showing_state_after_the_lease_counted_from_the_sending_is_caught() {
         let mut lease = Lease::default();
         lease.shows(Slot(0), "n1", Time(0)).expect_err("no lease yet");
-        lease.sent(&Heartbeat { sequence: 1, applied: Revision(0), reports: Vec::new() }, Time(100));
-        lease.answered(&answer(1, Some(Duration::from_nanos(50))));
+        lease.sent(&heartbeat(1), Time(100));
+        lease.answered(&answer(1, Some(Duration::from_nanos(50)), 1));
         assert_eq!(lease.shows(Slot(0), "n1", Time(149)), Ok(()));
         lease.shows(Slot(0), "n1", Time(150)).expect_err("the lease has ended");
-        lease.answered(&answer(2, Some(Duration::from_secs(1))));
-        lease.answered(&answer(1, None));
+        lease.answered(&answer(2, Some(Duration::from_secs(1)), 1));
+        lease.answered(&answer(1, None, 1));
         lease.shows(Slot(0), "n1", Time(150)).expect_err("neither answer renews it");
+    }
+
+    #[test]
+    fn an_answer_of_a_deposed_leader_renews_nothing_and_one_on_its_way_is_reckoned_with() {
+        let mut lease = Lease::default();
+        lease.sent(&heartbeat(1), Time(100));
+        lease.sent(&heartbeat(2), Time(200));
+        let (first, second) = (answer(1, Some(Duration::from_nanos(50)), 2), answer(2, Some(Duration::from_nanos(50)), 1));
+        lease.granted(&first);
+        lease.granted(&second);
+        assert_eq!((lease.until(), lease.granted_until()), (Time(0), Time(250)));
+        lease.answered(&first);
+        lease.answered(&second);
+        assert_eq!(lease.until(), Time(150));
     }
 }

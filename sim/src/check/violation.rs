@@ -26,6 +26,14 @@ pub enum Checker {
     Exposure,
     /// Only a replica with a lease shows state.
     Serving,
+    /// One configuration of a slot serves at a time.
+    Configurations,
+    /// Configurations follow on each other.
+    Continuity,
+    /// A session's write takes effect once.
+    Sessions,
+    /// Who is called silent has been.
+    Silence,
     /// After healing, everything comes to rest.
     Progress,
     /// The same seed gives the same world.
@@ -55,6 +63,10 @@ impl fmt::Display for Checker {
             Checker::Durability => "durability",
             Checker::Exposure => "exposure",
             Checker::Serving => "serving",
+            Checker::Configurations => "configurations",
+            Checker::Continuity => "continuity",
+            Checker::Sessions => "sessions",
+            Checker::Silence => "silence",
             Checker::Progress => "progress",
             Checker::Determinism => "determinism",
             Checker::Assertion => "assertion",

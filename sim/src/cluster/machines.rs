@@ -1,14 +1,15 @@
 //! The machines of a simulated cluster: a coordinator, storage nodes with disks that outlive them, and what can happen
 //! to them.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catena_core::{ClusterConfig, ClusterId, Incarnation, NodeId};
+use catena_core::{ClusterConfig, ClusterId, CoordinatorConfig, Incarnation, NodeId};
 use catena_net::server::Listener;
-use catena_node::{ConfigStorage, NodeOptions, Storage, run_coordinator, run_node, tokio_clock};
-use catena_store::{ConfigStore, MemoryConfigStore, MemoryDisk, Store, StoreError, commit_group};
+use catena_node::{ConfigRequest, ConfigStorage, NodeOptions, Storage, run_coordinator, run_node, tokio_clock};
+use catena_store::{ConfigStore, MemoryConfigStore, MemoryDisk, Store, StoreError, Swept, commit_group};
 use madsim::net::NetSim;
 use madsim::runtime::{Handle, NodeHandle};
 use tokio::sync::mpsc;
@@ -64,14 +65,14 @@ fn node_host(index: usize) -> u8 {
 }
 
 impl Machines {
-    /// Starts a coordinator and `count` nodes, every slot's chain over all of them.
-    pub(super) fn start(count: usize, slots: u32, mut rng: Rng, recorder: &Recorder) -> Self {
+    /// Starts a coordinator and `count` nodes, of which each chain has `replicas`.
+    pub(super) fn start(count: usize, replicas: u32, slots: u32, mut rng: Rng, recorder: &Recorder) -> Self {
         let names: Vec<NodeId> = (1..=count).map(|number| NodeId::new(&format!("n{number}")).expect("a legal name")).collect();
         let config = ClusterConfig {
             cluster: ClusterId(7),
             slots,
-            replicas: u32::try_from(count).expect("a handful of nodes"),
-            nodes: names.clone(),
+            replicas,
+            founders: u32::try_from(count).expect("a handful of nodes"),
             lease: LEASE,
         };
         let coordinator = start_coordinator(config);
@@ -164,16 +165,16 @@ fn start_coordinator(config: ClusterConfig) -> NodeHandle {
             let (mut store, config) = (disk.clone(), config.clone());
             async move {
                 store.establish(&config).expect("the same cluster as before");
-                let stored = store.load().expect("a disk in memory reads");
-                let (sender, synced) = mpsc::unbounded_channel();
-                let submit = Box::new(move |ticket, changes: Vec<catena_core::Change>| {
-                    store.commit(&changes)?;
+                let (sender, told) = mpsc::unbounded_channel();
+                let ask = Box::new(move |request: ConfigRequest| {
                     // A driver that has gone does not want to know.
-                    let _ = sender.send(Ok(ticket));
+                    let _ = sender.send(request.run(&mut store));
                     Ok(())
                 });
-                let storage = ConfigStorage { stored, submit, synced };
+                let storage = ConfigStorage { ask, told };
                 let listener = Listener::bind(address(COORDINATOR)).await.expect("a free address");
+                // Faults come one after the other here, faster than an operator would: the detector is not held back.
+                let config = CoordinatorConfig { restraint_percent: 100, flap_threshold: 0, ..CoordinatorConfig::new(config) };
                 let ended = run_coordinator(config, listener, tokio_clock(), storage, std::future::pending()).await;
                 panic!("the coordinator ended by itself: {ended:?}");
             }
@@ -197,11 +198,12 @@ fn start_node(index: usize, name: NodeId, rng: Rng, recorder: Recorder) -> Machi
                     incarnation: Incarnation(1 + index as u128),
                     cluster: None,
                     address: address.to_string(),
+                    labels: BTreeMap::new(),
                     coordinators: Machines::endpoints(),
                 };
                 let listener = Listener::bind(address).await.expect("a free address");
                 let node = options.node.clone();
-                let open = move |_| open(&disk, rng, node, recorder);
+                let open = move |_| std::future::ready(open(&disk, rng, node, recorder));
                 let ended = run_node(options, listener, tokio_clock(), open, std::future::pending()).await;
                 panic!("a node ended by itself: {ended:?}");
             }
@@ -229,6 +231,7 @@ fn open(
             if report.send(synced).is_err() {
                 return;
             }
+            while store.sweep().expect("a disk in memory does not fail") == Swept::Partly {}
         }
     });
     let submit = Box::new(move |batch| {

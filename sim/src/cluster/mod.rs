@@ -22,7 +22,8 @@ use crate::rng::{Odds, Rng};
 use crate::workload::{Knowledge, Workload};
 
 const SLOTS: u32 = 4;
-const NODES: usize = 3;
+const NODES: usize = 4;
+const REPLICAS: u32 = 3;
 const CLIENTS: usize = 4;
 const CALLS_EACH: usize = 60;
 const KEYS: usize = 6;
@@ -91,7 +92,7 @@ fn in_simulation(seed: u64, mutant: Option<Mutant>) -> std::thread::Result<Run> 
 async fn run(seed: u64) -> Run {
     let mut rng = Rng::new(seed);
     let recorder = Recorder::new(SLOTS);
-    let mut machines = Machines::start(NODES, SLOTS, rng.fork(), &recorder);
+    let mut machines = Machines::start(NODES, REPLICAS, SLOTS, rng.fork(), &recorder);
     let clients: Vec<_> =
         (0..CLIENTS).map(|_| machines.spawn(client(recorder.clone(), Workload::new(KEYS, rng.fork()), rng.fork()))).collect();
     break_things(&mut machines, &mut rng).await;
@@ -126,14 +127,14 @@ async fn client(recorder: Recorder, mut workload: Workload, mut rng: Rng) {
     }
 }
 
-/// Faults, one after the other, each over before the next but for nodes that are down: at most one at a time, for
-/// membership is fixed.
+/// Faults, one after the other, of which the shorter ones only hurt and the longer ones change chains. Nodes that are down
+/// come back, sooner or later.
 async fn break_things(machines: &mut Machines, rng: &mut Rng) {
     sleep(Duration::from_secs(1)).await;
     for _ in 0..rng.between(2, 6) {
         let node = rng.index(machines.count());
         let other = (node + 1 + rng.index(machines.count() - 1)) % machines.count();
-        let time = rng.duration(Duration::from_millis(50), Duration::from_millis(1500));
+        let time = rng.duration(Duration::from_millis(50), Duration::from_millis(2500));
         match rng.below(6) {
             0 => machines.down(node, Death::Kill).await,
             1 => machines.down(node, Death::Silent).await,
@@ -147,7 +148,7 @@ async fn break_things(machines: &mut Machines, rng: &mut Rng) {
                 }
             }
         }
-        sleep(rng.duration(Duration::from_millis(10), Duration::from_millis(800))).await;
+        sleep(rng.duration(Duration::from_millis(10), Duration::from_millis(2000))).await;
         (0..machines.count()).for_each(|node| machines.up(node));
     }
 }

@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use catena_core::{Batch, CallError, Entry, Kind, NodeId, Operation, RequestId, Slot, Write, slot_of};
+use catena_core::{Batch, CallError, Entry, Kind, NodeConfig, NodeId, Operation, RequestId, Slot, Write, slot_of};
 use catena_net::Refusal;
 use catena_net::client::{Client, ClientError};
 
 use crate::check::ledger::Ledger;
 use crate::check::{Violation, linearize};
-use crate::history::{CallId, Deed, History, Outcome, Try, Wish};
+use crate::history::{Author, CallId, Deed, History, Outcome, Try, Wish};
 
 /// Shared by clients and disks, which are different tasks of one thread; never held across an `await`.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ struct Content {
 
 impl Recorder {
     pub(super) fn new(slots: u32) -> Self {
-        let content = Content { history: History::default(), ledger: Ledger::new(slots), violation: None };
+        let content = Content { history: History::default(), ledger: Ledger::new(&NodeConfig::new(slots)), violation: None };
         Self { slots, content: Arc::new(Mutex::new(content)) }
     }
 
@@ -39,7 +39,7 @@ impl Recorder {
     pub(super) fn observe(&self, node: &NodeId, batch: &Batch) {
         let content = &mut *self.lock();
         for write in &batch.writes {
-            let Write::Apply(entries) = write else { continue };
+            let Write::Apply { entries, sessions: _ } = write else { continue };
             for entry in entries {
                 match content.ledger.commit(batch.slot, entry, node.as_str()) {
                     Ok(true) => content.history_of(batch.slot, entry),
@@ -89,10 +89,17 @@ impl Recorder {
 impl Content {
     /// Values begin with their call's number: that says whose an entry is.
     fn history_of(&mut self, slot: Slot, entry: &Entry) {
-        let Operation::Put { value, .. } = &entry.operation else { panic!("these clients delete nothing") };
-        let number = value.first_chunk().copied().map(u64::from_be_bytes).expect("a value begins with a number");
-        let by = Try { call: CallId(usize::try_from(number).expect("a call's number")), request: RequestId(0) };
-        self.history.order(slot, entry.id, by);
+        let author = match &entry.operation {
+            Operation::Put { value, .. } => {
+                let number = value.first_chunk().copied().map(u64::from_be_bytes).expect("a value begins with a number");
+                let call = CallId(usize::try_from(number).expect("a call's number"));
+                Author::Call(Try { call, request: RequestId(0) })
+            }
+            Operation::Nothing { .. } => Author::Unseen,
+            Operation::OpenSession | Operation::Expire { .. } => Author::Chain,
+            Operation::Delete { .. } => panic!("these clients delete nothing"),
+        };
+        self.history.order(slot, entry.id, author);
     }
 }
 

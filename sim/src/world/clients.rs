@@ -1,31 +1,38 @@
-//! Clients: they route by what they were told, refresh it, retry what was surely not executed, and never what may
-//! have been.
+//! Clients: the core's own machines, several calls at a time in each, with clocks of their own. What they send may be lost,
+//! come late or come twice.
 
-use std::rc::Rc;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use catena_core::{CallError, Chain, Kind, Reply, RequestId, Route, Slot, Target, Time, slot_of};
+use catena_core::client::{
+    self, AttemptId, Body, ClientConfig, ClientEffect, ClientError, ClientEvent, ClientRequest, Delivery, Failure,
+};
+use catena_core::{Action, CallError, Command, Kind, Reply, Slot, Target, Time, slot_of};
 
-use super::hosts::{Asked, Input};
+use super::hosts::{Asked, Input, Silence};
+use super::routes::Subscription;
 use super::{Happening, Phase, World};
+use crate::clock::Clock;
 use crate::faults::Fault;
 use crate::history::{CallId, Deed, Outcome, Wish};
+use crate::options::Options;
+use crate::rng::{Odds, Rng};
 use crate::workload::Knowledge;
 
-/// How long a call goes on trying.
-const PATIENCE: Duration = Duration::from_secs(3);
-
-/// How long a try waits for its answer.
-const TIMEOUT: Duration = Duration::from_millis(1_500);
-
-/// A client with at most one call at a time.
-#[derive(Debug, Default)]
+/// A client's machine and what surrounds it.
+#[derive(Debug)]
 pub(super) struct Client {
-    route: Option<Rc<Route>>,
-    /// The route before it.
-    older: Option<Rc<Route>>,
+    machine: client::Client,
+    clock: Clock,
+    wake_at: Option<Time>,
     known: Knowledge,
-    current: Option<Current>,
+    /// Calls under way.
+    calls: BTreeSet<CallId>,
+    /// How many it may have at a time.
+    pub(super) lanes: usize,
+    /// How likely a caller gives a call up.
+    impatience: Odds,
+    pub(super) subscription: Subscription,
     /// Of a client that shows after healing that its slot serves.
     pub(super) proof: Proof,
 }
@@ -41,73 +48,148 @@ pub(super) enum Proof {
     ReadBack,
 }
 
-/// A call under way.
-#[derive(Clone, Copy, Debug)]
-struct Current {
-    call: CallId,
-    until: Time,
-    /// The try that waits for an answer.
-    request: Option<RequestId>,
-}
-
-/// What a client hears from outside.
-#[derive(Debug)]
-pub(super) enum Heard {
-    Route(Rc<Route>),
-    Answer { request: RequestId, answer: Answer },
-}
-
-/// How a try ends.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Result(Result<Reply, CallError>),
-    /// Nobody listens there: surely not executed.
-    NoConnection,
-    /// The connection broke after the request was sent.
-    Broken,
-}
-
 /// What a client tells itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Prompt {
     /// Begin a call.
     Next,
-    /// Try a call (again).
-    Try { call: CallId },
-    /// A try has waited long enough.
-    Timeout { request: RequestId },
+    /// The caller gives a call up.
+    GiveUp { call: CallId },
+    /// The machine's timer.
+    Wake { at: Time },
     /// A request arrives where it was sent.
-    Arrive { request: RequestId, call: CallId, node: usize, target: Target },
+    Arrive(Arrival),
+}
+
+/// A request on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    attempt: AttemptId,
+    nth: Nth,
+    call: Option<CallId>,
+    node: usize,
+    target: Target,
+    body: Body,
+}
+
+/// A request may arrive twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nth {
+    First,
+    /// Nobody hears its answer.
+    Second,
+}
+
+impl Arrival {
+    /// The try, the call that it is of, and the node that it goes to.
+    pub(super) fn errand(&self) -> (AttemptId, Option<CallId>, usize) {
+        (self.attempt, self.call, self.node)
+    }
+}
+
+impl Client {
+    /// A client of the workload. No two are alike.
+    pub(super) fn new(options: &Options, clock: Clock, rng: &mut Rng) -> Self {
+        let ms = Duration::from_millis;
+        let config = ClientConfig {
+            call_timeout: if rng.chance(Odds::percent(75)) {
+                ms(3_000)
+            } else {
+                *rng.pick(&[ms(100), Duration::from_micros(700)])
+            },
+            attempt_timeout: *rng.pick(&[ms(2_000), ms(500), ms(200)]),
+            route_timeout: *rng.pick(&[ms(1_000), ms(200)]),
+            session_idle: options.node.session_idle / 2,
+            session_writes: *rng.pick(&[64, 64, 3, 1]).min(&options.node.limits.session_writes),
+            cluster: Some(options.coordinator.cluster.cluster),
+            ..ClientConfig::new(options.coordinators, rng.next())
+        };
+        let lanes = *rng.pick(&[1, 1, 2, 4, 16]);
+        let impatience = *rng.pick(&[Odds::NEVER, Odds::NEVER, Odds::percent(5)]);
+        Self::of(config, clock, lanes, impatience)
+    }
+
+    /// A client of the healing phase.
+    pub(super) fn prover(options: &Options, clock: Clock, rng: &mut Rng) -> Self {
+        let ms = Duration::from_millis;
+        let config = ClientConfig {
+            call_timeout: ms(3_000),
+            attempt_timeout: ms(1_000),
+            session_idle: options.node.session_idle / 2,
+            ..ClientConfig::new(options.coordinators, rng.next())
+        };
+        Self::of(config, clock, 1, Odds::NEVER)
+    }
+
+    fn of(config: ClientConfig, clock: Clock, lanes: usize, impatience: Odds) -> Self {
+        let machine = client::Client::new(config, clock.now(Time(0)));
+        Self {
+            machine,
+            clock,
+            wake_at: None,
+            known: Knowledge::new(),
+            calls: BTreeSet::new(),
+            lanes,
+            impatience,
+            subscription: Subscription::default(),
+            proof: Proof::Nothing,
+        }
+    }
 }
 
 impl World {
     pub(super) fn prompt(&mut self, client: usize, prompt: Prompt) {
         match prompt {
             Prompt::Next => self.next_call(client),
-            Prompt::Try { call } => self.attempt(client, call),
-            Prompt::Timeout { request } => self.ended(client, request, Answer::Broken),
-            Prompt::Arrive { request, call, node, target } => self.arrive(client, request, call, node, target),
-        }
-    }
-
-    pub(super) fn hear(&mut self, client: usize, heard: Heard) {
-        match heard {
-            Heard::Route(route) => {
-                let client = &mut self.clients[client];
-                client.older = client.route.replace(route);
+            Prompt::GiveUp { call } => self.hear(client, ClientEvent::Cancel { call: name(call) }),
+            Prompt::Wake { at } => {
+                if self.clients[client].wake_at == Some(at) {
+                    self.clients[client].wake_at = None;
+                    self.hear(client, ClientEvent::Wake);
+                }
             }
-            Heard::Answer { request, answer } => self.ended(client, request, answer),
+            Prompt::Arrive(arrival) => self.arrive(client, arrival),
         }
     }
 
-    /// Begins the client's next call, or waits for the next burst.
-    fn next_call(&mut self, client: usize) {
-        if self.clients[client].current.is_some() {
-            return;
+    /// One step of a client's machine.
+    pub(super) fn hear(&mut self, client: usize, event: ClientEvent) {
+        let Client { machine, clock, .. } = &mut self.clients[client];
+        let mut effects = Vec::new();
+        machine.step(clock.now(self.now), event, &mut effects);
+        for effect in effects {
+            match effect {
+                ClientEffect::Send { attempt, call, node, address: _, target, body, deadline: _ } => {
+                    let call = call.map(|call| CallId(usize::try_from(call.0).expect("a call's number")));
+                    let node = if self.strikes(Fault::Misroute) { self.rng.index(self.hosts.len()) } else { self.node_of(&node) };
+                    self.send_request(client, Arrival { attempt, nth: Nth::First, call, node, target, body });
+                }
+                ClientEffect::Abandon { attempt: _ } => {} // it goes on its way
+                ClientEffect::AskRoute { coordinator } => self.ask_route(client, coordinator),
+                ClientEffect::Done { call, result } => {
+                    self.finish(client, CallId(usize::try_from(call.0).expect("a call's number")), result);
+                }
+            }
         }
-        let wish = match self.phase {
+        self.schedule_client(client);
+    }
+
+    pub(super) fn schedule_client(&mut self, client: usize) {
+        let late = Duration::from_nanos(self.rng.below(50_000));
+        let Client { machine, clock, wake_at, .. } = &mut self.clients[client];
+        let Some(deadline) = machine.deadline() else { return };
+        let due = clock.world_at(deadline).max(self.now) + late;
+        if wake_at.is_none_or(|at| at > due) {
+            *wake_at = Some(due);
+            self.queue.push(due, Happening::Prompt { client, prompt: Prompt::Wake { at: due } });
+        }
+    }
+
+    /// Begins one of the client's calls, or waits for the next burst.
+    fn next_call(&mut self, client: usize) {
+        let (wish, delivery) = match self.phase {
             Phase::Healing { .. } => match self.proof(client) {
-                Some(wish) => wish,
+                Some(wish) => (wish, Delivery::ExactlyOnce),
                 None => return,
             },
             Phase::Faults => {
@@ -120,14 +202,30 @@ impl World {
                     return;
                 }
                 self.issued += 1;
-                self.workload.wish(self.history.next_call(), &self.clients[client].known)
+                let wish = self.workload.wish(self.history.next_call(), &self.clients[client].known);
+                (wish, self.workload.delivery())
             }
         };
+        let call = self.begin_call(client, wish, delivery);
+        if self.rng.chance(self.clients[client].impatience) {
+            let after = self.rng.heavy_tail(Duration::from_micros(100));
+            self.queue.push(self.now + after, Happening::Prompt { client, prompt: Prompt::GiveUp { call } });
+        }
+    }
+
+    /// A client's caller wants something.
+    pub(super) fn begin_call(&mut self, client: usize, wish: Wish, delivery: Delivery) -> CallId {
         let slot = slot_of(&wish.key, self.options.slots);
-        self.trace.line(self.now, || format!("client {client}: {:?} {wish:?}, slot {slot}", self.history.next_call()));
+        self.trace
+            .line(self.now, || format!("client {client}: {:?} {delivery:?} {wish:?}, slot {slot}", self.history.next_call()));
+        let request = request(&wish, delivery);
+        if delivery == Delivery::ExactlyOnce {
+            self.pace.expect(self.history.next_call(), &wish, slot);
+        }
         let call = self.history.invoke(slot, wish);
-        self.clients[client].current = Some(Current { call, until: self.now + PATIENCE, request: None });
-        self.attempt(client, call);
+        self.clients[client].calls.insert(call);
+        self.hear(client, ClientEvent::Call { call: name(call), request });
+        call
     }
 
     /// What a client of the healing phase has still to show: that its slot takes a write, and reads it.
@@ -144,100 +242,79 @@ impl World {
         Some(Wish { key, deed, conditions: Vec::new() })
     }
 
-    /// Sends the call where the route says, or asks for a route first.
-    fn attempt(&mut self, client: usize, call: CallId) {
-        let Some(current) = self.clients[client].current.filter(|current| current.call == call) else { return };
-        if self.now >= current.until {
-            return self.finish(client, Outcome::NotExecuted);
+    /// A request leaves: it arrives, late, twice or never.
+    fn send_request(&mut self, client: usize, arrival: Arrival) {
+        let mut delay = self.latency();
+        if self.strikes(Fault::DuplicateRequest) {
+            let late = self.rng.lateness();
+            let again = Arrival { nth: Nth::Second, ..arrival.clone() };
+            self.queue.push(self.now + delay + late, Happening::Prompt { client, prompt: Prompt::Arrive(again) });
         }
-        let (slot, deed) = (self.history.call(call).slot, &self.history.call(call).wish.deed);
-        let reads = *deed == Deed::Get;
-        let Some((node, target)) = self.destination(client, slot, reads) else {
-            self.refresh(client);
-            return self.retry(client, call);
-        };
-        self.last_request.0 += 1;
-        let request = self.last_request;
-        self.clients[client].current = Some(Current { request: Some(request), ..current });
-        if !self.strikes(Fault::LostRequest) {
-            let delay = self.latency();
-            let prompt = Prompt::Arrive { request, call, node, target };
-            self.queue.push(self.now + delay, Happening::Prompt { client, prompt });
+        if self.strikes(Fault::LostRequest) {
+            return;
         }
-        self.queue.push(self.now + TIMEOUT, Happening::Prompt { client, prompt: Prompt::Timeout { request } });
-    }
-
-    /// Where to send a call by the client's route.
-    fn destination(&mut self, client: usize, slot: Slot, reads: bool) -> Option<(usize, Target)> {
-        let stale = self.clients[client].older.is_some() && self.strikes(Fault::StaleRoute);
-        let client = &self.clients[client];
-        let route = if stale { client.older.as_ref() } else { client.route.as_ref() };
-        let chain = route?.chains.iter().find(|chain| chain.slot == slot)?.clone();
-        let target = Target { slot, version: chain.version };
-        if self.strikes(Fault::Misroute) {
-            return Some((self.rng.index(self.hosts.len()), target));
+        if self.strikes(Fault::LateRequest) {
+            delay += self.rng.lateness();
         }
-        let member = if reads { Chain::tail(&chain) } else { Chain::head(&chain) };
-        let node = self.hosts.iter().position(|host| host.identity.node == member.node);
-        Some((node.expect("members are nodes"), target))
+        self.queue.push(self.now + delay, Happening::Prompt { client, prompt: Prompt::Arrive(arrival) });
     }
 
     /// A request arrives at a node; where nobody listens, the client learns that.
-    fn arrive(&mut self, client: usize, request: RequestId, call: CallId, node: usize, target: Target) {
-        match &self.hosts[node].process {
-            None => {
+    fn arrive(&mut self, client: usize, arrival: Arrival) {
+        let Arrival { attempt, nth, call, node, target, body } = arrival;
+        if nth == Nth::Second && !self.may_be_repeated(call, &body) {
+            return;
+        }
+        let Some(process) = &self.hosts[node].process else {
+            // A machine that is gone as a whole says nothing.
+            if (nth, self.hosts[node].silence) == (Nth::First, Silence::Refusing) {
                 let delay = self.latency();
-                let heard = Heard::Answer { request, answer: Answer::NoConnection };
-                self.queue.push(self.now + delay, Happening::Client { client, heard });
+                let event = ClientEvent::Failed { attempt, failure: Failure::NotConnected };
+                self.queue.push(self.now + delay, Happening::Client { client, event });
             }
-            Some(process) => {
-                let wish = self.history.call(call).wish.clone();
-                let input = Input::Request { asked: Asked { client, call }, request, target, wish };
-                let life = process.life;
-                self.queue.push(self.now, Happening::Input { node, life, input });
-            }
-        }
-    }
-
-    /// A try has ended, unless it had before.
-    fn ended(&mut self, client: usize, request: RequestId, answer: Answer) {
-        let Some(current) = self.clients[client].current.filter(|current| current.request == Some(request)) else { return };
-        self.clients[client].current = Some(Current { request: None, ..current });
-        let call = current.call;
-        let kind = match answer {
-            Answer::Result(Ok(reply)) => return self.finish(client, outcome(reply)),
-            Answer::Result(Err(CallError::ConditionFailed { object })) => return self.finish(client, Outcome::Refused(object)),
-            Answer::Result(Err(error)) => error.kind(),
-            Answer::NoConnection => Kind::NotExecuted,
-            Answer::Broken => Kind::Unknown,
+            return;
         };
-        let reads = self.history.call(call).wish.deed == Deed::Get;
-        match kind {
-            Kind::Unknown if !reads => self.finish(client, Outcome::Unknown),
-            Kind::Unknown | Kind::NotExecuted => {
-                self.refresh(client);
-                self.retry(client, call);
-            }
+        let life = process.life;
+        self.last_request.0 += 1;
+        let request = self.last_request;
+        let asked = Asked { heard_by: (nth == Nth::First).then_some((client, attempt)), call };
+        self.queue.push(self.now, Happening::Input { node, life, input: Input::Request { asked, request, target, body } });
+    }
+
+    /// No transport repeats a request that was refused, or one without a session: nothing could be said of such a call. What
+    /// comes again is what was taken in.
+    fn may_be_repeated(&self, call: Option<CallId>, body: &Body) -> bool {
+        match (body, call) {
+            (Body::Write { origin: Some(_), .. }, Some(call)) => self.history.may_be_executed(call),
+            (Body::Write { .. }, _) => false,
+            (Body::Read { .. } | Body::OpenSession, _) => true,
         }
     }
 
-    fn refresh(&mut self, client: usize) {
-        if !self.strikes(Fault::LostRequest) {
-            let delay = self.latency();
-            self.queue.push(self.now + delay, Happening::AskRoute { client });
+    /// A try is answered, if anybody hears it.
+    pub(super) fn reply_to(&mut self, asked: Asked, result: Result<Reply, CallError>) {
+        let Some((client, attempt)) = asked.heard_by else { return };
+        if self.strikes(Fault::LostReply) {
+            return;
         }
+        let delay = self.latency();
+        self.queue.push(self.now + delay, Happening::Client { client, event: ClientEvent::Answered { attempt, result } });
     }
 
-    fn retry(&mut self, client: usize, call: CallId) {
-        let delay = self.rng.duration(Duration::from_millis(2), Duration::from_millis(60));
-        self.queue.push(self.now + delay, Happening::Prompt { client, prompt: Prompt::Try { call } });
+    /// A connection broke while a try was waiting.
+    pub(super) fn connection_lost(&mut self, asked: Asked) {
+        let Some((client, attempt)) = asked.heard_by else { return };
+        let delay = self.latency();
+        let event = ClientEvent::Failed { attempt, failure: Failure::Lost };
+        self.queue.push(self.now + delay, Happening::Client { client, event });
     }
 
-    fn finish(&mut self, client: usize, outcome: Outcome) {
-        let current = self.clients[client].current.take().expect("a call is under way");
-        self.trace.line(self.now, || format!("client {client}: {:?} ends: {outcome:?}", current.call));
-        self.learn(client, current.call, &outcome);
-        self.history.respond(current.call, outcome);
+    fn finish(&mut self, client: usize, call: CallId, result: Result<Reply, ClientError>) {
+        let outcome = outcome(result);
+        self.trace.line(self.now, || format!("client {client}: {call:?} ends: {outcome:?}"));
+        self.clients[client].calls.remove(&call);
+        self.learn(client, call, &outcome);
+        self.history.respond(call, outcome);
         let think = self.rng.duration(Duration::ZERO, self.options.think);
         self.queue.push(self.now + think, Happening::Prompt { client, prompt: Prompt::Next });
     }
@@ -261,16 +338,39 @@ impl World {
         client.known.insert(key, seen);
     }
 
-    /// Clients whose call is under way.
+    /// Clients whose calls are under way.
     pub(super) fn busy(&self) -> impl Iterator<Item = usize> + '_ {
-        self.clients.iter().enumerate().filter(|(_, client)| client.current.is_some()).map(|(index, _)| index)
+        self.clients.iter().enumerate().filter(|(_, client)| !client.calls.is_empty()).map(|(index, _)| index)
     }
 }
 
-fn outcome(reply: Reply) -> Outcome {
-    match reply {
-        Reply::Written { entry: Some(entry), object } => Outcome::Written { entry, object },
-        Reply::Written { entry: None, object: _ } => Outcome::NothingToDo,
-        Reply::Read { version: _, object } => Outcome::Read(object),
+/// The machine's name for a call.
+fn name(call: CallId) -> client::CallId {
+    client::CallId(call.0 as u64)
+}
+
+fn request(wish: &Wish, delivery: Delivery) -> ClientRequest {
+    let Wish { key, deed, conditions } = wish.clone();
+    let action = match deed {
+        Deed::Get => return ClientRequest::Get { key },
+        Deed::Put { value } => Action::Put { value },
+        Deed::Delete => Action::Delete,
+    };
+    ClientRequest::Write { command: Command { key, action, conditions }, delivery }
+}
+
+fn outcome(result: Result<Reply, ClientError>) -> Outcome {
+    match result {
+        Ok(Reply::Written { entry: Some(entry), object }) => Outcome::Written { entry, object },
+        Ok(Reply::Written { entry: None, object: _ }) => Outcome::NothingToDo,
+        Ok(Reply::Read { version: _, object }) => Outcome::Read(object),
+        Ok(Reply::Opened { session }) => panic!("a caller is told of session {session}, which it did not ask for"),
+        Err(error) => match (error.kind(), error) {
+            (Kind::NotExecuted, ClientError::Refused { error: CallError::ConditionFailed { object }, .. }) => {
+                Outcome::Refused(object)
+            }
+            (Kind::NotExecuted, _) => Outcome::NotExecuted,
+            (Kind::Unknown, _) => Outcome::Unknown,
+        },
     }
 }

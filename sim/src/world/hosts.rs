@@ -1,37 +1,66 @@
-//! Storage nodes: processes on machines with a disk and clocks; what goes into them and what comes out.
+//! Storage nodes: processes on machines with a disk and clocks; how they start, stop and die, and what goes into them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
+use catena_core::client::{AttemptId, Body};
 use catena_core::{
-    Action, ChainVersion, Command, Envelope, Event, Identity, Incarnation, Node, NodeId, NodeRecord, RequestId, Slot, Target,
-    Time,
+    ChainVersion, Event, Identity, Incarnation, Node, NodeId, NodeRecord, Origin, Process as ProcessId, RequestId, Seq, Slot,
+    Target, Time,
 };
 
-use super::clients::{Answer, Heard};
+use super::storage::Pin;
 use super::{Happening, Life, World};
 use crate::check::histories::Watermarks;
 use crate::check::{Violation, durable, serving};
 use crate::clock::Clock;
 use crate::disk::{Crash, Disk};
 use crate::faults::Fault;
-use crate::history::{CallId, Deed, Try, Wish};
-use crate::network::Connection;
+use crate::history::{CallId, Try};
 use crate::options::Options;
 use crate::rng::Rng;
 
 /// A machine.
 #[derive(Debug)]
 pub(super) struct Host {
+    /// Its process's, or the last one's.
     pub(super) identity: Identity,
+    pub(super) rack: Option<usize>,
     pub(super) clock: Clock,
     pub(super) disk: Disk,
     pub(super) process: Option<Process>,
+    /// How callers find a machine that has no process.
+    pub(super) silence: Silence,
     /// The disk does nothing until then.
     pub(super) stalled_until: Time,
-    rng: Rng,
-    /// By slot, the newest version that any process here has acted in.
+    pub(super) rng: Rng,
+    /// Whether any process has ever run here.
+    pub(super) arrival: Arrival,
+    /// When its directory was last wiped.
+    pub(super) wiped: Option<Time>,
+    /// By slot, the newest version that any process on this directory has acted in.
     pub(super) acted: Vec<ChainVersion>,
+    /// By slot, what was committed while this directory was a member.
+    pub(super) owed: Vec<Seq>,
+}
+
+/// How callers find a machine that has no process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// They are told at once that nobody listens.
+    Refusing,
+    /// They hear nothing: the whole machine is gone.
+    Total,
+}
+
+/// When a node first starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// It has.
+    Here,
+    /// It waits for its time.
+    Late,
 }
 
 /// A process on it.
@@ -40,14 +69,17 @@ pub(super) struct Process {
     pub(super) life: Life,
     pub(super) node: Node,
     pub(super) running: Running,
+    pub(super) stopping: Stopping,
     pub(super) wake_at: Option<Time>,
     pub(super) lease: serving::Lease,
     /// Calls that it has not answered.
-    pub(super) calls: BTreeMap<RequestId, Asked>,
+    pub(super) calls: BTreeMap<RequestId, Call>,
     /// By slot, as last seen.
     pub(super) marks: Vec<Watermarks>,
     /// Nodes whose address it has heard from the coordinator.
     pub(super) addresses: BTreeSet<NodeId>,
+    /// What it holds on to, by slot.
+    pub(super) pins: BTreeMap<Slot, Pin>,
 }
 
 /// Whether a process is scheduled.
@@ -58,18 +90,50 @@ pub(super) enum Running {
     Paused(VecDeque<Input>),
 }
 
+/// Whether a process has been told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stopping {
+    No,
+    Yes,
+}
+
 /// What goes into a process.
 #[derive(Debug)]
 pub(super) enum Input {
     Event(Event),
-    Request { asked: Asked, request: RequestId, target: Target, wish: Wish },
+    Request {
+        asked: Asked,
+        request: RequestId,
+        target: Target,
+        body: Body,
+    },
+    /// The disk has read a part of the slot's pin, if that is still this one.
+    Chunk {
+        slot: Slot,
+        pin: u64,
+        after: Option<Bytes>,
+        bytes: usize,
+    },
 }
 
 /// Who waits for an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
-    pub(super) client: usize,
-    pub(super) call: CallId,
+    /// The client's try; `None`: a repetition, whose answer nobody hears.
+    pub(super) heard_by: Option<(usize, AttemptId)>,
+    /// `None`: a client opens a session.
+    pub(super) call: Option<CallId>,
+}
+
+/// A call that a process has to answer.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) asked: Asked,
+    pub(super) slot: Slot,
+    /// `None`: a session is to be opened.
+    pub(super) key: Option<Bytes>,
+    /// The session's write that it is.
+    pub(super) origin: Option<Origin>,
 }
 
 pub(super) fn node_id(node: usize) -> NodeId {
@@ -78,17 +142,27 @@ pub(super) fn node_id(node: usize) -> NodeId {
 
 impl Host {
     pub(super) fn new(node: usize, options: &Options, rng: &mut Rng) -> Self {
-        let identity =
-            Identity { cluster: options.cluster(), node: node_id(node), incarnation: Incarnation(0xd15c + node as u128) };
-        let clock = if options.on(Fault::Skew) { draw_clock(rng) } else { Clock::new(rng.below(1 << 40), 0, 0) };
+        let mut rng = rng.fork();
+        let identity = Identity {
+            cluster: options.coordinator.cluster.cluster,
+            node: node_id(node),
+            incarnation: Incarnation(u128::from(rng.next())),
+            process: ProcessId(0),
+        };
+        let slots = options.slots as usize;
         Self {
             identity,
-            clock,
+            rack: (options.racks > 0).then(|| node % options.racks),
+            clock: draw_clock(options, &mut rng),
             disk: Disk::new(options.slots),
             process: None,
+            silence: Silence::Refusing,
             stalled_until: Time(0),
-            rng: rng.fork(),
-            acted: vec![ChainVersion(0); options.slots as usize],
+            rng,
+            arrival: Arrival::Here,
+            wiped: None,
+            acted: vec![ChainVersion(0); slots],
+            owed: vec![Seq(0); slots],
         }
     }
 
@@ -97,27 +171,39 @@ impl Host {
     }
 
     pub(super) fn record(&self) -> NodeRecord {
-        let Identity { cluster: _, node, incarnation } = self.identity.clone();
-        NodeRecord { address: format!("{node}:7400"), node, incarnation }
+        let Identity { node, incarnation, .. } = self.identity.clone();
+        let labels = self.rack.map(|rack| ("rack".to_owned(), format!("r{rack}")));
+        NodeRecord { address: format!("{node}:7400"), node, incarnation, labels: labels.into_iter().collect() }
     }
 
     /// The process, if it is this one.
-    fn alive(&mut self, life: Life) -> Option<&mut Process> {
+    pub(super) fn alive(&mut self, life: Life) -> Option<&mut Process> {
         self.process.as_mut().filter(|process| process.life == life)
+    }
+
+    /// Its directory is gone; the next process begins a new one under the same id.
+    pub(super) fn wipe(&mut self, slots: u32, now: Time) {
+        assert!(self.process.is_none(), "a directory in use cannot be wiped");
+        self.disk = Disk::new(slots);
+        self.identity.incarnation = Incarnation(u128::from(self.rng.next()));
+        self.wiped = Some(now);
+        self.acted.fill(ChainVersion(0));
+        self.owed.fill(Seq(0));
     }
 }
 
-/// A clock within the promised drift of 1 %, often at its very edge, and up to ten seconds off.
-pub(super) fn draw_clock(rng: &mut Rng) -> Clock {
-    const DRIFT: i64 = 10_000;
+/// The clocks of a machine: any two run apart by the promised 1 % at most, often by just that, and are up to ten seconds off.
+pub(super) fn draw_clock(options: &Options, rng: &mut Rng) -> Clock {
+    const DRIFT: i64 = 4_950;
     const SECOND: i64 = 1_000_000_000;
     let signed = |rng: &mut Rng, bound: i64| rng.below(bound.unsigned_abs() * 2 + 1).cast_signed() - bound;
-    let drift = match rng.below(3) {
-        0 => DRIFT,
-        1 => -DRIFT,
+    let drift = match rng.below(5) {
+        0 | 1 => DRIFT,
+        2 | 3 => -DRIFT,
         _ => signed(rng, DRIFT),
     };
-    Clock::new(rng.below(1 << 40), drift, signed(rng, 10 * SECOND))
+    let (origin, offset) = (rng.below(1 << 40), signed(rng, 10 * SECOND));
+    if options.on(Fault::Skew) { Clock::new(origin, drift, offset) } else { Clock::new(origin, 0, 0) }
 }
 
 impl World {
@@ -127,30 +213,36 @@ impl World {
             return Ok(());
         }
         let life = self.next_life();
-        let member_of: Vec<Slot> = (0..self.options.slots).map(Slot).filter(|slot| self.members(*slot).contains(&node)).collect();
+        let slots = self.options.slots;
         let host = &mut self.hosts[node];
+        (host.silence, host.arrival) = (Silence::Refusing, Arrival::Here);
+        host.identity.process = ProcessId(host.rng.next());
         let recovered = host.disk.recover();
-        for slot in member_of {
-            let acted = host.acted[slot.0 as usize];
-            durable::recovered(slot, &self.ledger, acted, host.identity.node.as_str(), host.disk.synced(slot))?;
+        for slot in (0..slots).map(Slot) {
+            let (name, synced) = (host.identity.node.as_str(), host.disk.synced(slot));
+            durable::recovered(slot, host.acted[slot.0 as usize], name, synced)?;
+            let debt = durable::debt(self.realm.chain(slot), &host.identity, &self.ledger, host.owed[slot.0 as usize]);
+            durable::holds(slot, &self.ledger, debt, name, synced)?;
         }
         let machine = Node::new(self.options.node.clone(), host.identity.clone(), recovered, host.clock.now(self.now));
-        let marks = (0..self.options.slots)
-            .map(|slot| machine.view(Slot(slot)).map_or(Watermarks::default(), |view| Watermarks::of(&view, None)))
-            .collect();
+        let marks = |slot| machine.view(slot).map_or(Watermarks::NONE, |view| Watermarks::of(&view));
+        let marks = (0..slots).map(|slot| marks(Slot(slot))).collect();
         host.process = Some(Process {
             life,
             node: machine,
             running: Running::Yes,
+            stopping: Stopping::No,
             wake_at: None,
             lease: serving::Lease::default(),
             calls: BTreeMap::new(),
             marks,
             addresses: BTreeSet::new(),
+            pins: BTreeMap::new(),
         });
         let name = host.name().to_owned();
         self.trace.line(self.now, || format!("{name} starts"));
         for peer in (0..self.hosts.len()).filter(|peer| *peer != node) {
+            self.network.reset(node, peer); // those of the process before, where nobody has noticed its death
             let delay = self.latency();
             self.queue.push(self.now + delay, Happening::Connect { a: node, b: peer });
         }
@@ -161,38 +253,69 @@ impl World {
     }
 
     /// A process dies, alone or with its machine. What was in flight to and from it is gone. Whether there was one.
-    pub(super) fn crash(&mut self, node: usize, crash: Crash) -> bool {
+    pub(super) fn crash(&mut self, node: usize, crash: Crash, silence: Silence) -> bool {
         let host = &mut self.hosts[node];
         let Some(process) = host.process.take() else { return false };
         host.disk.crash(crash, &mut host.rng);
+        host.silence = silence;
         let name = host.name().to_owned();
-        self.trace.line(self.now, || format!("{name} goes down: {crash:?}"));
+        self.trace.line(self.now, || format!("{name} goes down: {crash:?}, {silence:?}"));
+        self.lines.hang_up(node);
+        if silence == Silence::Total {
+            return true;
+        }
         for peer in 0..self.hosts.len() {
             self.network.reset(node, peer);
         }
-        self.capital.hang_up(node);
-        for (request, asked) in process.calls {
+        for call in process.calls.into_values() {
             // A client learns that its connection broke, or nothing.
             if self.rng.below(2) == 0 {
-                let delay = self.latency();
-                let heard = Heard::Answer { request, answer: Answer::Broken };
-                self.queue.push(self.now + delay, Happening::Client { client: asked.client, heard });
+                self.connection_lost(call.asked);
             }
         }
         true
     }
 
+    /// A process is told to end. Whether it had not been.
+    pub(super) fn stop(&mut self, node: usize) -> Result<bool, Violation> {
+        let Some(process) = &mut self.hosts[node].process else { return Ok(false) };
+        if process.stopping == Stopping::Yes || !matches!(process.running, Running::Yes) {
+            return Ok(false);
+        }
+        process.stopping = Stopping::Yes;
+        let life = process.life;
+        self.step(node, Event::Stop, None)?;
+        let patience = self.rng.duration(Duration::from_millis(100), Duration::from_millis(500));
+        self.queue.push(self.now + Duration::from_millis(50), Happening::Leave { node, life, until: self.now + patience });
+        Ok(true)
+    }
+
+    /// A process that was told to end does so when it has answered its calls, or has waited long enough.
+    pub(super) fn leave(&mut self, node: usize, life: Life, until: Time) {
+        let Some(process) = self.hosts[node].alive(life) else { return };
+        if !process.calls.is_empty() && self.now < until {
+            self.queue.push(self.now + Duration::from_millis(20), Happening::Leave { node, life, until });
+        } else {
+            self.crash(node, Crash::Kill, Silence::Refusing);
+        }
+    }
+
     /// Hands something to a process, now or when it goes on.
     pub(super) fn input(&mut self, node: usize, life: Life, input: Input) -> Result<(), Violation> {
         let Some(process) = self.hosts[node].alive(life) else { return Ok(()) };
-        match &mut process.running {
-            Running::Paused(waiting) => {
-                waiting.push_back(input);
-                Ok(())
-            }
-            Running::Yes => match input {
-                Input::Event(event) => self.step(node, event),
-                Input::Request { asked, request, target, wish } => self.request(node, asked, request, target, wish),
+        if let Running::Paused(waiting) = &mut process.running {
+            waiting.push_back(input);
+            return Ok(());
+        }
+        match input {
+            Input::Event(event) => self.step(node, event, None),
+            Input::Request { asked, request, target, body } => self.request(node, asked, request, target, body),
+            Input::Chunk { slot, pin, after, bytes } => match process.pins.get(&slot).filter(|held| held.number == pin) {
+                Some(held) => {
+                    let event = held.read(slot, after, bytes);
+                    self.step(node, event, None)
+                }
+                None => Ok(()),
             },
         }
     }
@@ -205,107 +328,34 @@ impl World {
         }
     }
 
-    pub(super) fn frame(&mut self, from: usize, to: usize, connection: Connection, envelope: Envelope) -> Result<(), Violation> {
-        if !self.network.arrives(from, to, connection) {
-            return Ok(());
-        }
-        let from = self.hosts[from].identity.node.clone();
-        self.input_any(to, Input::Event(Event::Message { from, envelope }))
-    }
-
-    pub(super) fn link_up(&mut self, node: usize, peer: usize, connection: Connection) -> Result<(), Violation> {
-        if !self.network.arrives(node, peer, connection) {
-            return Ok(());
-        }
-        let peer = self.hosts[peer].identity.node.clone();
-        self.input_any(node, Input::Event(Event::LinkUp { peer }))
-    }
-
-    /// Two nodes connect, as soon as both are there, nothing is cut, and the one that dials knows where.
-    pub(super) fn connect(&mut self, a: usize, b: usize) {
-        if self.hosts[a].process.is_none() || self.hosts[b].process.is_none() {
-            return; // the one that starts will try
-        }
-        let (dials, accepts) = (a.min(b), a.max(b));
-        let accepts = &self.hosts[accepts].identity.node;
-        let known = self.hosts[dials].process.as_ref().is_some_and(|process| process.addresses.contains(accepts));
-        let connected = if known { self.network.connect(a, b, self.now, &self.options) } else { None };
-        match connected {
-            Some((connection, [at_a, at_b])) => {
-                self.queue.push(at_a, Happening::LinkUp { node: a, peer: b, connection });
-                self.queue.push(at_b, Happening::LinkUp { node: b, peer: a, connection });
-            }
-            None if self.network.connected(a, b) => {}
-            None => {
-                let delay = self.rng.duration(Duration::from_millis(5), Duration::from_millis(100));
-                self.queue.push(self.now + delay, Happening::Connect { a, b });
-            }
-        }
-    }
-
     pub(super) fn wake(&mut self, node: usize, life: Life, at: Time) -> Result<(), Violation> {
         let Some(process) = self.hosts[node].alive(life).filter(|process| process.wake_at == Some(at)) else { return Ok(()) };
         process.wake_at = None;
         self.input(node, life, Input::Event(Event::Wake))
     }
 
-    /// A sync has ended: what it covered is durable and visible. The process learns of it a little later.
-    pub(super) fn synced(&mut self, node: usize, life: Life) {
-        let delay = self.rng.duration(Duration::from_micros(1), Duration::from_micros(50));
-        let host = &mut self.hosts[node];
-        if host.alive(life).is_none() {
-            return;
-        }
-        if self.now < host.stalled_until {
-            self.queue.push(host.stalled_until, Happening::Synced { node, life });
-            return;
-        }
-        let ticket = host.disk.end();
-        self.queue.push(self.now + delay, Happening::Input { node, life, input: Input::Event(Event::Durable { ticket }) });
-        self.begin_sync(node, life);
-    }
-
-    pub(super) fn begin_sync(&mut self, node: usize, life: Life) {
-        if !self.hosts[node].disk.begin() {
-            return;
-        }
-        let mut duration = self.rng.duration(self.options.sync / 4, self.options.sync);
-        if self.strikes(Fault::SlowSync) {
-            duration += self.rng.heavy_tail(Duration::from_millis(1));
-        }
-        self.queue.push(self.now + duration, Happening::Synced { node, life });
-    }
-
     /// A client's request reaches a process.
-    fn request(&mut self, node: usize, asked: Asked, request: RequestId, target: Target, wish: Wish) -> Result<(), Violation> {
+    fn request(&mut self, node: usize, asked: Asked, request: RequestId, target: Target, body: Body) -> Result<(), Violation> {
         let host = &mut self.hosts[node];
         let process = host.process.as_mut().expect("the caller has looked");
-        process.calls.insert(request, asked);
-        let Wish { key, deed, conditions } = wish;
-        let action = match deed {
-            Deed::Get => {
-                let stored = host.disk.object(target.slot, &key);
-                return self.step(node, Event::Read { request, target, key, stored });
-            }
-            Deed::Put { value } => Action::Put { value },
-            Deed::Delete => Action::Delete,
+        let slot = target.slot;
+        let (key, origin) = match &body {
+            Body::Read { key } => (Some(key.clone()), None),
+            Body::Write { command, origin } => (Some(command.key.clone()), *origin),
+            Body::OpenSession => (None, None),
         };
-        let before = process.node.view(target.slot).map(|view| view.last.seq);
-        let stored = host.disk.metadata(target.slot, &key);
-        self.step(node, Event::Write { request, target, command: Command { key, action, conditions }, stored })?;
-        let process = self.hosts[node].process.as_ref().expect("a step ends no process");
-        let last = process.node.view(target.slot).map(|view| view.last);
-        let Some(id) = last.filter(|last| Some(last.seq) > before) else { return Ok(()) };
-        let author = Try { call: asked.call, request };
-        let twice = self.history.order(target.slot, id, author);
-        demand!(
-            twice.is_none(),
-            Histories,
-            "W1, C10",
-            "slot {}: {} orders {id} for {author:?}, it was ordered for {twice:?} before",
-            target.slot,
-            self.hosts[node].name()
-        );
-        Ok(())
+        process.calls.insert(request, Call { asked, slot, key, origin });
+        let event = match body {
+            Body::Read { key } => {
+                let stored = host.disk.object(slot, &key);
+                Event::Read { request, target, key, stored }
+            }
+            Body::Write { command, origin } => {
+                let stored = host.disk.metadata(slot, &command.key);
+                Event::Write { request, target, command, origin, stored }
+            }
+            Body::OpenSession => Event::OpenSession { request, target },
+        };
+        self.step(node, event, asked.call.map(|call| Try { call, request }))
     }
 }

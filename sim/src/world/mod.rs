@@ -4,16 +4,26 @@
 //! comes of it back to the queue; checkers look on after every step of a node. One thread, one seed, no real time.
 
 mod clients;
-mod coordination;
 mod hosts;
 mod injury;
+mod links;
+mod pace;
+mod realm;
+mod recovery;
 mod rest;
+mod routes;
+pub(crate) mod script;
+mod seats;
 mod steps;
+mod storage;
+mod streams;
+mod troubles;
+mod watch;
 
-use std::rc::Rc;
+use catena_core::client::ClientEvent;
+use catena_core::{CoordinatorEffect, Effect, Envelope, OrderError, RequestId, Slot, Time};
 
-use catena_core::{Effect, Envelope, RequestId, Route, Slot, Time};
-
+use crate::check::configurations::Reigns;
 use crate::check::ledger::Ledger;
 use crate::check::{Checker, Severity, Violation, linearize};
 use crate::faults::{Fault, Occurrences};
@@ -21,13 +31,17 @@ use crate::history::{History, Outcome};
 use crate::network::{Connection, Network};
 use crate::options::Options;
 use crate::queue::Queue;
-use crate::rng::Rng;
+use crate::rng::{Rng, nanos};
 use crate::trace::{Printing, Trace};
 use crate::workload::Workload;
-use clients::{Client, Heard, Prompt};
-use coordination::{Capital, Down, Up};
-use hosts::{Host, Input};
-use injury::Undo;
+use clients::{Client, Prompt};
+use hosts::{Arrival, Host, Input, draw_clock};
+use pace::Pace;
+use realm::Realm;
+use recovery::Undo;
+use seats::Seat;
+use streams::{Down, Lines, Up};
+use troubles::Troubles;
 
 /// A world that does more than this is going in circles: a healthy one needs a hundredth.
 const HAPPENINGS: u64 = 10_000_000;
@@ -39,7 +53,9 @@ pub(crate) struct World {
     queue: Queue<Happening>,
     rng: Rng,
     hosts: Vec<Host>,
-    capital: Capital,
+    seats: Vec<Seat>,
+    realm: Realm,
+    lines: Lines,
     network: Network,
     clients: Vec<Client>,
     workload: Workload,
@@ -49,13 +65,23 @@ pub(crate) struct World {
     cuts: u64,
     history: History,
     ledger: Ledger,
+    reigns: Reigns,
+    troubles: Troubles,
+    pace: Pace,
     occurrences: Occurrences,
     trace: Trace,
     phase: Phase,
     last_request: RequestId,
     last_life: Life,
-    /// Kept between steps for its memory.
+    /// Pins that were taken.
+    pins: u64,
+    /// When a directory was last wiped; 0: never.
+    wiped_at: Time,
+    /// Kept between steps for their memory.
     effects: Vec<Effect>,
+    decisions: Vec<CoordinatorEffect>,
+    /// What became of operators' orders.
+    verdicts: Vec<Result<(), OrderError>>,
 }
 
 /// One run of a process, from its start to its death.
@@ -108,13 +134,26 @@ enum Happening {
         node: usize,
         life: Life,
     },
-    /// A node tries to reach the coordinator.
+    /// A process that was told to end looks whether it can.
+    Leave {
+        node: usize,
+        life: Life,
+        until: Time,
+    },
+    /// A process stands still, until then.
+    Silence {
+        node: usize,
+        until: Time,
+    },
+    /// A node dials the next coordinator.
     OpenStream {
         node: usize,
         life: Life,
     },
     ToCoordinator {
         node: usize,
+        seat: usize,
+        life: Life,
         stream: u64,
         up: Up,
     },
@@ -123,17 +162,28 @@ enum Happening {
         stream: u64,
         down: Down,
     },
-    /// The coordinator's commit ends.
-    Committed {
+    /// A coordinator's timer.
+    WakeCoordinator {
+        seat: usize,
         life: Life,
+        at: Time,
+    },
+    /// An operation reaches the coordinators' store.
+    StoreActs {
+        errand: u64,
+    },
+    /// Its outcome reaches the coordinator that asked.
+    StoreReports {
+        errand: u64,
     },
     /// A client asks for the route.
     AskRoute {
         client: usize,
+        coordinator: usize,
     },
     Client {
         client: usize,
-        heard: Heard,
+        event: ClientEvent,
     },
     Prompt {
         client: usize,
@@ -146,6 +196,8 @@ enum Happening {
         node: usize,
     },
     Undo(Undo),
+    /// An operator takes in whoever is out.
+    Readmit,
     /// Looks whether faults have to end, or the world has come to rest.
     Look,
 }
@@ -171,46 +223,63 @@ pub struct Summary {
     pub committed: u64,
     /// Times that a replica cut its log (C7).
     pub cuts: u64,
+    /// The longest time, in nanoseconds, that a slot went without a commit although writes waited for it and one node at most
+    /// was in trouble.
+    pub longest_gap_ns: u64,
     /// Faults that occurred.
     pub occurrences: Occurrences,
 }
 
 impl World {
-    pub(crate) fn new(options: Options, printing: Printing) -> Self {
+    pub(crate) fn new(options: Options, printing: Printing) -> Result<Self, Violation> {
         // The options have drawn from the seed itself; the world draws from a stream of its own.
-        let mut rng = Rng::new(options.seed ^ 0x005e_ed0f_ca7e_9a00);
+        let mut rng = Rng::with(options.seed ^ 0x005e_ed0f_ca7e_9a00, options.chance);
         let nodes = options.scale.nodes;
         let hosts = (0..nodes).map(|node| Host::new(node, &options, &mut rng)).collect();
-        let capital = Capital::new(&options, &mut rng);
+        let seats = (0..options.coordinators).map(|_| Seat::new(draw_clock(&options, &mut rng))).collect();
         let network = Network::new(nodes, rng.fork());
         let workload = Workload::new(options.keys, rng.fork());
-        let clients = (0..options.clients + options.slots as usize).map(|_| Client::default()).collect();
+        let mut clients: Vec<Client> = Vec::new();
+        for client in 0..options.clients + options.slots as usize {
+            let clock = draw_clock(&options, &mut rng);
+            let works = client < options.clients;
+            clients.push(if works { Client::new(&options, clock, &mut rng) } else { Client::prover(&options, clock, &mut rng) });
+        }
         let mut world = Self {
             now: Time(0),
             queue: Queue::new(),
             bursts: Self::draw_bursts(&options, &mut rng),
             rng,
             hosts,
-            capital,
+            realm: Realm::new(&options)?,
+            lines: Lines::new(nodes, options.coordinators),
+            seats,
             network,
             clients,
             workload,
             issued: 0,
             cuts: 0,
             history: History::default(),
-            ledger: Ledger::new(options.slots),
+            ledger: Ledger::new(&options.node),
+            reigns: Reigns::new(options.slots),
+            troubles: Troubles::new(nodes),
+            pace: Pace::new(options.slots),
             occurrences: Occurrences::default(),
             trace: Trace::new(printing),
             phase: Phase::Faults,
             last_request: RequestId(0),
             last_life: Life(0),
+            pins: 0,
+            wiped_at: Time(0),
             effects: Vec::new(),
+            decisions: Vec::new(),
+            verdicts: Vec::new(),
             options,
         };
         if world.options.on(Fault::Skew) {
             world.occurrences.count(Fault::Skew);
         }
-        world
+        Ok(world)
     }
 
     /// Bursts are spread over the time of faults, each somewhere in its share of it.
@@ -245,13 +314,19 @@ impl World {
     }
 
     fn begin(&mut self) -> Result<(), Violation> {
-        self.start_coordinator()?;
+        (0..self.seats.len()).for_each(|seat| self.start_coordinator(seat));
+        self.schedule_arrivals();
         for node in 0..self.hosts.len() {
-            self.start(node)?;
+            if self.hosts[node].arrival == Arrival::Here {
+                self.start(node)?;
+            }
         }
         for client in 0..self.options.clients {
-            self.queue.push(self.now, Happening::Prompt { client, prompt: Prompt::Next });
+            for _ in 0..self.clients[client].lanes {
+                self.queue.push(self.now, Happening::Prompt { client, prompt: Prompt::Next });
+            }
         }
+        (0..self.clients.len()).for_each(|client| self.schedule_client(client));
         self.schedule_faults();
         self.queue.push(self.now, Happening::Look);
         Ok(())
@@ -267,23 +342,29 @@ impl World {
                 Ok(())
             }
             Happening::Wake { node, life, at } => self.wake(node, life, at),
-            Happening::Synced { node, life } => {
-                self.synced(node, life);
+            Happening::Synced { node, life } => self.synced(node, life),
+            Happening::Leave { node, life, until } => {
+                self.leave(node, life, until);
+                Ok(())
+            }
+            Happening::Silence { node, until } => {
+                if self.options.on(Fault::Flapping) {
+                    self.pause_until(node, until);
+                }
                 Ok(())
             }
             Happening::OpenStream { node, life } => {
                 self.open_stream(node, life);
                 Ok(())
             }
-            Happening::ToCoordinator { node, stream, up } => self.arrive_at_coordinator(node, stream, up),
+            Happening::ToCoordinator { node, seat, life, stream, up } => self.arrive_at_coordinator(node, seat, life, stream, up),
             Happening::FromCoordinator { node, stream, down } => self.arrive_from_coordinator(node, stream, down),
-            Happening::Committed { life } => self.coordinator_committed(life),
-            Happening::AskRoute { client } => {
-                self.ask_route(client);
-                Ok(())
-            }
-            Happening::Client { client, heard } => {
-                self.hear(client, heard);
+            Happening::WakeCoordinator { seat, life, at } => self.wake_coordinator(seat, life, at),
+            Happening::StoreActs { errand } => self.store_acts(errand),
+            Happening::StoreReports { errand } => self.store_reports(errand),
+            Happening::AskRoute { client, coordinator } => self.route_asked(client, coordinator),
+            Happening::Client { client, event } => {
+                self.hear(client, event);
                 Ok(())
             }
             Happening::Prompt { client, prompt } => {
@@ -293,6 +374,7 @@ impl World {
             Happening::Inject => self.inject(),
             Happening::Injure { fault, node } => self.injure(fault, node),
             Happening::Undo(undo) => self.undo(&undo),
+            Happening::Readmit => self.make_round(),
             Happening::Look => {
                 self.queue.push(self.now + std::time::Duration::from_millis(50), Happening::Look);
                 Ok(())
@@ -309,7 +391,7 @@ impl World {
             Outcome::Read(_) | Outcome::Written { .. } | Outcome::NothingToDo | Outcome::Refused(_) => true,
             Outcome::Pending | Outcome::NotExecuted | Outcome::Unknown => false,
         });
-        let versions: u64 = self.route().chains.iter().map(|chain| chain.version.0 - 1).sum();
+        let versions = self.realm.changes();
         let committed = (0..self.options.slots).map(|slot| self.ledger.last(Slot(slot)).seq.0).sum();
         for word in [calls.len() as u64, answered, versions, committed, self.now.0] {
             self.trace.add(word);
@@ -324,12 +406,9 @@ impl World {
             new_versions: versions,
             committed,
             cuts: self.cuts,
+            longest_gap_ns: nanos(self.pace.longest()),
             occurrences: self.occurrences,
         })
-    }
-
-    fn route(&self) -> &Rc<Route> {
-        self.capital.route()
     }
 
     fn next_life(&mut self) -> Life {

@@ -2,25 +2,33 @@
 
 use std::time::Duration;
 
-use catena_core::{Slot, Time};
+use catena_core::{EntryId, Slot, Time};
 
 use super::clients::{Prompt, Proof};
 use super::{Happening, Phase, World};
 use crate::check::Violation;
 use crate::check::progress::{self, Unrest};
+use crate::options::Temper;
 
 /// How long a healed world may take to come to rest.
 const HEALING: Duration = Duration::from_secs(10);
+
+/// How often an operator of the healed world looks who is out.
+const ROUNDS: Duration = Duration::from_millis(200);
 
 impl World {
     /// Ends the faults when it is time. Says whether the world has come to rest; it must, in time.
     pub(super) fn look(&mut self) -> Result<bool, Violation> {
         match self.phase {
             Phase::Faults => {
+                if self.options.temper == Temper::Single {
+                    self.watch_pace()?;
+                }
                 let done = self.issued >= self.options.scale.operations && self.busy().next().is_none();
                 if done || self.now >= Time(0) + self.options.duration {
-                    self.heal()?;
-                    self.phase = Phase::Healing { since: self.now };
+                    let well = self.heal()?;
+                    self.phase = Phase::Healing { since: well };
+                    self.queue.push(self.now, Happening::Readmit);
                     for client in self.options.clients..self.clients.len() {
                         self.queue.push(self.now, Happening::Prompt { client, prompt: Prompt::Next });
                     }
@@ -29,11 +37,8 @@ impl World {
             }
             Phase::Healing { since } => match self.unrest() {
                 None => {
-                    for slot in (0..self.options.slots).map(Slot) {
-                        for node in self.members(slot) {
-                            let host = &self.hosts[node];
-                            progress::same_state(slot, &self.ledger, host.name(), &host.disk)?;
-                        }
+                    for node in 0..self.hosts.len() {
+                        (0..self.options.slots).map(Slot).try_for_each(|slot| self.stands(node, slot))?;
                     }
                     Ok(true)
                 }
@@ -43,34 +48,41 @@ impl World {
         }
     }
 
-    /// The members of a slot's chain, head first.
-    pub(super) fn members(&self, slot: Slot) -> Vec<usize> {
-        let chain = self.route().chains.iter().find(|chain| chain.slot == slot);
-        let members = chain.into_iter().flat_map(|chain| &chain.members);
-        members.filter_map(|member| self.hosts.iter().position(|host| host.identity.node == member.node)).collect()
+    /// An operator's round: whoever is out may come back.
+    pub(super) fn make_round(&mut self) -> Result<(), Violation> {
+        self.queue.push(self.now + ROUNDS, Happening::Readmit);
+        self.readmit_all()
     }
 
     /// Why the world has not come to rest: the first cause that can be named, replicas before the calls that wait for them.
     fn unrest(&self) -> Option<Unrest> {
-        let replicas = (0..self.options.slots).map(Slot).find_map(|slot| self.slot_unrest(slot));
+        let replicas = (0..self.options.slots).map(Slot).find_map(|slot| self.slot_unrest(slot).err());
         replicas.or_else(|| self.call_unrest())
     }
 
-    fn slot_unrest(&self, slot: Slot) -> Option<Unrest> {
-        let Some(chain) = self.route().chains.iter().find(|chain| chain.slot == slot) else {
-            return Some(Unrest::NoChain(slot));
-        };
-        self.members(slot).into_iter().find_map(|node| {
-            let host = &self.hosts[node];
-            let Some(process) = &host.process else { return Some(Unrest::Down(host.name().to_owned())) };
-            let marks = &process.marks[slot.0 as usize];
-            progress::replica(slot, chain.version, host.name(), marks, self.ledger.last(slot)).err()
-        })
+    /// Chains are whole, their members equal, and nobody else has anything of theirs.
+    fn slot_unrest(&self, slot: Slot) -> Result<(), Unrest> {
+        let chain = self.realm.chain(slot).ok_or(Unrest::NoChain(slot))?;
+        progress::chain(chain, self.options.full())?;
+        for host in &self.hosts {
+            let process = host.process.as_ref().ok_or_else(|| Unrest::Down(host.name().to_owned()))?;
+            if chain.members.iter().any(|member| member.is(&host.identity)) {
+                let marks = &process.marks[slot.0 as usize];
+                progress::replica(slot, chain.version, host.name(), marks, self.ledger.last(slot))?;
+            } else {
+                let stored = host.disk.stored(slot);
+                let empty = stored.objects.is_empty() && stored.sessions.is_empty() && stored.at == EntryId::default();
+                if !empty || !host.disk.synced(slot).log.is_empty() {
+                    return Err(Unrest::NotDropped { slot, node: host.name().to_owned() });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn call_unrest(&self) -> Option<Unrest> {
         for host in &self.hosts {
-            let Some(process) = &host.process else { return Some(Unrest::Down(host.name().to_owned())) };
+            let process = host.process.as_ref()?;
             if !process.calls.is_empty() {
                 return Some(Unrest::CallsOpen { node: host.name().to_owned(), count: process.calls.len() });
             }

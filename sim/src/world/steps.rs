@@ -2,33 +2,39 @@
 
 use std::time::Duration;
 
-use catena_core::{Batch, CallError, Effect, Envelope, Event, Message, NodeId, Reply, RequestId, Slot, Write};
+use catena_core::{CallError, Chain, Effect, Entry, Event, Member, Operation, Reply, RequestId, Slot};
 
-use super::clients::{Answer, Heard};
-use super::hosts::Asked;
+use super::hosts::{Host, Stopping};
 use super::{Happening, World};
+use crate::check::configurations::{Reigns, Server};
 use crate::check::histories::{self, Log, Watermarks};
-use crate::check::{Violation, durable, ledger};
-use crate::faults::Fault;
-use crate::network::{Fate, Frequency};
-use crate::trace::{describe, describe_change};
+use crate::check::{Violation, durable};
+use crate::history::{Author, Try};
+use crate::trace::{describe, describe_change, describe_heartbeat, is_transfer};
 
 impl World {
-    /// One step of a node, looked at from all sides.
-    pub(super) fn step(&mut self, node: usize, event: Event) -> Result<(), Violation> {
+    /// One step of a node, looked at from all sides. `by`: the call whose request it is.
+    pub(super) fn step(&mut self, node: usize, event: Event, by: Option<Try>) -> Result<(), Violation> {
         self.trace.event(self.now, node, &event);
         let cause = if self.trace.printing() { describe(&event) } else { String::new() };
+        if is_transfer(&event) {
+            self.trace.line(self.now, || format!("{} | {cause}", self.hosts[node].name()));
+        }
         let host = &mut self.hosts[node];
         let process = host.process.as_mut().expect("only processes are stepped");
         let now = host.clock.now(self.now);
-        if let Event::Answer(answer) = &event {
-            process.lease.answered(answer);
-            process.addresses.extend(answer.nodes.iter().map(|record| record.node.clone()));
+        match &event {
+            Event::Answer(answer) => {
+                process.lease.answered(answer);
+                process.addresses.extend(answer.nodes.iter().map(|record| record.node.clone()));
+            }
+            Event::Decided(decisions) => drop(process.lease.heard(decisions)),
+            _ => {} // says nothing of leases
         }
         let mut effects = std::mem::take(&mut self.effects);
         process.node.step(now, event, &mut effects);
-        for slot in 0..self.options.slots {
-            self.observe(node, Slot(slot), &cause)?;
+        for slot in (0..self.options.slots).map(Slot) {
+            self.observe(node, slot, by, &cause)?;
         }
         for effect in effects.drain(..) {
             self.run_effect(node, effect)?;
@@ -52,61 +58,124 @@ impl World {
     }
 
     /// Looks at a replica after a step, if anything has changed.
-    fn observe(&mut self, node: usize, slot: Slot, cause: &str) -> Result<(), Violation> {
-        let index = slot.0 as usize;
-        let Self { hosts, ledger, trace, now, cuts, .. } = self;
-        let host = &hosts[node];
+    fn observe(&mut self, node: usize, slot: Slot, by: Option<Try>, cause: &str) -> Result<(), Violation> {
+        let host = &self.hosts[node];
         let process = host.process.as_ref().expect("it was stepped");
-        let Some(view) = process.node.view(slot) else { return Ok(()) };
-        let before = process.marks[index];
-        let mut marks = Watermarks::of(&view, before.position);
+        let before = process.marks[slot.0 as usize];
+        let view = process.node.view(slot);
+        let marks = view.as_ref().map_or(Watermarks::NONE, Watermarks::of);
         if marks == before {
-            return Ok(());
+            return self.one_serves(node, slot);
         }
-        marks.position = view.chain.and_then(|chain| chain.position(&host.identity.node));
-        trace.line(*now, || format!("{} slot {slot} | {cause} | {}", host.name(), describe_change(&before, &marks)));
+        self.trace.line(self.now, || format!("{} slot {slot} | {cause} | {}", host.name(), describe_change(&before, &marks)));
         histories::step(slot, host.name(), &before, &marks)?;
-        *cuts += u64::from(marks.last.seq < before.last.seq);
-        if marks.committed > before.committed {
-            let skip = usize::try_from(before.committed.0.saturating_sub(view.trim.seq.0)).expect("a log in memory");
-            for entry in view.entries().skip(skip).take_while(|entry| entry.id.seq <= marks.committed) {
-                if ledger.commit(slot, entry, host.name())? {
-                    let members = view.chain.into_iter().flat_map(|chain| &chain.members);
-                    for member in members {
-                        let member = hosts.iter().find(|host| host.identity.node == member.node).expect("members are nodes");
-                        durable::committed(slot, entry.id, member.name(), member.disk.synced(slot))?;
-                    }
-                }
+        if marks.version != before.version {
+            self.judge_adopted(node, slot)?;
+        }
+        self.cuts += u64::from(marks.last.seq < before.last.seq);
+        if let Some(view) = view {
+            let skip = |seq: catena_core::Seq| usize::try_from(seq.0.saturating_sub(view.trim.seq.0)).expect("a log in memory");
+            if marks.role.is_head() && before.version == marks.version && marks.last.seq > before.last.seq {
+                let ordered: Vec<Entry> = view.entries().skip(skip(before.last.seq)).cloned().collect();
+                self.ordered(node, slot, &ordered, by)?;
             }
-            let known = ledger.last(slot);
+            if marks.committed > before.committed {
+                self.committed(node, slot, &before, &marks)?;
+                self.others_serve(node, slot)?;
+            }
+            if marks.committed != before.committed || marks.last != before.last {
+                self.compare_sessions(node, slot, &marks)?;
+            }
+        }
+        let host = &mut self.hosts[node];
+        if marks.acting {
+            let acted = &mut host.acted[slot.0 as usize];
+            *acted = (*acted).max(marks.version);
+        }
+        host.process.as_mut().expect("it was stepped").marks[slot.0 as usize] = marks;
+        self.compare_with_neighbours(node, slot)?;
+        self.one_serves(node, slot)
+    }
+
+    /// A head has given these entries their places.
+    fn ordered(&mut self, node: usize, slot: Slot, entries: &[Entry], by: Option<Try>) -> Result<(), Violation> {
+        for entry in entries {
+            let author = match (&entry.operation, by) {
+                (Operation::OpenSession | Operation::Expire { .. }, _) => Some(Author::Chain),
+                (Operation::Put { .. } | Operation::Delete { .. } | Operation::Nothing { .. }, by) => by.map(Author::Call),
+            };
+            let name = self.hosts[node].name();
             demand!(
-                known.seq >= marks.committed,
+                author.is_some(),
                 Histories,
-                "W4, W11",
-                "slot {slot}: {} has {} as committed, and trimmed entries behind {known} that nobody saw committed",
-                host.name(),
-                marks.committed
+                "W1",
+                "slot {slot}: {name} orders {entry:?}, which nobody has asked for just now"
+            );
+            let twice = self.history.order(slot, entry.id, author.expect("just demanded"));
+            demand!(
+                twice.is_none(),
+                Histories,
+                "W1, C10",
+                "slot {slot}: {} orders {} for {author:?}, it was ordered for {twice:?} before",
+                self.hosts[node].name(),
+                entry.id
             );
         }
-        let host = &mut hosts[node];
-        if marks.acting {
-            host.acted[index] = host.acted[index].max(marks.version);
+        Ok(())
+    }
+
+    /// A replica's commit watermark has moved: what is behind it is one history, synced wherever it has to be.
+    fn committed(&mut self, node: usize, slot: Slot, before: &Watermarks, marks: &Watermarks) -> Result<(), Violation> {
+        let Self { hosts, ledger, realm, reigns, .. } = self;
+        let mut owing = Vec::new();
+        let host = &hosts[node];
+        let view = host.process.as_ref().and_then(|process| process.node.view(slot)).expect("it was stepped");
+        let skip = usize::try_from(before.committed.0.saturating_sub(view.trim.seq.0)).expect("a log in memory");
+        for entry in view.entries().skip(skip).take_while(|entry| entry.id.seq <= marks.committed) {
+            if !ledger.commit(slot, entry, host.name())? {
+                continue;
+            }
+            durable::declares(slot, entry.id, marks.role, host.name())?;
+            reigns.committed(slot, marks.version, entry.id, host.name());
+            let acting = view.chain.into_iter().flat_map(|chain| &chain.members);
+            let decided = realm.chain(slot).into_iter().flat_map(Chain::copies);
+            let directory = |member: &Member| hosts.iter().find(|host| member.is(&host.identity));
+            // A member of this version may have gone on to one that it is not in, and have dropped what it had synced.
+            let there = acting.clone().filter_map(directory).filter(|host| host.disk.synced(slot).chain <= marks.version);
+            for member in there.chain(decided.filter_map(directory)) {
+                durable::committed(slot, entry.id, member.name(), member.disk.synced(slot))?;
+            }
+            owing = acting.cloned().collect();
         }
-        host.process.as_mut().expect("it was stepped").marks[index] = marks;
-        self.compare_with_neighbours(node, slot)
+        let known = ledger.last(slot);
+        demand!(
+            known.seq >= marks.committed,
+            Histories,
+            "W4, W11",
+            "slot {slot}: {} has {} as committed, and trimmed entries behind {known} that nobody saw committed",
+            host.name(),
+            marks.committed
+        );
+        // Who has been left out meanwhile comes back with less, if at all (C11).
+        let stays = |host: &&mut Host| {
+            let member = |member: &Member| member.is(&host.identity);
+            owing.iter().any(member) && realm.chain(slot).is_some_and(|chain| chain.members.iter().any(member))
+        };
+        for host in hosts.iter_mut().filter(stays) {
+            host.owed[slot.0 as usize] = known.seq;
+        }
+        Ok(())
     }
 
     /// A replica's history includes its successor's, and is included in its predecessor's.
     fn compare_with_neighbours(&self, node: usize, slot: Slot) -> Result<(), Violation> {
         let view = |node: usize| self.hosts[node].process.as_ref().and_then(|process| process.node.view(slot));
         let Some(chain) = view(node).and_then(|view| view.chain) else { return Ok(()) };
-        let Some(position) = chain.position(&self.hosts[node].identity.node) else { return Ok(()) };
-        let member = |position: usize| {
-            let member = chain.members.get(position)?;
-            self.hosts.iter().position(|host| host.identity.node == member.node)
-        };
-        for (above, below) in [(position.checked_sub(1), Some(position)), (Some(position), position.checked_add(1))] {
-            let (Some(above), Some(below)) = (above.and_then(member), below.and_then(member)) else { continue };
+        let me = &self.hosts[node].identity.node;
+        let neighbour = |id: Option<&catena_core::NodeId>| id.map(|id| self.node_of(id));
+        let here = Some(node);
+        for (above, below) in [(neighbour(chain.predecessor(me)), here), (here, neighbour(chain.successor(me)))] {
+            let (Some(above), Some(below)) = (above, below) else { continue };
             let (Some(mine), Some(theirs)) = (view(above), view(below)) else { continue };
             let marks = |node: usize| &self.hosts[node].process.as_ref().expect("it has a view").marks[slot.0 as usize];
             histories::include(
@@ -118,101 +187,60 @@ impl World {
         Ok(())
     }
 
+    /// The replica that would answer a read at this instant, if this one would.
+    fn server(&self, node: usize, slot: Slot) -> Option<Server<'_>> {
+        let host = &self.hosts[node];
+        let process = host.process.as_ref().filter(|process| process.stopping == Stopping::No)?;
+        let marks = &process.marks[slot.0 as usize];
+        let leased = marks.reads() && host.clock.now(self.now).monotonic < process.lease.until();
+        leased.then(|| Server { node: host.name(), version: marks.version })
+    }
+
+    /// Nobody else would answer a read where this node would.
+    fn one_serves(&self, node: usize, slot: Slot) -> Result<(), Violation> {
+        let Some(one) = self.server(node, slot) else { return Ok(()) };
+        self.reigns.serves(slot, one)?;
+        let others = (0..self.hosts.len()).filter(|other| *other != node).filter_map(|other| self.server(other, slot));
+        others.into_iter().try_for_each(|other| Reigns::both(slot, one, other))
+    }
+
+    /// Nobody serves in a version before one that has just committed.
+    fn others_serve(&self, node: usize, slot: Slot) -> Result<(), Violation> {
+        let others = (0..self.hosts.len()).filter(|other| *other != node).filter_map(|other| self.server(other, slot));
+        others.into_iter().try_for_each(|other| self.reigns.serves(slot, other))
+    }
+
     fn run_effect(&mut self, node: usize, effect: Effect) -> Result<(), Violation> {
         self.trace.effect(&effect);
         match effect {
-            Effect::Send { to, envelope } => self.send(node, &to, envelope),
-            Effect::Persist(batch) => self.persist(node, batch),
-            Effect::Reply { request, result } => self.reply(node, request, result),
+            Effect::Send { to, envelope } => return self.send(node, &to, envelope),
+            Effect::Persist(batch) => return self.persist(node, batch),
+            Effect::Reply { request, result } => return self.reply(node, request, result),
             Effect::Heartbeat(heartbeat) => {
                 let host = &mut self.hosts[node];
                 let now = host.clock.now(self.now).monotonic;
                 host.process.as_mut().expect("it was stepped").lease.sent(&heartbeat, now);
-                self.heartbeat(node, heartbeat);
-                Ok(())
-            }
-        }
-    }
-
-    fn send(&mut self, from: usize, to: &NodeId, envelope: Envelope) -> Result<(), Violation> {
-        let host = &self.hosts[from];
-        durable::acted(envelope.slot, envelope.version, host.name(), host.disk.synced(envelope.slot))?;
-        let to = self.hosts.iter().position(|host| host.identity.node == *to).expect("neighbours are nodes");
-        let frequency = match envelope.message {
-            Message::Append { .. } | Message::Ack { .. } | Message::Poke { .. } => Frequency::Common,
-            Message::Hello | Message::Probe { .. } | Message::Have { .. } | Message::Stale { .. } => Frequency::Rare,
-        };
-        match self.network.send(from, to, frequency, self.now, &self.options) {
-            Fate::Arrives(arrivals) => {
-                arrivals.faults.iter().for_each(|fault| self.count(*fault));
-                let connection = arrivals.connection;
-                if let Some(again) = arrivals.again {
-                    self.queue.push(again, Happening::Frame { from, to, connection, envelope: envelope.clone() });
+                if !heartbeat.reports.is_empty() {
+                    self.trace.line(self.now, || format!("{} {}", host.name(), describe_heartbeat(&heartbeat)));
                 }
-                self.queue.push(arrivals.first, Happening::Frame { from, to, connection, envelope });
+                self.heartbeat(node, heartbeat);
             }
-            Fate::Lost(Fault::Drop) => self.count(Fault::Drop),
-            Fate::Lost(_) | Fate::Unconnected => {} // by a fault that is counted as one
+            Effect::Pin { slot } => self.pin(node, slot),
+            Effect::Unpin { slot } => self.unpin(node, slot),
+            Effect::ReadChunk { slot, after, bytes } => self.read_chunk(node, slot, after, bytes),
         }
         Ok(())
     }
 
-    fn persist(&mut self, node: usize, batch: Batch) -> Result<(), Violation> {
-        let host = &mut self.hosts[node];
-        for write in &batch.writes {
-            if let Write::Truncate { last } = write {
-                durable::truncated(batch.slot, &self.ledger, *last, host.name())?;
-            }
-        }
-        let life = host.process.as_ref().expect("it was stepped").life;
-        if batch.writes.iter().any(|write| matches!(write, Write::Append(_))) {
-            self.aim(node);
-        }
-        if self.hosts[node].disk.submit(batch) {
-            self.begin_sync(node, life);
-        }
-        Ok(())
-    }
-
-    /// A process answers a client. Nothing is shown that is not committed, nor without a lease.
+    /// A process answers a client.
     fn reply(&mut self, node: usize, request: RequestId, result: Result<Reply, CallError>) -> Result<(), Violation> {
         let host = &mut self.hosts[node];
-        let now = host.clock.now(self.now).monotonic;
-        let process = host.process.as_mut().expect("it was stepped");
-        let asked = process.calls.remove(&request);
-        let name = host.identity.node.as_str();
-        demand!(asked.is_some(), Exposure, "W5", "{name} answers request {request}, which does not wait for an answer");
-        let Asked { client, call } = asked.expect("just demanded");
-        let call = self.history.call(call);
-        let (slot, key) = (call.slot, &call.wish.key);
-        match &result {
-            Ok(Reply::Written { entry: Some(id), object }) => {
-                self.ledger.acknowledge(slot, *id, name)?;
-                let written = self.ledger.at(slot, id.seq).and_then(ledger::metadata);
-                demand!(written == *object, Exposure, "W2", "slot {slot}: {name} answers {object:?}, committed is {written:?}");
-            }
-            Ok(Reply::Written { entry: None, object: _ }) => process.lease.shows(slot, name, now)?,
-            Ok(Reply::Read { version, object }) => {
-                process.lease.shows(slot, name, now)?;
-                durable::acted(slot, *version, name, host.disk.synced(slot))?;
-                if let Some(object) = object {
-                    self.ledger.expose(slot, key, object, name)?;
-                }
-            }
-            Err(CallError::ConditionFailed { object }) => {
-                process.lease.shows(slot, name, now)?;
-                if let Some(object) = object {
-                    self.ledger.expose_metadata(slot, key, object, name)?;
-                }
-            }
-            Err(_) => {}
-        }
-        if self.strikes(Fault::LostReply) {
-            return Ok(());
-        }
-        let delay = self.latency();
-        let heard = Heard::Answer { request, answer: Answer::Result(result) };
-        self.queue.push(self.now + delay, Happening::Client { client, heard });
+        let call = host.process.as_mut().expect("it was stepped").calls.remove(&request);
+        let name = host.name();
+        demand!(call.is_some(), Exposure, "W5", "{name} answers request {request}, which does not wait for an answer");
+        let call = call.expect("just demanded");
+        self.judge_reply(node, &call, &result)?;
+        self.reply_to(call.asked, result);
         Ok(())
     }
 }

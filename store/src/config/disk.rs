@@ -5,17 +5,21 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use catena_core::{ChainVersion, Change, ClusterConfig, Record};
+use catena_core::{ChainVersion, Change, ClusterConfig, Epoch, Leadership, Record};
 use fjall::{Database, Keyspace, PersistMode};
 
-use super::record::{CLUSTER_KEY, chain_key, change_key, parse_change, parse_cluster, put_change, put_cluster};
-use super::{ConfigError, ConfigStore, require_succession, require_unchanged};
+use super::record::{
+    CLUSTER_KEY, LEADERSHIP_KEY, chain_key, change_key, parse_change, parse_cluster, parse_leadership, put_change, put_cluster,
+    put_leadership,
+};
+use super::{ConfigError, ConfigStore, next_beat, next_epoch, require_leader, require_succession, require_unchanged};
 use crate::disk::frame::{corrupt, open, seal_into};
 use crate::disk::keys::Space;
 use crate::disk::{open_database, open_keyspace};
 use crate::{Directory, StoreError};
 
-/// A coordinator's state on disk: one keyspace, one record a node and one a slot.
+/// A coordinator's state on disk: one keyspace, one record a node and one a slot. Its directory is locked, so that no other
+/// coordinator can use it.
 pub struct FjallConfigStore {
     database: Database,
     config: Keyspace,
@@ -66,6 +70,27 @@ impl FjallConfigStore {
         parse(body).map(Some).map_err(|damage| corrupt(Space::Config, key, damage))
     }
 
+    /// The last record of every node and slot, in the order in which they were decided.
+    fn load(&self) -> Result<Vec<Change>, StoreError> {
+        let mut changes = Vec::new();
+        for record in self.config.iter() {
+            let (key, record) = record.into_inner().map_err(|error| StoreError::failed("read the configuration", error))?;
+            if [CLUSTER_KEY, LEADERSHIP_KEY].contains(&&*key) {
+                continue;
+            }
+            let body = open(Space::Config, &key, &record)?;
+            changes.push(parse_change(&key, body).map_err(|damage| corrupt(Space::Config, &key, damage))?);
+        }
+        changes.sort_by_key(|change| change.revision);
+        Ok(changes)
+    }
+
+    fn store_leadership(&mut self, leadership: Leadership) -> Result<Leadership, StoreError> {
+        let record = sealed(LEADERSHIP_KEY, |out| put_leadership(out, leadership));
+        self.write(BTreeMap::from([(LEADERSHIP_KEY.to_vec(), record)]))?;
+        Ok(leadership)
+    }
+
     /// Writes records in one piece and syncs them.
     fn write(&mut self, records: BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(), StoreError> {
         if self.poisoned == Poisoned::Yes {
@@ -95,21 +120,28 @@ impl ConfigStore for FjallConfigStore {
         Ok(self.write(BTreeMap::from([(CLUSTER_KEY.to_vec(), record)]))?)
     }
 
-    fn load(&mut self) -> Result<Vec<Change>, ConfigError> {
-        let mut changes = Vec::new();
-        for record in self.config.iter() {
-            let (key, record) = record.into_inner().map_err(|error| StoreError::failed("read the configuration", error))?;
-            if *key == *CLUSTER_KEY {
-                continue;
-            }
-            let body = open(Space::Config, &key, &record)?;
-            changes.push(parse_change(&key, body).map_err(|damage| corrupt(Space::Config, &key, damage))?);
-        }
-        changes.sort_by_key(|change| change.revision);
-        Ok(changes)
+    fn observe(&mut self) -> Result<Leadership, ConfigError> {
+        Ok(self.get(LEADERSHIP_KEY, parse_leadership)?.unwrap_or_default())
     }
 
-    fn commit(&mut self, changes: &[Change]) -> Result<(), ConfigError> {
+    fn lead(&mut self, over: Leadership) -> Result<Option<(Leadership, Vec<Change>)>, ConfigError> {
+        if self.observe()? != over {
+            return Ok(None);
+        }
+        let stored = self.load()?;
+        let leadership = self.store_leadership(next_epoch(over))?;
+        Ok(Some((leadership, stored)))
+    }
+
+    fn renew(&mut self, current: Leadership) -> Result<Option<Leadership>, ConfigError> {
+        if self.observe()? != current {
+            return Ok(None);
+        }
+        Ok(Some(self.store_leadership(next_beat(current))?))
+    }
+
+    fn commit(&mut self, epoch: Epoch, changes: &[Change]) -> Result<(), ConfigError> {
+        require_leader(self.observe()?.epoch, epoch)?;
         require_succession(changes, |slot| {
             let key = chain_key(slot);
             let stored = self.get(&key, |body| parse_change(&key, body))?;

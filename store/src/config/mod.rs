@@ -8,7 +8,7 @@ mod record;
 
 use std::collections::BTreeMap;
 
-use catena_core::{ChainVersion, Change, ClusterConfig, Record, Slot};
+use catena_core::{ChainVersion, Change, ClusterConfig, Epoch, Leadership, Record, Slot};
 
 #[cfg(not(madsim))]
 pub use self::disk::FjallConfigStore;
@@ -17,7 +17,8 @@ pub use self::memory::MemoryConfigStore;
 pub(crate) use self::record::decode_any as decode_any_record;
 use crate::StoreError;
 
-/// Where the coordinator keeps what it has decided. Everything it returns is synced; so is a commit when it returns.
+/// Where coordinators keep who leads and what is decided. Everything it returns is synced; so is what it stores, when it
+/// returns. Several may use one store, where it can be shared: each call is one step for all of them.
 pub trait ConfigStore: Send {
     /// The cluster's parameters; `None` before they are established.
     ///
@@ -25,29 +26,53 @@ pub trait ConfigStore: Send {
     /// [`ConfigError::Store`] when they cannot be read.
     fn cluster(&mut self) -> Result<Option<ClusterConfig>, ConfigError>;
 
-    /// Stores the parameters of a new cluster; on an existing one, checks that they are the same.
+    /// Stores the parameters of a new cluster; on an existing one, checks that they are the same. The founders are those first
+    /// given: they matter for the first placement only.
     ///
     /// # Errors
     /// [`ConfigError::Changed`] names the first that differs; [`ConfigError::Store`] when they cannot be stored.
     fn establish(&mut self, given: &ClusterConfig) -> Result<(), ConfigError>;
 
-    /// The last record of every node and slot, in the order in which they were decided.
+    /// Who leads; epoch 0: nobody ever has.
     ///
     /// # Errors
-    /// [`ConfigError::Store`] when they cannot be read.
-    fn load(&mut self) -> Result<Vec<Change>, ConfigError>;
+    /// [`ConfigError::Store`] when it cannot be read.
+    fn observe(&mut self) -> Result<Leadership, ConfigError>;
 
-    /// Stores all of `changes`, in order, or none. A chain must carry the version after the stored one (1 where
-    /// there is none): compare-and-set (C1).
+    /// Takes the leadership if `over` is what is stored: compare-and-set (C1). Returns it, under the next epoch, with the last
+    /// record of every node and slot, in the order in which they were decided. `None`: another has been faster, nothing
+    /// has changed.
     ///
     /// # Errors
-    /// [`ConfigError::Conflict`]: nothing has changed. [`ConfigError::Store`]: the outcome is unknown, end the process.
-    fn commit(&mut self, changes: &[Change]) -> Result<(), ConfigError>;
+    /// [`ConfigError::Store`]: the outcome is unknown, end the process.
+    fn lead(&mut self, over: Leadership) -> Result<Option<(Leadership, Vec<Change>)>, ConfigError>;
+
+    /// Counts a beat if `current` is what is stored. `None`: another leads, nothing has changed.
+    ///
+    /// # Errors
+    /// [`ConfigError::Store`]: the outcome is unknown, end the process.
+    fn renew(&mut self, current: Leadership) -> Result<Option<Leadership>, ConfigError>;
+
+    /// Stores all of `changes`, in order, or none. `epoch` must lead. A chain must carry the version after the stored one
+    /// (1 where there is none): compare-and-set (C1).
+    ///
+    /// # Errors
+    /// [`ConfigError::Deposed`] and [`ConfigError::Conflict`]: nothing has changed. [`ConfigError::Store`]: the outcome is
+    /// unknown, end the process.
+    fn commit(&mut self, epoch: Epoch, changes: &[Change]) -> Result<(), ConfigError>;
 }
 
 /// Why the coordinator's store refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
+    /// Another leads than the one who decided.
+    #[error("coordinator epoch {given} does not lead, epoch {stored} does: follow it")]
+    Deposed {
+        /// Who decided.
+        given: Epoch,
+        /// Who leads; 0: nobody ever has.
+        stored: Epoch,
+    },
     /// A chain was decided on an outdated state.
     #[error(
         "slot {slot}: chain version {given} does not follow the stored version {stored}: another coordinator has decided; load again"
@@ -79,19 +104,32 @@ pub enum ConfigError {
 
 /// Compares parameters one by one.
 fn require_unchanged(stored: &ClusterConfig, given: &ClusterConfig) -> Result<(), ConfigError> {
-    let nodes = |config: &ClusterConfig| config.nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
     let lease = |config: &ClusterConfig| format!("{:?}", config.lease);
     let parameters = [
         ("cluster id", stored.cluster.to_string(), given.cluster.to_string()),
         ("slots", stored.slots.to_string(), given.slots.to_string()),
         ("replicas", stored.replicas.to_string(), given.replicas.to_string()),
-        ("nodes", nodes(stored), nodes(given)),
         ("lease", lease(stored), lease(given)),
     ];
     match parameters.into_iter().find(|(_, stored, given)| stored != given) {
         Some((parameter, stored, given)) => Err(ConfigError::Changed { parameter, stored, given }),
         None => Ok(()),
     }
+}
+
+/// Checks that a decision was made by who leads. Epoch 0 is nobody, so it never does.
+fn require_leader(stored: Epoch, given: Epoch) -> Result<(), ConfigError> {
+    if given == stored && given != Epoch(0) { Ok(()) } else { Err(ConfigError::Deposed { given, stored }) }
+}
+
+/// The leadership after `over`.
+fn next_epoch(over: Leadership) -> Leadership {
+    Leadership { epoch: over.epoch.next(), beat: 0 }
+}
+
+/// The beat after `current`.
+fn next_beat(current: Leadership) -> Leadership {
+    Leadership { beat: current.beat + 1, ..current }
 }
 
 /// Checks that every chain follows on the one before it, among `changes` and in the store.

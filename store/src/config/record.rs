@@ -1,15 +1,20 @@
 //! The coordinator's records. Numbers are big-endian; layouts are tabled in `docs/storage.md`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BufMut;
-use catena_core::{Change, ClusterConfig, ClusterId, Incarnation, NodeRecord, Record, Revision, Slot};
+use catena_core::{
+    Change, ClusterConfig, ClusterId, Epoch, Eviction, Incarnation, Leadership, NodeRecord, Record, Revision, Slot, Standing,
+    StoredNode, WallTime,
+};
 
 use crate::Damage;
+use crate::disk::chain_record::{parse_chain, parse_node_id, put_chain};
 use crate::disk::frame::{Fields, put_bytes};
-use crate::disk::record::{parse_chain, parse_node_id, put_chain};
 
 pub(super) const CLUSTER_KEY: &[u8] = b"cluster";
+pub(super) const LEADERSHIP_KEY: &[u8] = b"leadership";
 const CHAIN_PREFIX: &[u8] = b"chain/";
 const NODE_PREFIX: &[u8] = b"node/";
 
@@ -23,7 +28,7 @@ pub(super) fn chain_key(slot: Slot) -> Vec<u8> {
 /// Where a change is stored: a later one of the same node or slot takes its place.
 pub(super) fn change_key(record: &Record) -> Vec<u8> {
     match record {
-        Record::Node(node) => [NODE_PREFIX, node.node.as_str().as_bytes()].concat(),
+        Record::Node(node) => [NODE_PREFIX, node.record.node.as_str().as_bytes()].concat(),
         Record::Chain(chain) => chain_key(chain.slot),
     }
 }
@@ -31,11 +36,7 @@ pub(super) fn change_key(record: &Record) -> Vec<u8> {
 pub(super) fn put_change(out: &mut Vec<u8>, change: &Change) {
     out.put_u64(change.revision.0);
     match &change.record {
-        Record::Node(node) => {
-            put_bytes(out, node.node.as_str().as_bytes());
-            out.put_u128(node.incarnation.0);
-            put_bytes(out, node.address.as_bytes());
-        }
+        Record::Node(node) => put_node(out, node),
         Record::Chain(chain) => put_chain(out, chain),
     }
 }
@@ -58,11 +59,72 @@ fn parse_slot(digits: &[u8]) -> Result<Slot, Damage> {
     u32::from_str_radix(digits, 16).map(Slot).map_err(|_| Damage::Malformed("key"))
 }
 
-fn parse_node(fields: &mut Fields<'_>) -> Result<NodeRecord, Damage> {
+const MEMBER: u8 = 0;
+const DRAINING: u8 = 1;
+const FLAPPING: u8 = 2;
+const ORDERED: u8 = 3;
+
+fn put_node(out: &mut Vec<u8>, node: &StoredNode) {
+    let StoredNode { record: NodeRecord { node, incarnation, address, labels }, standing, flaps, evictions } = node;
+    put_bytes(out, node.as_str().as_bytes());
+    out.put_u128(incarnation.0);
+    put_bytes(out, address.as_bytes());
+    out.put_u32(u32::try_from(labels.len()).expect("a node has a handful of labels"));
+    for (key, value) in labels {
+        put_bytes(out, key.as_bytes());
+        put_bytes(out, value.as_bytes());
+    }
+    let (kind, at) = match standing {
+        Standing::Member => (MEMBER, None),
+        Standing::Draining => (DRAINING, None),
+        Standing::Evicted { reason: Eviction::Flapping, at } => (FLAPPING, Some(at)),
+        Standing::Evicted { reason: Eviction::Ordered, at } => (ORDERED, Some(at)),
+    };
+    out.put_u8(kind);
+    if let Some(at) = at {
+        out.put_u64(at.0);
+    }
+    out.put_u32(*evictions);
+    out.put_u32(u32::try_from(flaps.len()).expect("a handful of flaps evict a node"));
+    for flap in flaps {
+        out.put_u64(flap.0);
+    }
+}
+
+fn parse_node(fields: &mut Fields<'_>) -> Result<StoredNode, Damage> {
     let node = parse_node_id(fields)?;
     let incarnation = Incarnation(fields.u128("incarnation")?);
-    let address = String::from_utf8(fields.bytes("address")?.to_vec()).map_err(|_| Damage::Malformed("address"))?;
-    Ok(NodeRecord { node, incarnation, address })
+    let address = fields.text("address")?.to_owned();
+    let mut labels = BTreeMap::new();
+    for _ in 0..fields.u32("label count")? {
+        let key = fields.text("label")?.to_owned();
+        labels.insert(key, fields.text("label")?.to_owned());
+    }
+    let standing = match fields.u8("standing")? {
+        MEMBER => Standing::Member,
+        DRAINING => Standing::Draining,
+        FLAPPING => Standing::Evicted { reason: Eviction::Flapping, at: WallTime(fields.u64("time of eviction")?) },
+        ORDERED => Standing::Evicted { reason: Eviction::Ordered, at: WallTime(fields.u64("time of eviction")?) },
+        _ => return Err(Damage::Malformed("standing")),
+    };
+    let evictions = fields.u32("count of evictions")?;
+    let mut flaps = Vec::new();
+    for _ in 0..fields.u32("count of flaps")? {
+        flaps.push(WallTime(fields.u64("flap")?));
+    }
+    Ok(StoredNode { record: NodeRecord { node, incarnation, address, labels }, standing, flaps, evictions })
+}
+
+pub(super) fn put_leadership(out: &mut Vec<u8>, leadership: Leadership) {
+    out.put_u64(leadership.epoch.0);
+    out.put_u64(leadership.beat);
+}
+
+pub(super) fn parse_leadership(body: &[u8]) -> Result<Leadership, Damage> {
+    let mut fields = Fields(body);
+    let leadership = Leadership { epoch: Epoch(fields.u64("epoch")?), beat: fields.u64("beat")? };
+    fields.end()?;
+    Ok(leadership)
 }
 
 pub(super) fn put_cluster(out: &mut Vec<u8>, config: &ClusterConfig) {
@@ -70,10 +132,7 @@ pub(super) fn put_cluster(out: &mut Vec<u8>, config: &ClusterConfig) {
     out.put_u32(config.slots);
     out.put_u32(config.replicas);
     out.put_u64(u64::try_from(config.lease.as_nanos()).expect("a lease is far below 500 years"));
-    out.put_u32(u32::try_from(config.nodes.len()).expect("a cluster has far fewer nodes"));
-    for node in &config.nodes {
-        put_bytes(out, node.as_str().as_bytes());
-    }
+    out.put_u32(config.founders);
 }
 
 pub(super) fn parse_cluster(body: &[u8]) -> Result<ClusterConfig, Damage> {
@@ -82,17 +141,15 @@ pub(super) fn parse_cluster(body: &[u8]) -> Result<ClusterConfig, Damage> {
     let slots = fields.u32("slots")?;
     let replicas = fields.u32("replicas")?;
     let lease = Duration::from_nanos(fields.u64("lease")?);
-    let mut nodes = Vec::new();
-    for _ in 0..fields.u32("node count")? {
-        nodes.push(parse_node_id(&mut fields)?);
-    }
+    let founders = fields.u32("founders")?;
     fields.end()?;
-    Ok(ClusterConfig { cluster, slots, replicas, nodes, lease })
+    Ok(ClusterConfig { cluster, slots, replicas, founders, lease })
 }
 
 /// Decodes `data` as every kind of record; for fuzzing.
 pub(crate) fn decode_any(data: &[u8]) {
     let _ = parse_cluster(data);
+    let _ = parse_leadership(data);
     let _ = parse_change(&chain_key(Slot(0)), data);
     let _ = parse_change(NODE_PREFIX, data);
 }

@@ -47,13 +47,23 @@ pub enum DirectoryError {
         given: ClusterId,
     },
     /// A later build has written it.
-    #[error("data directory {path} has format {found}, this build reads up to {known}: start it with the newer build", path = .path.display())]
+    #[error("data directory {path} has format {found}, this build reads {known} only: start it with the newer build", path = .path.display())]
     NewerFormat {
         /// Which directory.
         path: PathBuf,
         /// Its format version.
         found: u64,
-        /// The newest known here.
+        /// The only one known here.
+        known: u64,
+    },
+    /// An earlier build has written it.
+    #[error("data directory {path} has format {found}, this build reads {known} only: start it with the build that wrote it, or move the directory away and start this node as a new one", path = .path.display())]
+    OlderFormat {
+        /// Which directory.
+        path: PathBuf,
+        /// Its format version.
+        found: u64,
+        /// The only one known here.
         known: u64,
     },
     /// It holds something else.

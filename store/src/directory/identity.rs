@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! catena data directory
-//! format 1
+//! format 2
 //! owner node n1
 //! incarnation 0123456789abcdef0123456789abcdef
 //! cluster fedcba9876543210fedcba9876543210
@@ -22,7 +22,7 @@ use catena_core::{ClusterId, Incarnation, NodeId};
 use super::DirectoryError;
 
 /// The format of the directory: of this file and of the data.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 const FIRST_LINE: &str = "catena data directory";
 /// More than any identity file has.
 pub(super) const MAX_BYTES: u64 = 4096;
@@ -73,6 +73,7 @@ pub(super) struct IdentityFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     Newer(u64),
+    Older(u64),
     Corrupt(&'static str),
 }
 
@@ -81,6 +82,7 @@ impl Fault {
         let path = path.to_owned();
         match self {
             Fault::Newer(found) => DirectoryError::NewerFormat { path, found, known: FORMAT },
+            Fault::Older(found) => DirectoryError::OlderFormat { path, found, known: FORMAT },
             Fault::Corrupt(what) => DirectoryError::CorruptIdentity { path, what },
         }
     }
@@ -110,7 +112,7 @@ impl IdentityFile {
             return Err(Fault::Newer(format));
         }
         if format < FORMAT {
-            return Err(Fault::Corrupt("its format never existed"));
+            return Err(Fault::Older(format));
         }
         let (body, sum) = text.rsplit_once("crc32 ").ok_or(Fault::Corrupt("it has no checksum"))?;
         if sum != format!("{:08x}\n", crc32fast::hash(body.as_bytes())) {
@@ -192,7 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_told_from_damage_whatever_follows() {
-        assert_eq!(IdentityFile::parse(b"catena data directory\nformat 9\nsomething else"), Err(Fault::Newer(9)));
+    fn another_format_is_told_from_damage_whatever_follows() {
+        let parse =
+            |format: &str| IdentityFile::parse(format!("catena data directory\nformat {format}\nsomething else").as_bytes());
+        assert_eq!(parse("9"), Err(Fault::Newer(9)));
+        assert_eq!(parse("1"), Err(Fault::Older(1)));
     }
 }

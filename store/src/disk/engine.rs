@@ -28,6 +28,7 @@ fn memtable_bytes(space: Space) -> u64 {
         // Entries live for a fraction of a second: a flush writes little more than tombstones. Small, for the processor's caches.
         Space::Log => 8 * MIB,
         Space::Objects | Space::Values => 32 * MIB,
+        Space::Sessions => 16 * MIB,
         Space::Slots | Space::Config => 4 * MIB,
     }
 }
@@ -37,6 +38,7 @@ pub(super) struct Engine {
     slots: Keyspace,
     log: Keyspace,
     objects: Keyspace,
+    sessions: Keyspace,
     values: Keyspace,
     /// Released last: until the files are closed nobody else may open them.
     _lock: Option<Arc<File>>,
@@ -64,7 +66,7 @@ pub(crate) fn open_keyspace(database: &Database, space: Space) -> Result<Keyspac
             Space::Values => options.with_kv_separation(Some(
                 KvSeparationOptions::default().compression(CompressionType::None).separation_threshold(0),
             )),
-            Space::Slots | Space::Log | Space::Objects | Space::Config => options,
+            Space::Slots | Space::Log | Space::Objects | Space::Sessions | Space::Config => options,
         }
     };
     database.keyspace(space.name(), options).map_err(|error| StoreError::failed("open a keyspace", error))
@@ -78,6 +80,7 @@ impl Engine {
             slots: keyspace(Space::Slots)?,
             log: keyspace(Space::Log)?,
             objects: keyspace(Space::Objects)?,
+            sessions: keyspace(Space::Sessions)?,
             values: keyspace(Space::Values)?,
             database,
             _lock: lock,
@@ -89,6 +92,7 @@ impl Engine {
             Space::Slots => &self.slots,
             Space::Log => &self.log,
             Space::Objects => &self.objects,
+            Space::Sessions => &self.sessions,
             Space::Values => &self.values,
             Space::Config => panic!("a node has no config keyspace"),
         }

@@ -8,7 +8,7 @@ use super::keys::Space;
 use crate::{Damage, StoreError};
 
 /// The format of every record.
-const FORMAT: u8 = 1;
+pub(crate) const FORMAT: u8 = 2;
 pub(super) const CHECKSUM_BYTES: usize = 4;
 
 /// Writes a record into `out`, which is emptied first.
@@ -74,6 +74,24 @@ impl<'a> Fields<'a> {
         let (bytes, rest) = self.0.split_at_checked(len).ok_or(Damage::Malformed(field))?;
         self.0 = rest;
         Ok(bytes)
+    }
+
+    /// Text behind its length.
+    pub(crate) fn text(&mut self, field: &'static str) -> Result<&'a str, Damage> {
+        std::str::from_utf8(self.bytes(field)?).map_err(|_| Damage::Malformed(field))
+    }
+
+    /// Yes or no, and nothing else.
+    pub(crate) fn flag(&mut self, field: &'static str) -> Result<bool, Damage> {
+        match self.u8(field)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(Damage::Malformed(field)),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Bytes up to the end.

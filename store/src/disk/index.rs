@@ -4,12 +4,16 @@ use std::collections::VecDeque;
 
 use catena_core::{ChainVersion, Entry, EntryId, Operation, Seq, Slot};
 
-use super::record::{Placement, TrimRecord};
+use super::keys::Generation;
+use super::record::{Placement, StagingRecord, StateRecord};
 
-/// A slot's trim point and the shape of its log.
+/// A slot's trim point, the shape of its log, and what is staged.
 #[derive(Debug, Default)]
 pub(super) struct SlotIndex {
-    pub(super) trim: TrimRecord,
+    pub(super) state: StateRecord,
+    pub(super) staging: Option<StagingRecord>,
+    /// The last generation that was given out: numbers are not used again while anything of them may be on disk.
+    last_generation: Generation,
     /// The entries after the trim point, without a gap.
     log: VecDeque<Logged>,
 }
@@ -25,24 +29,44 @@ impl Logged {
     pub(super) fn of(entry: &Entry) -> Self {
         let value = match &entry.operation {
             Operation::Put { value, .. } => Placement::of(value),
-            Operation::Delete { .. } => Placement::Inline,
+            Operation::Delete { .. } | Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => {
+                Placement::Inline
+            }
         };
         Self { version: entry.id.version, value }
     }
 }
 
 impl SlotIndex {
-    pub(super) fn new(trim: TrimRecord) -> Self {
-        Self { trim, log: VecDeque::new() }
+    /// With an empty log. Generations up to `last_generation` are in use, or have been.
+    pub(super) fn new(state: StateRecord, staging: Option<StagingRecord>, last_generation: Generation) -> Self {
+        Self { state, staging, last_generation, log: VecDeque::new() }
+    }
+
+    /// The generation that the slot's content is of.
+    pub(super) fn generation(&self) -> Generation {
+        self.state.generation
+    }
+
+    /// One that there is nothing of.
+    pub(super) fn new_generation(&mut self) -> Generation {
+        self.last_generation = self.last_generation.next();
+        self.last_generation
+    }
+
+    /// The slot has another content, and no log. Returns the generation of the one before.
+    pub(super) fn switch(&mut self, state: StateRecord) -> Generation {
+        self.log.clear();
+        std::mem::replace(&mut self.state, state).generation
     }
 
     fn first(&self) -> Seq {
-        self.trim.trim.seq.next()
+        self.state.trim.seq.next()
     }
 
     /// The last seq in the log, or trimmed.
     pub(super) fn last(&self) -> Seq {
-        Seq(self.trim.trim.seq.0 + self.log.len() as u64)
+        Seq(self.state.trim.seq.0 + self.log.len() as u64)
     }
 
     /// Notes an entry at `id`; returns what it replaces.
@@ -51,7 +75,7 @@ impl SlotIndex {
         assert!(
             seq >= self.first() && seq <= last.next(),
             "slot {slot}: append of {seq} behind {last}, trimmed at {}",
-            self.trim.trim
+            self.state.trim
         );
         if seq == last.next() {
             self.log.push_back(logged);
@@ -63,7 +87,7 @@ impl SlotIndex {
 
     /// Takes the log's last entry off if it is after `last`.
     pub(super) fn cut(&mut self, slot: Slot, last: Seq) -> Option<(Seq, Logged)> {
-        assert!(last >= self.trim.trim.seq, "slot {slot}: truncate to {last}, trimmed at {}", self.trim.trim);
+        assert!(last >= self.state.trim.seq, "slot {slot}: truncate to {last}, trimmed at {}", self.state.trim);
         let end = self.last();
         if end <= last {
             return None;
@@ -73,9 +97,9 @@ impl SlotIndex {
 
     /// Moves the trim point over `entry`; returns what the log has of it.
     pub(super) fn trim(&mut self, slot: Slot, entry: &Entry) -> Option<Logged> {
-        assert_eq!(entry.previous_id(), self.trim.trim, "slot {slot}: apply begins right after the trim point");
-        self.trim.trim = entry.id;
-        self.trim.at = entry.at;
+        assert_eq!(entry.previous_id(), self.state.trim, "slot {slot}: apply begins right after the trim point");
+        self.state.trim = entry.id;
+        self.state.at = entry.at;
         let logged = self.log.pop_front()?;
         assert_eq!(logged, Logged::of(entry), "slot {slot}: what is applied is what was logged at {}", entry.id);
         Some(logged)

@@ -1,29 +1,55 @@
-//! Keys: the slot first, big-endian, so that a slot's records lie together and a log in order.
+//! Keys: the slot first, then the generation, big-endian, so that what belongs together lies together, and a log in order.
+
+use std::fmt;
+use std::ops::Bound;
 
 use catena_core::{Seq, Slot};
 
 /// A part of the store with an index of its own. Shared by all slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Space {
-    /// A slot's chain and trim point.
+    /// What there is of a slot: chain, state, staging, garbage.
     Slots,
     /// Entries that are not applied yet.
     Log,
     /// Objects as of the trim point.
     Objects,
+    /// Sessions as of the trim point.
+    Sessions,
     /// Values too large to be stored twice.
     Values,
     /// The coordinator's records.
     Config,
 }
 
+/// A life of a slot's content: a snapshot that is installed, and a slot that is cleared, begin a new one. The content of the
+/// one before is garbage from then on. Counts within a slot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Generation(pub(super) u32);
+
+impl Generation {
+    pub(super) fn next(self) -> Self {
+        Self(self.0.checked_add(1).expect("a slot is filled or cleared far less than four billion times"))
+    }
+}
+
+impl fmt::Display for Generation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Space {
+    /// Those whose keys begin with slot and generation. What refers to values comes before them.
+    pub(super) const OF_GENERATIONS: [Space; 4] = [Space::Log, Space::Objects, Space::Sessions, Space::Values];
+
     /// Its name, on disk and in errors.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Space::Slots => "slots",
             Space::Log => "log",
             Space::Objects => "objects",
+            Space::Sessions => "sessions",
             Space::Values => "values",
             Space::Config => "config",
         }
@@ -31,73 +57,107 @@ impl Space {
 
     /// A key of this space, for people.
     pub(crate) fn describe(self, key: &[u8]) -> String {
-        if self == Space::Config {
-            return key.escape_ascii().to_string();
-        }
-        let Some((slot, rest)) = split_slot(key) else { return key.escape_ascii().to_string() };
-        match (self, rest) {
-            (Space::Slots, [CHAIN]) => format!("slot {slot} chain"),
-            (Space::Slots, [TRIM]) => format!("slot {slot} trim"),
-            (Space::Log | Space::Values, rest) => match rest.try_into() {
-                Ok(seq) => format!("slot {slot} seq {}", u64::from_be_bytes(seq)),
-                Err(_) => key.escape_ascii().to_string(),
+        let raw = || key.escape_ascii().to_string();
+        match self {
+            Space::Config => raw(),
+            Space::Slots => match parse_slot_key(key) {
+                Some((slot, Aspect::Chain)) => format!("slot {slot} chain"),
+                Some((slot, Aspect::State)) => format!("slot {slot} state"),
+                Some((slot, Aspect::Staging)) => format!("slot {slot} staging"),
+                Some((slot, Aspect::Garbage(generation))) => format!("slot {slot} garbage of generation {generation}"),
+                None => raw(),
             },
-            (Space::Objects, rest) => format!("slot {slot} key \"{}\"", rest.escape_ascii()),
-            (Space::Slots | Space::Config, _) => key.escape_ascii().to_string(),
+            Space::Log | Space::Values | Space::Sessions => match parse_position_key(key) {
+                Some((slot, generation, seq)) => format!("slot {slot} generation {generation} seq {seq}"),
+                None => raw(),
+            },
+            Space::Objects => match split(key) {
+                Some((slot, generation, key)) => {
+                    format!("slot {slot} generation {generation} key \"{}\"", key.escape_ascii())
+                }
+                None => raw(),
+            },
         }
     }
 }
 
 const CHAIN: u8 = 0;
-const TRIM: u8 = 1;
+const STATE: u8 = 1;
+const STAGING: u8 = 2;
+const GARBAGE: u8 = 3;
 
 /// What a record in [`Space::Slots`] says of its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Aspect {
     Chain,
-    Trim,
+    State,
+    Staging,
+    Garbage(Generation),
 }
 
-pub(super) fn slot_key(slot: Slot, aspect: Aspect) -> [u8; 5] {
-    let mut key = [0; 5];
-    key[..4].copy_from_slice(&slot.0.to_be_bytes());
-    key[4] = match aspect {
-        Aspect::Chain => CHAIN,
-        Aspect::Trim => TRIM,
-    };
+pub(super) fn slot_key(slot: Slot, aspect: Aspect) -> Vec<u8> {
+    let mut key = slot.0.to_be_bytes().to_vec();
+    match aspect {
+        Aspect::Chain => key.push(CHAIN),
+        Aspect::State => key.push(STATE),
+        Aspect::Staging => key.push(STAGING),
+        Aspect::Garbage(generation) => {
+            key.push(GARBAGE);
+            key.extend_from_slice(&generation.0.to_be_bytes());
+        }
+    }
     key
 }
 
 pub(super) fn parse_slot_key(key: &[u8]) -> Option<(Slot, Aspect)> {
-    match split_slot(key)? {
-        (slot, [CHAIN]) => Some((slot, Aspect::Chain)),
-        (slot, [TRIM]) => Some((slot, Aspect::Trim)),
-        (_, _) => None,
-    }
+    let (slot, rest) = key.split_first_chunk::<4>()?;
+    let aspect = match rest {
+        [CHAIN] => Aspect::Chain,
+        [STATE] => Aspect::State,
+        [STAGING] => Aspect::Staging,
+        [GARBAGE, generation @ ..] => Aspect::Garbage(Generation(u32::from_be_bytes(generation.try_into().ok()?))),
+        _ => return None,
+    };
+    Some((Slot(u32::from_be_bytes(*slot)), aspect))
 }
 
-/// Where an entry stands: its key in [`Space::Log`] and [`Space::Values`].
-pub(super) fn position_key(slot: Slot, seq: Seq) -> [u8; 12] {
-    let mut key = [0; 12];
-    key[..4].copy_from_slice(&slot.0.to_be_bytes());
-    key[4..].copy_from_slice(&seq.0.to_be_bytes());
+/// Where an entry stands: its key in [`Space::Log`] and [`Space::Values`]; where one opened a session, in [`Space::Sessions`].
+pub(super) fn position_key(slot: Slot, generation: Generation, seq: Seq) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&prefix(slot, generation));
+    key[8..].copy_from_slice(&seq.0.to_be_bytes());
     key
 }
 
-pub(super) fn parse_position_key(key: &[u8]) -> Option<(Slot, Seq)> {
-    let (slot, rest) = split_slot(key)?;
+pub(super) fn parse_position_key(key: &[u8]) -> Option<(Slot, Generation, Seq)> {
+    let (slot, generation, rest) = split(key)?;
     let seq = u64::from_be_bytes(rest.try_into().ok()?);
-    (seq > 0).then_some((slot, Seq(seq)))
+    (seq > 0).then_some((slot, generation, Seq(seq)))
 }
 
-pub(super) fn object_key(slot: Slot, key: &[u8]) -> Vec<u8> {
-    let mut full = Vec::with_capacity(4 + key.len());
-    full.extend_from_slice(&slot.0.to_be_bytes());
-    full.extend_from_slice(key);
-    full
+pub(super) fn object_key(slot: Slot, generation: Generation, key: &[u8]) -> Vec<u8> {
+    [&prefix(slot, generation), key].concat()
 }
 
-fn split_slot(key: &[u8]) -> Option<(Slot, &[u8])> {
+/// The object's own key.
+pub(super) fn parse_object_key(key: &[u8]) -> Option<&[u8]> {
+    split(key).map(|(_, _, key)| key)
+}
+
+/// Everything of a generation, behind `after`, a key of it.
+pub(super) fn generation_range(slot: Slot, generation: Generation, after: Option<&[u8]>) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let first = prefix(slot, generation);
+    let start = after.map_or(Bound::Included(first.to_vec()), |after| Bound::Excluded(after.to_vec()));
+    let end = u64::from_be_bytes(first).checked_add(1);
+    (start, end.map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_be_bytes().to_vec())))
+}
+
+fn prefix(slot: Slot, generation: Generation) -> [u8; 8] {
+    (u64::from(slot.0) << 32 | u64::from(generation.0)).to_be_bytes()
+}
+
+fn split(key: &[u8]) -> Option<(Slot, Generation, &[u8])> {
     let (slot, rest) = key.split_first_chunk::<4>()?;
-    Some((Slot(u32::from_be_bytes(*slot)), rest))
+    let (generation, rest) = rest.split_first_chunk::<4>()?;
+    Some((Slot(u32::from_be_bytes(*slot)), Generation(u32::from_be_bytes(*generation)), rest))
 }

@@ -3,45 +3,62 @@
 //! ```text
 //! submit ──► Staged (last write per key) ──► sync: one journal write, one fdatasync ──► memtables, readers
 //!    │                                                                                       │
-//!    └─ SlotIndex (trim point, shape of the log): what a write must know without reading     └─► tables, in fjall's threads
+//!    └─ SlotIndex (trim point, shape of the log, what is staged):                            └─► tables, in fjall's threads
+//!       what a write must know without reading
 //! ```
+//!
+//! A slot's content is of one generation: a snapshot is staged in another, and one small record says which one counts. So
+//! a slot of any size is switched, or cleared, in one step; what is left of the generation before goes bit by bit (`sweep`).
 //!
 //! A group of batches becomes one fjall batch. In such a batch all items have the same sequence number, so a key may occur
 //! once only: `Staged` keeps the last write of each.
 
+pub(crate) mod chain_record;
 mod engine;
 pub(crate) mod frame;
 mod index;
+mod install;
 pub(crate) mod keys;
+mod log_record;
+mod pinned;
 mod reader;
-pub(crate) mod record;
+mod record;
 mod recover;
+mod session_record;
 mod staged;
+mod sweep;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use catena_core::{Batch, Chain, Entry, Metadata, Operation, Recovered, Seq, Slot, Ticket, Write};
-use fjall::Slice;
+use catena_core::{Batch, Recovered, Slot, Ticket};
 
 use self::engine::Engine;
 pub(crate) use self::engine::{open_database, open_keyspace};
-use self::index::{Logged, SlotIndex};
-use self::keys::{Aspect, Space, object_key, position_key, slot_key};
+use self::index::SlotIndex;
+use self::keys::{Generation, Space};
+pub use self::pinned::FjallPinned;
 pub use self::reader::FjallReader;
-use self::record::{ObjectRecord, Placement, put_chain, put_entry};
-use self::staged::{Staged, StagedRecord};
-use crate::{Directory, Store, StoreError};
+use self::reader::Generations;
+use self::recover::Found;
+use self::staged::Staged;
+use self::sweep::{Garbage, SWEEP_RECORDS};
+use crate::{Directory, Store, StoreError, Swept};
 
 /// A storage node's state on disk. See the module's picture and `docs/storage.md`.
 pub struct FjallStore {
     engine: Arc<Engine>,
     slots: BTreeMap<Slot, SlotIndex>,
+    generations: Arc<Generations>,
     staged: Staged,
+    /// Slots that the staged group gives another generation.
+    switched: Vec<(Slot, Generation)>,
+    garbage: Garbage,
     phase: Phase,
     submitted: Option<Ticket>,
     durable: Option<Ticket>,
@@ -76,8 +93,17 @@ impl FjallStore {
 
     fn open_files(path: &Path, lock: Option<Arc<File>>) -> Result<Self, StoreError> {
         let engine = Arc::new(Engine::open(path, lock)?);
-        let (slots, staged) = (BTreeMap::new(), Staged::default());
-        Ok(Self { engine, slots, staged, phase: Phase::Opened, submitted: None, durable: None })
+        Ok(Self {
+            engine,
+            slots: BTreeMap::new(),
+            generations: Arc::default(),
+            staged: Staged::default(),
+            switched: Vec::new(),
+            garbage: Garbage::default(),
+            phase: Phase::Opened,
+            submitted: None,
+            durable: None,
+        })
     }
 
     /// Runs `attempt` unless an earlier one failed; a failure is the last (D1).
@@ -89,106 +115,8 @@ impl FjallStore {
         }
     }
 
-    fn write(&mut self, slot: Slot, write: Write) -> Result<(), StoreError> {
-        match write {
-            Write::Chain(chain) => self.adopt(&chain),
-            Write::Append(entries) => {
-                for entry in &entries {
-                    self.append(slot, entry);
-                }
-            }
-            Write::Truncate { last } => self.truncate(slot, last),
-            Write::Apply(entries) => {
-                for entry in &entries {
-                    self.apply(slot, entry)?;
-                }
-                self.store_trim(slot);
-            }
-        }
-        Ok(())
-    }
-
-    fn adopt(&mut self, chain: &Chain) {
-        self.staged.put(Space::Slots, slot_key(chain.slot, Aspect::Chain).into(), |out| put_chain(out, chain));
-    }
-
-    fn append(&mut self, slot: Slot, entry: &Entry) {
-        let key = Slice::from(position_key(slot, entry.id.seq));
-        let logged = Logged::of(entry);
-        let replaced = self.slots.entry(slot).or_default().append(slot, entry.id, logged);
-        if logged.value == Placement::Apart {
-            self.stage_value(slot, entry);
-        } else if replaced.is_some_and(|replaced| replaced.value == Placement::Apart) {
-            self.staged.remove(Space::Values, key.clone());
-        }
-        self.staged.put(Space::Log, key, |out| put_entry(out, entry));
-    }
-
-    fn truncate(&mut self, slot: Slot, last: Seq) {
-        let index = self.slots.entry(slot).or_default();
-        while let Some((seq, logged)) = index.cut(slot, last) {
-            let key = Slice::from(position_key(slot, seq));
-            if logged.value == Placement::Apart {
-                self.staged.remove(Space::Values, key.clone());
-            }
-            self.staged.remove(Space::Log, key);
-        }
-    }
-
-    /// The value of an entry, if apart, changes hands here: from the log record, which goes, to the object record.
-    fn apply(&mut self, slot: Slot, entry: &Entry) -> Result<(), StoreError> {
-        let key = Slice::from(object_key(slot, entry.operation.key()));
-        let index = self.slots.entry(slot).or_default();
-        let logged = index.trim(slot, entry);
-        if index.trim.apart > 0
-            && let Some(owned) = self.value_apart(&key)?
-        {
-            self.staged.remove(Space::Values, position_key(slot, owned).into());
-            self.slots.entry(slot).or_default().trim.apart -= 1;
-        }
-        if logged.is_some() {
-            self.staged.remove(Space::Log, position_key(slot, entry.id.seq).into());
-        }
-        match &entry.operation {
-            Operation::Put { value, created_at, .. } => {
-                let metadata = Metadata { version: entry.id.seq, created_at: *created_at, updated_at: entry.at };
-                let placement = Placement::of(value);
-                if placement == Placement::Apart {
-                    self.slots.entry(slot).or_default().trim.apart += 1;
-                    if logged.is_none() {
-                        self.stage_value(slot, entry);
-                    }
-                }
-                let inline = (placement == Placement::Inline).then_some(&value[..]);
-                self.staged.put(Space::Objects, key, |out| ObjectRecord { metadata, value: inline }.put(out));
-            }
-            Operation::Delete { .. } => self.staged.remove(Space::Objects, key),
-        }
-        Ok(())
-    }
-
-    /// The seq under which the object at `key` has its value apart.
-    fn value_apart(&self, key: &Slice) -> Result<Option<Seq>, StoreError> {
-        let record = match self.staged.object(key) {
-            StagedRecord::Record(staged) => Some(staged.clone()),
-            StagedRecord::Removal => None,
-            StagedRecord::Nothing => self.engine.get(Space::Objects, key)?,
-        };
-        let Some(record) = record else { return Ok(None) };
-        let object = reader::parse_object(key, &record)?;
-        Ok((object.placement() == Placement::Apart).then_some(object.metadata.version))
-    }
-
-    fn stage_value(&mut self, slot: Slot, entry: &Entry) {
-        if let Operation::Put { value, .. } = &entry.operation {
-            let key = position_key(slot, entry.id.seq).into();
-            self.staged.put(Space::Values, key, |out| out.extend_from_slice(value));
-        }
-    }
-
-    fn store_trim(&mut self, slot: Slot) {
-        let trim = self.slots.entry(slot).or_default().trim;
-        self.staged.put(Space::Slots, slot_key(slot, Aspect::Trim).into(), |out| trim.put(out));
+    fn index(&mut self, slot: Slot) -> &mut SlotIndex {
+        self.slots.entry(slot).or_default()
     }
 }
 
@@ -198,8 +126,9 @@ impl Store for FjallStore {
     fn recover(&mut self) -> Result<Vec<Recovered>, StoreError> {
         assert_eq!(self.phase, Phase::Opened, "recover comes first, and once");
         self.phase = Phase::Poisoned;
-        let (recovered, slots) = recover::recover(&self.engine)?;
-        self.slots = slots;
+        let Found { recovered, slots, garbage } = recover::recover(&self.engine)?;
+        self.generations.publish(slots.iter().map(|(&slot, index)| (slot, index.generation())));
+        (self.slots, self.garbage) = (slots, garbage);
         self.phase = Phase::Recovered;
         Ok(recovered)
     }
@@ -215,24 +144,43 @@ impl Store for FjallStore {
 
     fn sync(&mut self) -> Result<Option<Ticket>, StoreError> {
         self.unless_poisoned(|store| {
-            store.engine.commit(&mut store.staged)?;
+            if !store.staged.is_empty() {
+                // As much as is written: so what is left behind does not grow faster than it goes.
+                let records = store.staged.len().max(SWEEP_RECORDS);
+                store.garbage.sweep(&store.engine, &mut store.staged, records)?;
+                store.engine.commit(&mut store.staged)?;
+                store.generations.publish(store.switched.drain(..));
+                store.garbage.synced();
+            }
             store.durable = store.submitted;
             Ok(store.durable)
         })
     }
 
+    fn sweep(&mut self) -> Result<Swept, StoreError> {
+        self.unless_poisoned(|store| {
+            let mut removed = Staged::default();
+            store.garbage.sweep(&store.engine, &mut removed, SWEEP_RECORDS)?;
+            store.engine.commit(&mut removed)?;
+            Ok(if store.garbage.is_empty() { Swept::All } else { Swept::Partly })
+        })
+    }
+
     fn reader(&self) -> FjallReader {
-        FjallReader::new(self.engine.clone())
+        FjallReader::new(self.engine.clone(), self.generations.clone())
     }
 }
 
 /// Decodes `data` as every kind of record; for fuzzing. Damaged or not, it must come back.
 #[doc(hidden)]
 pub fn decode_any_record(data: &[u8]) {
-    let _ = record::LogRecord::parse(data);
-    let _ = ObjectRecord::parse(data);
-    let _ = record::TrimRecord::parse(data);
-    let _ = record::parse_chain(Slot(0), &mut frame::Fields(data));
+    let _ = log_record::LogRecord::parse(data);
+    let _ = record::ObjectRecord::parse(data);
+    let _ = record::StateRecord::parse(data);
+    let _ = record::StagingRecord::parse(data);
+    let _ = session_record::parse_session(data);
+    let _ = chain_record::parse_chain(Slot(0), &mut frame::Fields(data));
     let _ = frame::open(Space::Log, b"", data);
+    let _ = Space::Objects.describe(data);
     crate::config::decode_any_record(data);
 }

@@ -1,76 +1,152 @@
 //! Reads of objects, while the writer goes on.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use catena_core::{Metadata, Object, Slot};
-use fjall::{Readable, Slice};
+use fjall::{Readable, Slice, Snapshot};
 
 use super::engine::Engine;
 use super::frame::{CHECKSUM_BYTES, corrupt, open};
-use super::keys::{Space, object_key, position_key};
-use super::record::ObjectRecord;
+use super::keys::{Aspect, Generation, Space, object_key, position_key, slot_key};
+use super::pinned::FjallPinned;
+use super::record::{ObjectRecord, RecordedValue, StateRecord};
 use crate::{Damage, Reader, StoreError};
+
+/// Which generation each slot's content is; the first, where a slot is missing. Written by the store alone, after a sync and
+/// before anything of the generation that ended is removed. Behind a lock, as readers are on other threads: it is held for one
+/// lookup, and written when a slot is installed or cleared.
+#[derive(Default)]
+pub(super) struct Generations(RwLock<BTreeMap<Slot, Generation>>);
+
+impl Generations {
+    pub(super) fn publish(&self, switched: impl IntoIterator<Item = (Slot, Generation)>) {
+        self.0.write().expect("nobody panics over a lookup").extend(switched);
+    }
+
+    fn get(&self, slot: Slot) -> Generation {
+        self.0.read().expect("nobody panics over a lookup").get(&slot).copied().unwrap_or_default()
+    }
+}
 
 /// Reads a [`FjallStore`](crate::FjallStore), also from other threads. Keeps its files open.
 #[derive(Clone)]
 pub struct FjallReader {
     engine: Arc<Engine>,
+    generations: Arc<Generations>,
+}
+
+/// What a few lookups, one after the other, say of an object.
+enum Glance {
+    /// It is so.
+    Seen(Option<Object>),
+    /// The writer has come between them: has removed the value, or given the slot another generation. It has to be looked up
+    /// at one point in time.
+    Disturbed,
 }
 
 impl FjallReader {
-    pub(super) fn new(engine: Arc<Engine>) -> Self {
-        Self { engine }
+    pub(super) fn new(engine: Arc<Engine>, generations: Arc<Generations>) -> Self {
+        Self { engine, generations }
     }
 
-    /// An object whose value is apart takes two lookups. An overwrite between them removes the value: so where it is missing,
-    /// both are done again at one point in time.
-    fn get_in_snapshot(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
-        let snapshot = self.engine.snapshot();
-        let get = |space, key: &[u8]| {
-            snapshot.get(self.engine.keyspace(space), key).map_err(|error| StoreError::failed("read a record", error))
+    /// The object, in as few lookups as may be.
+    fn get_quickly(&self, slot: Slot, key: &[u8]) -> Result<Glance, StoreError> {
+        let generation = self.generations.get(slot);
+        let key = object_key(slot, generation, key);
+        let object = match self.engine.get(Space::Objects, &key)? {
+            None => None,
+            Some(record) => {
+                let object = parse_object(&key, &record)?;
+                let value = match object.value {
+                    RecordedValue::Inline(value) => Bytes::copy_from_slice(value),
+                    RecordedValue::Apart { .. } => {
+                        let position = position_key(slot, generation, object.metadata.version);
+                        let Some(value) = self.engine.get(Space::Values, &position)? else { return Ok(Glance::Disturbed) };
+                        open_value(&position, value)?
+                    }
+                };
+                Some(Object { value, metadata: object.metadata })
+            }
         };
-        let Some(record) = get(Space::Objects, key)? else { return Ok(None) };
-        let object = parse_object(key, &record)?;
-        if object.value.is_some() {
-            return Ok(Some(inline(&object)));
-        }
-        let value_key = position_key(slot, object.metadata.version);
-        let value = get(Space::Values, &value_key)?.ok_or_else(|| corrupt(Space::Values, &value_key, Damage::Missing))?;
-        Ok(Some(Object { value: open_value(&value_key, value)?, metadata: object.metadata }))
+        Ok(if self.generations.get(slot) == generation { Glance::Seen(object) } else { Glance::Disturbed })
     }
 }
 
 impl Reader for FjallReader {
+    type Pinned = FjallPinned;
+
     fn get(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
-        let key = object_key(slot, key);
-        let Some(record) = self.engine.get(Space::Objects, &key)? else { return Ok(None) };
-        let object = parse_object(&key, &record)?;
-        if object.value.is_some() {
-            return Ok(Some(inline(&object)));
-        }
-        let value_key = position_key(slot, object.metadata.version);
-        match self.engine.get(Space::Values, &value_key)? {
-            Some(value) => Ok(Some(Object { value: open_value(&value_key, value)?, metadata: object.metadata })),
-            None => self.get_in_snapshot(slot, &key),
+        match self.get_quickly(slot, key)? {
+            Glance::Seen(object) => Ok(object),
+            Glance::Disturbed => self.pin(slot)?.get(key),
         }
     }
 
     fn metadata(&self, slot: Slot, key: &[u8]) -> Result<Option<Metadata>, StoreError> {
-        let key = object_key(slot, key);
-        let Some(record) = self.engine.get(Space::Objects, &key)? else { return Ok(None) };
-        Ok(Some(parse_object(&key, &record)?.metadata))
+        let generation = self.generations.get(slot);
+        let full = object_key(slot, generation, key);
+        let record = self.engine.get(Space::Objects, &full)?;
+        if self.generations.get(slot) != generation {
+            return Ok(self.pin(slot)?.get(key)?.map(|object| object.metadata));
+        }
+        record.map(|record| Ok(parse_object(&full, &record)?.metadata)).transpose()
+    }
+
+    fn pin(&self, slot: Slot) -> Result<FjallPinned, StoreError> {
+        let moment = Moment { snapshot: self.engine.snapshot(), engine: self.engine.clone() };
+        let key = slot_key(slot, Aspect::State);
+        let state = match moment.get(Space::Slots, &key)? {
+            Some(record) => {
+                let body = open(Space::Slots, &key, &record)?;
+                StateRecord::parse(body).map_err(|damage| corrupt(Space::Slots, &key, damage))?
+            }
+            None => StateRecord::default(),
+        };
+        Ok(FjallPinned::new(moment, slot, state))
+    }
+}
+
+/// The store as it stood after some commit, all keyspaces alike.
+pub(super) struct Moment {
+    snapshot: Snapshot,
+    engine: Arc<Engine>,
+}
+
+impl Moment {
+    pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, StoreError> {
+        let record = self.snapshot.get(self.engine.keyspace(space), key);
+        record.map_err(|error| StoreError::failed("read a record", error))
+    }
+
+    /// Keys and records in order.
+    pub(super) fn range(
+        &self,
+        space: Space,
+        range: impl std::ops::RangeBounds<Vec<u8>>,
+    ) -> impl Iterator<Item = Result<(Slice, Slice), StoreError>> {
+        let records = self.snapshot.range(self.engine.keyspace(space), range);
+        records.map(|record| record.into_inner().map_err(|error| StoreError::failed("read a range of records", error)))
+    }
+
+    /// The value of an object, which is there.
+    pub(super) fn value(&self, slot: Slot, generation: Generation, object: &ObjectRecord<'_>) -> Result<Bytes, StoreError> {
+        match object.value {
+            // Copied: it is small, and its record shares a block with others.
+            RecordedValue::Inline(value) => Ok(Bytes::copy_from_slice(value)),
+            RecordedValue::Apart { .. } => {
+                let position = position_key(slot, generation, object.metadata.version);
+                let record = self.get(Space::Values, &position)?;
+                open_value(&position, record.ok_or_else(|| corrupt(Space::Values, &position, Damage::Missing))?)
+            }
+        }
     }
 }
 
 pub(super) fn parse_object<'a>(key: &[u8], record: &'a [u8]) -> Result<ObjectRecord<'a>, StoreError> {
     let body = open(Space::Objects, key, record)?;
     ObjectRecord::parse(body).map_err(|damage| corrupt(Space::Objects, key, damage))
-}
-
-/// Copies the value: small, and its record shares a block with others.
-fn inline(object: &ObjectRecord<'_>) -> Object {
-    Object { value: Bytes::copy_from_slice(object.value.unwrap_or_default()), metadata: object.metadata }
 }
 
 /// The value of a record in `values`, without a copy.

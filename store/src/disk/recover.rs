@@ -3,71 +3,103 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use catena_core::{Chain, Entry, EntryId, Operation, Recovered, Slot};
+use catena_core::{Chain, Entry, EntryId, Operation, Recovered, Seq, Session, Slot};
 use fjall::{Guard, Slice};
 
+use super::chain_record::parse_chain;
 use super::engine::Engine;
 use super::frame::{Fields, corrupt, open};
 use super::index::{Logged, SlotIndex};
-use super::keys::{Aspect, Space, parse_position_key, parse_slot_key};
+use super::keys::{Aspect, Generation, Space, parse_position_key, parse_slot_key};
+use super::log_record::{LogRecord, LoggedOperation};
+use super::pinned::read_session;
 use super::reader::open_value;
-use super::record::{LogRecord, LoggedOperation, Placement, TrimRecord, parse_chain};
+use super::record::{Placement, StagingRecord, StateRecord};
 use super::staged::Staged;
+use super::sweep::Garbage;
 use crate::{Damage, StoreError};
 
-/// A slot as it is being read.
+/// What is on disk.
+pub(super) struct Found {
+    pub(super) recovered: Vec<Recovered>,
+    /// What the writer must remember.
+    pub(super) slots: BTreeMap<Slot, SlotIndex>,
+    pub(super) garbage: Garbage,
+}
+
+/// Slots as they are being read.
 #[derive(Default)]
-struct Slots(BTreeMap<Slot, Found>);
+struct Slots(BTreeMap<Slot, FoundSlot>);
 
 #[derive(Default)]
-struct Found {
+struct FoundSlot {
     chain: Option<Chain>,
-    trim: TrimRecord,
+    state: StateRecord,
+    staging: Option<StagingRecord>,
+    garbage: Vec<Generation>,
+    sessions: Vec<(Seq, Session)>,
     log: Vec<Entry>,
     /// An entry did not follow on the one before it: it and all later ones go.
     broken: bool,
 }
 
-impl Found {
-    fn is_empty(&self) -> bool {
-        self.chain.is_none() && self.trim == TrimRecord::default() && self.log.is_empty()
-    }
-
-    fn last(&self) -> EntryId {
-        self.log.last().map_or(self.trim.trim, |entry| entry.id)
-    }
-}
-
-/// Syncs, reads all slots, removes what is not linked, and tells what the writer must remember.
-pub(super) fn recover(engine: &Engine) -> Result<(Vec<Recovered>, BTreeMap<Slot, SlotIndex>), StoreError> {
+/// Syncs, reads what there is of all slots but objects, and removes what is not linked.
+pub(super) fn recover(engine: &Engine) -> Result<Found, StoreError> {
     engine.sync_existing()?;
     let mut slots = Slots::default();
     let mut removed = Staged::default();
     for record in engine.keyspace(Space::Slots).iter() {
         slots.read_slot(record)?;
     }
+    for record in engine.keyspace(Space::Sessions).iter() {
+        slots.read_session(record)?;
+    }
     for record in engine.keyspace(Space::Log).iter() {
         slots.read_entry(engine, record, &mut removed)?;
     }
     engine.commit(&mut removed)?;
-    slots.0.retain(|_, found| !found.is_empty());
-    let index = slots.0.iter().map(|(&slot, found)| (slot, index(slot, found))).collect();
-    let recovered = slots.0.into_iter().map(|(slot, found)| Recovered {
-        slot,
-        chain: found.chain,
-        trim: found.trim.trim,
-        trim_at: found.trim.at,
-        log: found.log,
-    });
-    Ok((recovered.collect(), index))
+    let mut garbage = Garbage::default();
+    for (&slot, found) in &slots.0 {
+        found.garbage.iter().for_each(|&generation| garbage.found(slot, generation));
+    }
+    let index = slots.0.iter().map(|(&slot, found)| (slot, found.index(slot))).collect();
+    let recovered = slots.0.into_iter().filter(|(_, found)| !found.is_empty());
+    let recovered = recovered.map(|(slot, found)| found.recovered(slot)).collect();
+    Ok(Found { recovered, slots: index, garbage })
 }
 
-fn index(slot: Slot, found: &Found) -> SlotIndex {
-    let mut index = SlotIndex::new(found.trim);
-    for entry in &found.log {
-        index.append(slot, entry.id, Logged::of(entry));
+impl FoundSlot {
+    fn is_empty(&self) -> bool {
+        let applied_nothing = self.state.trim == EntryId::default() && self.sessions.is_empty();
+        applied_nothing && self.chain.is_none() && self.staging.is_none() && self.log.is_empty()
     }
-    index
+
+    fn last(&self) -> EntryId {
+        self.log.last().map_or(self.state.trim, |entry| entry.id)
+    }
+
+    fn index(&self, slot: Slot) -> SlotIndex {
+        let staging = self.staging.iter().map(|staging| staging.generation);
+        let generations = self.garbage.iter().copied().chain(staging);
+        let last_generation = generations.fold(self.state.generation, Generation::max);
+        let mut index = SlotIndex::new(self.state, self.staging.clone(), last_generation);
+        for entry in &self.log {
+            index.append(slot, entry.id, Logged::of(entry));
+        }
+        index
+    }
+
+    fn recovered(self, slot: Slot) -> Recovered {
+        Recovered {
+            slot,
+            chain: self.chain,
+            trim: self.state.trim,
+            trim_at: self.state.at,
+            sessions: self.sessions,
+            log: self.log,
+            staged: self.staging.map(|staging| (staging.pin, staging.last)),
+        }
+    }
 }
 
 impl Slots {
@@ -83,47 +115,64 @@ impl Slots {
                 found.chain = Some(parse_chain(slot, &mut fields).map_err(damaged)?);
                 fields.end().map_err(damaged)?;
             }
-            Aspect::Trim => found.trim = TrimRecord::parse(body).map_err(damaged)?,
+            Aspect::State => found.state = StateRecord::parse(body).map_err(damaged)?,
+            Aspect::Staging => found.staging = Some(StagingRecord::parse(body).map_err(damaged)?),
+            Aspect::Garbage(generation) => found.garbage.push(generation),
         }
         Ok(())
     }
 
-    /// Log records come slot by slot, in the order of their seqs.
+    /// Session records come slot by slot, in the order of their names. Those of other generations are garbage.
+    fn read_session(&mut self, record: Guard) -> Result<(), StoreError> {
+        let (key, record) = read(record)?;
+        let found = self.of_generation(Space::Sessions, &key)?;
+        if let Some((found, ..)) = found {
+            found.sessions.push(read_session(&key, &record)?);
+        }
+        Ok(())
+    }
+
+    /// Log records come slot by slot, in the order of their seqs. Those of other generations are garbage.
     fn read_entry(&mut self, engine: &Engine, record: Guard, removed: &mut Staged) -> Result<(), StoreError> {
         let (key, record) = read(record)?;
         let damaged = |damage| corrupt(Space::Log, &key, damage);
+        let Some((found, seq)) = self.of_generation(Space::Log, &key)? else { return Ok(()) };
         let body = open(Space::Log, &key, &record)?;
-        let (slot, seq) = parse_position_key(&key).ok_or_else(|| damaged(Damage::Malformed("key")))?;
-        let record = LogRecord::parse(body).map_err(damaged)?;
-        let found = self.0.entry(slot).or_default();
-        let id = EntryId { version: record.version, seq };
-        let previous = EntryId { version: record.previous, seq: catena_core::Seq(seq.0 - 1) };
-        found.broken |= previous != found.last();
+        let LogRecord { version, previous, at, origin, operation } = LogRecord::parse(body).map_err(damaged)?;
+        let id = EntryId { version, seq };
+        found.broken |= EntryId { version: previous, seq: Seq(seq.0 - 1) } != found.last();
         if !found.broken {
-            let operation = operation(engine, &key, record.operation)?;
-            found.log.push(Entry { id, previous: record.previous, at: record.at, operation });
+            let operation = whole(engine, &key, operation)?;
+            found.log.push(Entry { id, previous, at, origin, operation });
             return Ok(());
         }
         // At or below the trim point a value is no longer the log's: an object may refer to it.
-        if seq > found.trim.trim.seq && record.operation.placement() == Placement::Apart {
+        if seq > found.state.trim.seq && operation.placement() == Placement::Apart {
             removed.remove(Space::Values, key.clone());
         }
         removed.remove(Space::Log, key);
         Ok(())
     }
+
+    /// The slot of a key and the position it names, if it is of the slot's generation.
+    fn of_generation(&mut self, space: Space, key: &[u8]) -> Result<Option<(&mut FoundSlot, Seq)>, StoreError> {
+        let malformed = || corrupt(space, key, Damage::Malformed("key"));
+        let (slot, generation, seq) = parse_position_key(key).ok_or_else(malformed)?;
+        let found = self.0.entry(slot).or_default();
+        Ok((found.state.generation == generation).then_some((found, seq)))
+    }
 }
 
 fn read(record: Guard) -> Result<(Slice, Slice), StoreError> {
-    record.into_inner().map_err(|error| StoreError::failed("read the log", error))
+    record.into_inner().map_err(|error| StoreError::failed("read what is stored", error))
 }
 
-fn operation(engine: &Engine, key: &[u8], logged: LoggedOperation) -> Result<Operation, StoreError> {
+fn whole(engine: &Engine, key: &[u8], logged: LoggedOperation) -> Result<Operation, StoreError> {
     Ok(match logged {
-        LoggedOperation::Put { key, value, created_at } => Operation::Put { key, value, created_at },
+        LoggedOperation::Whole(operation) => operation,
         LoggedOperation::PutApart { key: object, created_at } => {
             Operation::Put { key: object, value: value(engine, key)?, created_at }
         }
-        LoggedOperation::Delete { key } => Operation::Delete { key },
     })
 }
 

@@ -22,6 +22,7 @@ pub(super) struct Staged {
     slots: Changes,
     log: Changes,
     objects: Changes,
+    sessions: Changes,
     values: Changes,
     /// Where records are put together; kept for its capacity.
     buffer: Vec<u8>,
@@ -54,12 +55,18 @@ impl Staged {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        [&self.slots, &self.log, &self.objects, &self.values].iter().all(|changes| changes.is_empty())
+        self.len() == 0
+    }
+
+    /// How many records change.
+    pub(super) fn len(&self) -> usize {
+        let Self { slots, log, objects, sessions, values, buffer: _ } = self;
+        [slots, log, objects, sessions, values].into_iter().map(Changes::len).sum()
     }
 
     /// Takes everything out, values before the records that refer to them.
     pub(super) fn drain(&mut self) -> impl Iterator<Item = (Space, Slice, Option<Slice>)> {
-        [Space::Values, Space::Log, Space::Objects, Space::Slots].into_iter().flat_map(|space| {
+        [Space::Values, Space::Log, Space::Objects, Space::Sessions, Space::Slots].into_iter().flat_map(|space| {
             let changes = std::mem::take(self.changes(space));
             changes.into_iter().map(move |(key, record)| (space, key, record))
         })
@@ -70,6 +77,7 @@ impl Staged {
             Space::Slots => &mut self.slots,
             Space::Log => &mut self.log,
             Space::Objects => &mut self.objects,
+            Space::Sessions => &mut self.sessions,
             Space::Values => &mut self.values,
             Space::Config => panic!("a node has no config keyspace"),
         }

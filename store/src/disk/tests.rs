@@ -1,31 +1,78 @@
 //! Records: what is written is read back, and nothing that is read can hurt.
 
+use std::ops::RangeBounds;
+
 use bytes::Bytes;
-use catena_core::{Chain, ChainVersion, Entry, EntryId, Incarnation, Member, Metadata, NodeId, Operation, Seq, Slot, WallTime};
+use catena_core::{
+    Answered, Chain, ChainVersion, Entry, EntryId, Epoch, Incarnation, Member, Metadata, NodeId, Operation, Origin, Outcome, Pin,
+    Process, Refusal, Seq, Session, Slot, WallTime,
+};
 use proptest::prelude::*;
 
+use super::chain_record::{parse_chain, put_chain};
 use super::decode_any_record;
 use super::frame::{Fields, open, seal_into};
-use super::keys::Space;
-use super::record::{INLINE_BYTES, LogRecord, LoggedOperation, ObjectRecord, TrimRecord, parse_chain, put_chain, put_entry};
+use super::keys::{Generation, Space, generation_range, object_key, parse_object_key, parse_position_key, position_key};
+use super::log_record::{LogRecord, LoggedOperation, put_entry};
+use super::record::{INLINE_BYTES, ObjectRecord, RecordedValue, StagingRecord, StateRecord};
+use super::session_record::{parse_session, put_session};
 
 fn bytes(len: usize) -> impl Strategy<Value = Bytes> {
     prop::collection::vec(any::<u8>(), 0..len).prop_map(Bytes::from)
 }
 
 prop_compose! {
+    fn metadata()((version, created_at, updated_at) in any::<(u64, u64, u64)>()) -> Metadata {
+        Metadata { version: Seq(version), created_at: WallTime(created_at), updated_at: WallTime(updated_at) }
+    }
+}
+
+prop_compose! {
+    fn refusal()(object in prop::option::of(metadata())) -> Refusal {
+        Refusal { object }
+    }
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        4 => (bytes(50), bytes(2 * INLINE_BYTES), any::<u64>())
+            .prop_map(|(key, value, at)| Operation::Put { key, value, created_at: WallTime(at) }),
+        1 => bytes(50).prop_map(|key| Operation::Delete { key }),
+        1 => prop::option::of(refusal()).prop_map(|refused| Operation::Nothing { refused }),
+        1 => Just(Operation::OpenSession),
+        1 => prop::collection::vec(any::<u64>().prop_map(Seq), 0..5).prop_map(|sessions| Operation::Expire { sessions }),
+    ]
+}
+
+prop_compose! {
     fn entry()(
-        (version, previous, seq) in any::<(u64, u64, u64)>(),
-        (at, created_at) in any::<(u64, u64)>(),
-        key in bytes(50),
-        value in prop::option::of(bytes(2 * INLINE_BYTES)),
+        (version, previous, seq, at) in any::<(u64, u64, u64, u64)>(),
+        origin in prop::option::of(any::<(u64, u64, u64)>()),
+        operation in operation(),
     ) -> Entry {
-        let operation = match value {
-            Some(value) => Operation::Put { key, value, created_at: WallTime(created_at) },
-            None => Operation::Delete { key },
-        };
         let id = EntryId { version: ChainVersion(version), seq: Seq(seq) };
-        Entry { id, previous: ChainVersion(previous), at: WallTime(at), operation }
+        let origin = origin.map(|(session, number, answered_below)| Origin { session: Seq(session), number, answered_below });
+        Entry { id, previous: ChainVersion(previous), at: WallTime(at), origin, operation }
+    }
+}
+
+fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        prop::option::of(metadata()).prop_map(Outcome::Written),
+        Just(Outcome::Absent),
+        refusal().prop_map(Outcome::Refused),
+    ]
+}
+
+prop_compose! {
+    fn session()(
+        (used_at, answered_below) in any::<(u64, u64)>(),
+        answers in prop::collection::btree_map(any::<u64>(), (any::<(u64, u64)>(), outcome()), 0..6),
+    ) -> Session {
+        let answers = answers.into_iter().map(|(number, ((version, seq), outcome))| {
+            (number, Answered { entry: EntryId { version: ChainVersion(version), seq: Seq(seq) }, outcome })
+        });
+        Session { used_at: WallTime(used_at), answered_below, answers: answers.collect() }
     }
 }
 
@@ -47,32 +94,74 @@ proptest! {
     fn log_records_are_read_back(entry in entry()) {
         let record = LogRecord::parse(&written(|out| put_entry(out, &entry))).expect("just written");
         prop_assert_eq!((record.version, record.previous, record.at), (entry.id.version, entry.previous, entry.at));
+        prop_assert_eq!(record.origin, entry.origin);
         let expected = match entry.operation {
             Operation::Put { key, value, created_at } if value.len() > INLINE_BYTES => {
                 LoggedOperation::PutApart { key, created_at }
             }
-            Operation::Put { key, value, created_at } => LoggedOperation::Put { key, value, created_at },
-            Operation::Delete { key } => LoggedOperation::Delete { key },
+            operation => LoggedOperation::Whole(operation),
         };
         prop_assert_eq!(record.operation, expected);
     }
 
     #[test]
-    fn object_and_trim_records_are_read_back(numbers: [u64; 4], value in prop::option::of(bytes(100))) {
-        let [version, created_at, updated_at, apart] = numbers;
-        let metadata =
-            Metadata { version: Seq(version), created_at: WallTime(created_at), updated_at: WallTime(updated_at) };
-        let object = ObjectRecord { metadata, value: value.as_deref() };
+    fn object_records_are_read_back(metadata in metadata(), value in prop::option::of(bytes(100)), len: u32) {
+        let value = value.as_deref().map_or(RecordedValue::Apart { len }, RecordedValue::Inline);
+        let object = ObjectRecord { metadata, value };
         let record = written(|out| object.put(out));
         prop_assert_eq!(ObjectRecord::parse(&record), Ok(object));
-        let id = EntryId { version: ChainVersion(version), seq: Seq(created_at) };
-        let trim = TrimRecord { trim: id, at: WallTime(updated_at), apart };
-        prop_assert_eq!(TrimRecord::parse(&written(|out| trim.put(out))), Ok(trim));
     }
 
     #[test]
-    fn chain_records_are_read_back(version: u64, members in prop::collection::vec(member(), 1..6)) {
-        let chain = Chain { slot: Slot(5), version: ChainVersion(version), members };
+    fn records_of_state_and_staging_are_read_back(
+        (version, seq, at, apart, process) in any::<(u64, u64, u64, u64, u64)>(),
+        generation: u32,
+        source in "[a-zA-Z0-9._-]{1,64}",
+        last in prop::option::of(bytes(20)),
+    ) {
+        let id = EntryId { version: ChainVersion(version), seq: Seq(seq) };
+        let state = StateRecord { trim: id, at: WallTime(at), generation: Generation(generation), apart };
+        prop_assert_eq!(StateRecord::parse(&written(|out| state.put(out))), Ok(state));
+        let pin = Pin { source: NodeId::new(&source).expect("a legal name"), process: Process(process), at: id };
+        let staging = StagingRecord { generation: Generation(generation), apart, pin, last };
+        prop_assert_eq!(StagingRecord::parse(&written(|out| staging.put(out))), Ok(staging));
+    }
+
+    #[test]
+    fn session_records_are_read_back(session in session()) {
+        prop_assert_eq!(parse_session(&written(|out| put_session(out, &session))), Ok(session));
+    }
+
+    #[test]
+    fn the_keys_of_a_generation_lie_together_and_in_order(
+        (slot, generation, seq) in any::<(u32, u32, u64)>(),
+        (other_slot, other_generation) in (any::<u32>(), any::<u32>()),
+        key in bytes(20),
+        after in bytes(20),
+    ) {
+        let (slot, generation) = (Slot(slot), Generation(generation));
+        let full = object_key(slot, generation, &key);
+        prop_assert_eq!(parse_object_key(&full), Some(&key[..]));
+        let position = position_key(slot, generation, Seq(seq));
+        prop_assert_eq!(parse_position_key(&position), (seq > 0).then_some((slot, generation, Seq(seq))));
+        let all = generation_range(slot, generation, None);
+        prop_assert!(all.contains(&full) && all.contains(&position.to_vec()));
+        let rest = generation_range(slot, generation, Some(&object_key(slot, generation, &after)));
+        prop_assert_eq!(rest.contains(&full), key > after);
+        for (slot, generation) in [(Slot(other_slot), generation), (slot, Generation(other_generation))] {
+            let other = object_key(slot, generation, &key);
+            prop_assert_eq!(all.contains(&other), other == full);
+        }
+    }
+
+    #[test]
+    fn chain_records_are_read_back(
+        (version, epoch, tail_ready) in any::<(u64, u64, bool)>(),
+        members in prop::collection::vec(member(), 1..6),
+        joining in prop::option::of(member()),
+    ) {
+        let (version, epoch) = (ChainVersion(version), Epoch(epoch));
+        let chain = Chain { slot: Slot(5), version, epoch, members, tail_ready, joining };
         let record = written(|out| put_chain(out, &chain));
         let mut fields = Fields(&record);
         prop_assert_eq!(parse_chain(Slot(5), &mut fields), Ok(chain));
@@ -99,8 +188,15 @@ proptest! {
 
     /// Starts like a record, so that it gets further.
     #[test]
-    fn damaged_records_are_no_danger(entry in entry(), cut: prop::sample::Index, at: prop::sample::Index, byte: u8) {
-        let mut record = written(|out| put_entry(out, &entry));
+    fn damaged_records_are_no_danger(
+        entry in entry(),
+        session in session(),
+        which: bool,
+        cut: prop::sample::Index,
+        at: prop::sample::Index,
+        byte: u8,
+    ) {
+        let mut record = written(|out| if which { put_entry(out, &entry) } else { put_session(out, &session) });
         let position = at.index(record.len());
         record[position] = byte;
         decode_any_record(&record[..cut.index(record.len() + 1)]);

@@ -1,14 +1,18 @@
 //! A store in memory, for simulated nodes: durable is what was synced, the rest may be lost.
 
+mod pinned;
+mod staging;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use catena_core::{Batch, EntryId, Metadata, Object, Recovered, Slot, Ticket};
+use catena_core::{Batch, EntryId, Metadata, Object, Recovered, Seq, Session, Slot, Ticket};
 
+pub use self::pinned::MemoryPinned;
+use self::staging::Unsynced;
 use self::state::State;
-use crate::{Reader, Store, StoreError};
+use crate::{Reader, Store, StoreError, Swept};
 
 /// A simulated disk. Clones are the same disk: it outlives the process that opened it, and a test that holds a clone
 /// can pull the plug.
@@ -25,7 +29,7 @@ struct Content {
     /// All that is synced.
     durable: State,
     /// Submitted and not synced, in order: what a page cache holds.
-    unsynced: Vec<Batch>,
+    unsynced: Vec<Unsynced>,
     fail_next_sync: bool,
 }
 
@@ -36,11 +40,18 @@ impl MemoryDisk {
     }
 
     /// The power fails: each unsynced batch is lost, whole, where `lose` says so, and is on the disk otherwise.
-    /// A batch that applies entries behind lost ones is lost with them: a disk cannot apply what is not linked.
+    /// A batch that applies entries behind lost ones, or goes on with a snapshot of which parts are lost, is lost with them:
+    /// what a disk has is linked.
     pub fn crash(&self, mut lose: impl FnMut() -> bool) {
-        let mut content = self.lock();
-        let survivors: Vec<Batch> = std::mem::take(&mut content.unsynced).into_iter().filter(|_| !lose()).collect();
-        content.settle(survivors);
+        let mut guard = self.lock();
+        let content = &mut *guard;
+        for unsynced in content.unsynced.drain(..) {
+            if !lose() {
+                content.durable.salvage(unsynced);
+            } else if mutant!(PartialSnapshotInstalled) {
+                content.durable.keep_names_of_lost_parts(unsynced.batch);
+            }
+        }
         content.fail_next_sync = false;
     }
 
@@ -56,20 +67,18 @@ impl MemoryDisk {
 
     /// Everything durable in a slot, in key order, and the entry it stands at: to compare replicas with.
     pub fn objects(&self, slot: Slot) -> (EntryId, Vec<(Bytes, Object)>) {
-        self.lock().durable.objects(slot)
+        let applied = self.lock().durable.applied(slot);
+        (applied.trim, applied.objects.iter().map(|(key, object)| (key.clone(), object.clone())).collect())
+    }
+
+    /// Every durable session of a slot, by name.
+    pub fn sessions(&self, slot: Slot) -> Vec<(Seq, Session)> {
+        let applied = self.lock().durable.applied(slot);
+        applied.sessions.iter().map(|(&name, session)| (name, session.clone())).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Content> {
         self.content.lock().expect("a panic inside the disk ends the simulation")
-    }
-}
-
-impl Content {
-    /// Makes durable what a process left behind, except what does not link.
-    fn settle(&mut self, batches: Vec<Batch>) {
-        for batch in batches {
-            self.durable.salvage(batch);
-        }
     }
 }
 
@@ -124,13 +133,13 @@ impl Store for MemoryStore {
 
     fn recover(&mut self) -> Result<Vec<Recovered>, StoreError> {
         assert_eq!(self.phase, Phase::Opened, "recover comes first, and once");
-        let mut content = self.disk.lock();
+        let mut guard = self.disk.lock();
+        let content = &mut *guard;
         if std::mem::take(&mut content.fail_next_sync) {
             self.phase = Phase::Poisoned;
             return Err(sync_failed());
         }
-        let left = std::mem::take(&mut content.unsynced);
-        content.settle(left);
+        content.unsynced.drain(..).for_each(|unsynced| content.durable.salvage(unsynced));
         self.phase = Phase::Recovered;
         Ok(content.durable.recover())
     }
@@ -139,7 +148,10 @@ impl Store for MemoryStore {
         self.check()?;
         assert!(self.submitted < Some(batch.ticket), "tickets run upwards: {} after {:?}", batch.ticket, self.submitted);
         self.submitted = Some(batch.ticket);
-        self.disk.lock().unsynced.push(batch);
+        let mut guard = self.disk.lock();
+        let Content { durable, unsynced, fail_next_sync: _ } = &mut *guard;
+        let behind = Unsynced::new(batch, unsynced, |slot| durable.staged(slot));
+        unsynced.push(behind);
         Ok(())
     }
 
@@ -151,11 +163,16 @@ impl Store for MemoryStore {
             self.phase = Phase::Poisoned;
             return Err(sync_failed());
         }
-        for batch in content.unsynced.drain(..) {
-            content.durable.write(batch);
+        for unsynced in content.unsynced.drain(..) {
+            content.durable.write(unsynced.batch);
         }
         self.durable = self.submitted;
         Ok(self.durable)
+    }
+
+    fn sweep(&mut self) -> Result<Swept, StoreError> {
+        self.check()?;
+        Ok(Swept::All)
     }
 
     fn reader(&self) -> MemoryReader {
@@ -184,11 +201,17 @@ pub struct MemoryReader {
 }
 
 impl Reader for MemoryReader {
+    type Pinned = MemoryPinned;
+
     fn get(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
         Ok(self.disk.lock().durable.get(slot, key).cloned())
     }
 
     fn metadata(&self, slot: Slot, key: &[u8]) -> Result<Option<Metadata>, StoreError> {
         Ok(self.disk.lock().durable.get(slot, key).map(|object| object.metadata))
+    }
+
+    fn pin(&self, slot: Slot) -> Result<MemoryPinned, StoreError> {
+        Ok(MemoryPinned::new(self.disk.clone(), slot))
     }
 }

@@ -1,9 +1,12 @@
 //! What is on a simulated disk.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use catena_core::{Batch, Chain, Entry, EntryId, Metadata, Object, Operation, Recovered, Seq, Slot, WallTime, Write};
+use catena_core::{Batch, Chain, Entry, EntryId, Metadata, Object, Operation, Recovered, Seq, Session, Slot, WallTime, Write};
+
+use super::staging::{Progress, Staging, Unsynced};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -11,58 +14,59 @@ pub(super) struct State {
 }
 
 #[derive(Debug, Default)]
-struct SlotState {
+pub(super) struct SlotState {
     chain: Option<Chain>,
-    trim: EntryId,
-    trim_at: WallTime,
+    pub(super) applied: Applied,
     log: BTreeMap<Seq, Entry>,
-    objects: BTreeMap<Bytes, Object>,
+    pub(super) staging: Option<Staging>,
+}
+
+/// What a pin holds on to. Objects and sessions are shared with pins, and copied when they are written while one lives.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Applied {
+    pub(super) trim: EntryId,
+    pub(super) trim_at: WallTime,
+    pub(super) objects: Arc<BTreeMap<Bytes, Object>>,
+    pub(super) sessions: Arc<BTreeMap<Seq, Session>>,
 }
 
 impl State {
-    /// Whether what the batch applies begins right after the trim point.
-    fn accepts(&self, batch: &Batch) -> bool {
-        let mut trim = self.slots.get(&batch.slot).map_or_else(EntryId::default, |slot| slot.trim);
-        for write in &batch.writes {
-            if let Write::Apply(entries) = write {
-                for entry in entries {
-                    if entry.previous_id() != trim {
-                        return false;
-                    }
-                    trim = entry.id;
-                }
-            }
-        }
-        true
-    }
-
     /// Runs a batch that follows on all those before it.
     pub(super) fn write(&mut self, batch: Batch) {
         let state = self.slots.entry(batch.slot).or_default();
         for write in batch.writes {
             match write {
-                Write::Chain(chain) => state.chain = Some(chain),
                 Write::Append(entries) => state.append(batch.slot, entries),
                 Write::Truncate { last } => state.truncate(batch.slot, last),
-                Write::Apply(entries) => state.apply(batch.slot, entries),
+                other => state.write(batch.slot, other),
             }
         }
     }
 
-    /// Runs a batch that outlived a crash, in which batches before it may have been lost. Without effect
-    /// where it applies entries that do not begin right after the trim point.
-    pub(super) fn salvage(&mut self, batch: Batch) {
-        if !self.accepts(&batch) {
+    /// Runs a batch that outlived a crash, in which batches before it may have been lost. Without effect where it
+    /// applies entries that do not begin right after the trim point, or goes on with a snapshot of which parts are lost.
+    pub(super) fn salvage(&mut self, unsynced: Unsynced) {
+        let state = self.slots.entry(unsynced.batch.slot).or_default();
+        if !state.links(&unsynced.batch) || !unsynced.follows(state.staging.as_ref()) {
             return;
         }
-        let state = self.slots.entry(batch.slot).or_default();
-        for write in batch.writes {
+        let Batch { ticket: _, slot, writes } = unsynced.batch;
+        for write in writes {
             match write {
-                Write::Chain(chain) => state.chain = Some(chain),
                 // May leave gaps: recovery cuts there.
                 Write::Append(entries) => state.log.extend(entries.into_iter().map(|entry| (entry.id.seq, entry))),
                 Write::Truncate { last } => drop(state.log.split_off(&last.next())),
-                Write::Apply(entries) => state.apply(batch.slot, entries),
+                other => state.write(slot, other),
+            }
+        }
+    }
+
+    /// The planted bug of a store that names a staged part in another batch than the part.
+    pub(super) fn keep_names_of_lost_parts(&mut self, batch: Batch) {
+        for write in batch.writes {
+            if let Write::Stage { pin, objects } = write {
+                let staging = self.slots.entry(batch.slot).or_default().staging_of(pin);
+                staging.last = objects.last().map(|(key, _)| key.clone()).or(staging.last.take());
             }
         }
     }
@@ -71,34 +75,49 @@ impl State {
     pub(super) fn recover(&mut self) -> Vec<Recovered> {
         let recover = |(&slot, state): (&Slot, &mut SlotState)| {
             state.cut_unlinked();
-            let nothing = state.chain.is_none() && state.trim == EntryId::default() && state.log.is_empty();
-            (!nothing).then(|| Recovered {
-                slot,
-                chain: state.chain.clone(),
-                trim: state.trim,
-                trim_at: state.trim_at,
-                log: state.log.values().cloned().collect(),
-            })
+            (!state.is_empty()).then(|| state.recovered(slot))
         };
         self.slots.iter_mut().filter_map(recover).collect()
     }
 
     pub(super) fn get(&self, slot: Slot, key: &[u8]) -> Option<&Object> {
-        self.slots.get(&slot)?.objects.get(key)
+        self.slots.get(&slot)?.applied.objects.get(key)
     }
 
-    pub(super) fn objects(&self, slot: Slot) -> (EntryId, Vec<(Bytes, Object)>) {
-        let Some(state) = self.slots.get(&slot) else { return Default::default() };
-        (state.trim, state.objects.iter().map(|(key, object)| (key.clone(), object.clone())).collect())
+    /// What a slot has applied; of an unknown slot, nothing.
+    pub(super) fn applied(&self, slot: Slot) -> Applied {
+        self.slots.get(&slot).map(|state| state.applied.clone()).unwrap_or_default()
+    }
+
+    /// Which part of which snapshot a slot has staged last.
+    pub(super) fn staged(&self, slot: Slot) -> Progress {
+        self.slots.get(&slot).and_then(|state| state.staging.as_ref()).map(Staging::progress)
     }
 }
 
 impl SlotState {
-    fn apply(&mut self, slot: Slot, entries: Vec<Entry>) {
+    /// Any write but those of a log, which a crash treats otherwise.
+    fn write(&mut self, slot: Slot, write: Write) {
+        match write {
+            Write::Chain(chain) => self.chain = Some(chain),
+            Write::Append(_) | Write::Truncate { .. } => unreachable!("the caller deals with the log"),
+            Write::Apply { entries, sessions } => self.apply(slot, entries, sessions),
+            Write::Stage { pin, objects } => self.staging_of(pin).extend(slot, objects),
+            Write::Install { pin, end } => {
+                let staging = self.staging.take().filter(|staging| staging.pin == pin);
+                let staging = staging.unwrap_or_else(|| panic!("slot {slot}: install of {pin:?}, which is not staged"));
+                self.install(staging, end);
+            }
+            Write::Clear => *self = Self { chain: self.chain.take(), ..Self::default() },
+        }
+    }
+
+    fn apply(&mut self, slot: Slot, entries: Vec<Entry>, sessions: Vec<(Seq, Option<Session>)>) {
+        let Applied { trim, trim_at, objects, sessions: table } = &mut self.applied;
         for entry in entries {
-            assert_eq!(entry.previous_id(), self.trim, "slot {slot}: apply begins right after the trim point");
-            self.trim = entry.id;
-            self.trim_at = entry.at;
+            assert_eq!(entry.previous_id(), *trim, "slot {slot}: apply begins right after the trim point");
+            *trim = entry.id;
+            *trim_at = entry.at;
             while let Some(logged) = self.log.first_entry()
                 && *logged.key() <= entry.id.seq
             {
@@ -107,36 +126,60 @@ impl SlotState {
             match entry.operation {
                 Operation::Put { key, value, created_at } => {
                     let metadata = Metadata { version: entry.id.seq, created_at, updated_at: entry.at };
-                    self.objects.insert(key, Object { value, metadata });
+                    Arc::make_mut(objects).insert(key, Object { value, metadata });
                 }
-                Operation::Delete { key } => {
-                    self.objects.remove(&key);
-                }
+                Operation::Delete { key } => drop(Arc::make_mut(objects).remove(&key)),
+                Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => {}
+            }
+        }
+        for (name, session) in sessions {
+            match session {
+                Some(session) => drop(Arc::make_mut(table).insert(name, session)),
+                None => drop(Arc::make_mut(table).remove(&name)),
             }
         }
     }
 
     fn truncate(&mut self, slot: Slot, last: Seq) {
-        assert!(last >= self.trim.seq, "slot {slot}: truncate to {last}, trimmed at {}", self.trim);
+        let trim = self.applied.trim;
+        assert!(last >= trim.seq, "slot {slot}: truncate to {last}, trimmed at {trim}");
         self.log.split_off(&last.next());
     }
 
     fn append(&mut self, slot: Slot, entries: Vec<Entry>) {
+        let trim = self.applied.trim;
         for entry in entries {
             let seq = entry.id.seq;
-            let last = self.log.last_key_value().map_or(self.trim.seq, |(&last, _)| last);
-            assert!(
-                seq > self.trim.seq && seq <= last.next(),
-                "slot {slot}: append of {seq} behind {last}, trimmed at {}",
-                self.trim
-            );
+            let last = self.log.last_key_value().map_or(trim.seq, |(&last, _)| last);
+            assert!(seq > trim.seq && seq <= last.next(), "slot {slot}: append of {seq} behind {last}, trimmed at {trim}");
             self.log.insert(seq, entry);
         }
     }
 
+    /// Whether what the batch applies begins right after the trim point.
+    fn links(&self, batch: &Batch) -> bool {
+        let mut trim = self.applied.trim;
+        batch.writes.iter().all(|write| match write {
+            Write::Apply { entries, sessions: _ } => entries.iter().all(|entry| {
+                let links = entry.previous_id() == trim;
+                trim = entry.id;
+                links
+            }),
+            Write::Install { pin, end: _ } => {
+                trim = pin.at;
+                true
+            }
+            Write::Clear => {
+                trim = EntryId::default();
+                true
+            }
+            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Stage { .. } => true,
+        })
+    }
+
     fn cut_unlinked(&mut self) {
-        self.log = self.log.split_off(&self.trim.seq.next());
-        let mut last = self.trim;
+        let mut last = self.applied.trim;
+        self.log = self.log.split_off(&last.seq.next());
         for entry in self.log.values() {
             if entry.previous_id() != last {
                 break;
@@ -144,5 +187,27 @@ impl SlotState {
             last = entry.id;
         }
         self.log.split_off(&last.seq.next());
+    }
+
+    pub(super) fn forget_log(&mut self) {
+        self.log.clear();
+    }
+
+    fn is_empty(&self) -> bool {
+        let Applied { trim, trim_at: _, objects: _, sessions } = &self.applied;
+        let applied_nothing = *trim == EntryId::default() && sessions.is_empty();
+        applied_nothing && self.chain.is_none() && self.log.is_empty() && self.staging.is_none()
+    }
+
+    fn recovered(&self, slot: Slot) -> Recovered {
+        Recovered {
+            slot,
+            chain: self.chain.clone(),
+            trim: self.applied.trim,
+            trim_at: self.applied.trim_at,
+            sessions: self.applied.sessions.iter().map(|(&name, session)| (name, session.clone())).collect(),
+            log: self.log.values().cloned().collect(),
+            staged: self.staging.as_ref().map(Staging::progress),
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::implementation::{Fate, Implementation};
 
 pub(crate) use crate::random::large_objects_deleted_and_put_again_in_one_group_leave_nothing_over;
 
-fn submit_and_sync(store: &mut impl Store, ticket: u64, writes: impl Into<Vec<Write>>) {
+pub(crate) fn submit_and_sync(store: &mut impl Store, ticket: u64, writes: impl Into<Vec<Write>>) {
     store.submit(batch(ticket, writes)).unwrap();
     assert_eq!(store.sync().unwrap(), Some(Ticket(ticket)));
 }
@@ -22,12 +22,12 @@ fn log_after_restart<I: Implementation>(implementation: &I, store: I::Store) -> 
     only_slot(implementation.open().recover().unwrap()).log
 }
 
-fn only_slot(mut recovered: Vec<Recovered>) -> Recovered {
+pub(crate) fn only_slot(mut recovered: Vec<Recovered>) -> Recovered {
     assert_eq!(recovered.len(), 1, "{recovered:?}");
     recovered.remove(0)
 }
 
-fn value(store: &impl Store, key: &str) -> Option<Bytes> {
+pub(crate) fn value(store: &impl Store, key: &str) -> Option<Bytes> {
     store.reader().get(SLOT, key.as_bytes()).unwrap().map(|object| object.value)
 }
 
@@ -52,7 +52,9 @@ pub(crate) fn what_is_synced_survives_a_crash(implementation: &impl Implementati
         chain: Some(chain(SLOT, 7)),
         trim: entries[2].id,
         trim_at: entries[2].at,
+        sessions: vec![],
         log: vec![entries[3].clone()],
+        staged: None,
     };
     assert_eq!(recovered, expected);
     assert_eq!((value(&store, "a"), value(&store, "b"), value(&store, "c")), (None, Some("2".into()), None));
@@ -253,7 +255,7 @@ pub(crate) fn readers_look_while_the_writer_writes(implementation: &impl Impleme
     looker.join().unwrap();
 }
 
-fn assert_panics(store: &mut impl Store, writes: impl Into<Vec<Write>>) {
+pub(crate) fn assert_panics(store: &mut impl Store, writes: impl Into<Vec<Write>>) {
     let batch = batch(99, writes);
     let outcome = catch_unwind(AssertUnwindSafe(|| store.submit(batch).and_then(|()| store.sync())));
     assert!(outcome.is_err(), "{outcome:?}");

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use catena_core::Slot;
-use catena_store::{FjallStore, MemoryDisk, MemoryStore, Store};
+use catena_store::{FjallStore, MemoryDisk, MemoryStore, Store, Swept};
 use tempfile::TempDir;
 
 use crate::twin::TwinSlot;
@@ -71,6 +71,7 @@ impl Implementation for Memory {
         for (&slot, twin) in slots {
             let objects = twin.objects.iter().map(|(key, object)| (key.clone(), object.clone())).collect();
             assert_eq!(self.0.objects(slot), (twin.trim, objects));
+            assert_eq!(self.0.sessions(slot), twin.sessions());
         }
     }
 }
@@ -101,11 +102,18 @@ impl Implementation for Fjall {
     }
 
     fn check_leftovers(&self, slots: &BTreeMap<Slot, TwinSlot>) {
+        let mut store = self.recovered();
+        while store.sweep().unwrap() == Swept::Partly {}
+        drop(store);
         let database = fjall::Database::builder(self.0.path()).open().unwrap();
         let count = |keyspace| database.keyspace(keyspace, || unreachable!("it exists")).unwrap().len().unwrap();
         let sum = |counted: fn(&TwinSlot) -> usize| slots.values().map(counted).sum::<usize>();
         assert_eq!(count("log"), sum(|slot| slot.log.len()));
-        assert_eq!(count("objects"), sum(|slot| slot.objects.len()));
+        assert_eq!(count("objects"), sum(|slot| slot.objects.len() + slot.staged_objects().len()));
+        assert_eq!(count("sessions"), sum(|slot| slot.sessions.len()));
         assert_eq!(count("values"), sum(TwinSlot::values_apart));
+        let keys = database.keyspace("slots", || unreachable!("it exists")).unwrap();
+        let keys = keys.iter().map(|record| record.key().unwrap());
+        assert_eq!(keys.filter(|key| key[4] == 3).count(), 0, "garbage is left");
     }
 }

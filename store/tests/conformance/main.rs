@@ -5,16 +5,23 @@ mod build;
 mod cases;
 mod implementation;
 mod random;
+mod snapshots;
 mod twin;
+
+/// All cases.
+mod list {
+    pub(crate) use crate::cases::*;
+    pub(crate) use crate::snapshots::*;
+}
 
 /// Runs each case of the list over each implementation.
 macro_rules! conformance {
     ($($case:ident),* $(,)?) => {
         mod memory {
-            $(#[test] fn $case() { crate::cases::$case(&crate::implementation::Memory::default()); })*
+            $(#[test] fn $case() { crate::list::$case(&crate::implementation::Memory::default()); })*
         }
         mod fjall {
-            $(#[test] fn $case() { crate::cases::$case(&crate::implementation::Fjall::new()); })*
+            $(#[test] fn $case() { crate::list::$case(&crate::implementation::Fjall::new()); })*
         }
     };
 }
@@ -40,4 +47,22 @@ conformance!(
     readers_look_while_the_writer_writes,
     a_gap_is_refused_loudly,
     applying_out_of_order_is_refused_loudly,
+    sessions_come_and_go_with_the_entries_that_change_them,
+    every_kind_of_entry_and_chain_is_read_back,
+    an_installed_snapshot_replaces_everything_but_the_chain,
+    what_is_staged_survives_a_restart_and_is_gone_on_with,
+    a_part_of_another_snapshot_replaces_what_was_staged,
+    an_empty_snapshot_empties_the_slot,
+    a_cleared_slot_has_its_chain_and_nothing_else,
+    a_slot_without_a_chain_that_is_cleared_has_never_been,
+    staged_and_installed_batches_are_lost_or_kept_as_a_whole_and_in_order,
+    a_pin_shows_one_moment_whatever_comes_after,
+    a_pin_has_what_was_durable_and_nothing_of_what_was_not,
+    a_part_has_about_the_bytes_asked_for,
+    pins_are_taken_while_the_writer_writes,
+    slots_are_cleared_and_installed_each_for_itself,
+    what_is_swept_is_nobodys_business,
+    installing_what_is_not_staged_is_refused_loudly,
+    staging_out_of_order_is_refused_loudly,
+    staging_what_came_after_the_pin_is_refused_loudly,
 );

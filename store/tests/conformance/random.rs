@@ -1,11 +1,14 @@
 //! Random histories of batches, syncs, kills and crashes, compared with the twin after every step.
 
 use bytes::Bytes;
-use catena_core::{Batch, ChainVersion, Entry, EntryId, Operation, Slot, Ticket, WallTime, Write};
-use catena_store::{Reader, Store};
+use catena_core::{
+    Batch, ChainVersion, Entry, EntryId, Metadata, NodeId, Object, Operation, Origin, Pin, Process, Refusal, Seq, Slot,
+    SnapshotEnd, Ticket, WallTime, Write,
+};
+use catena_store::{Pinned, Reader, Store};
 use proptest::prelude::*;
 
-use crate::build::chain;
+use crate::build::{chain, session};
 use crate::implementation::{Fjall, Implementation, Memory};
 use crate::twin::{Twin, TwinSlot};
 
@@ -16,10 +19,20 @@ const VALUE_BYTES: [usize; 5] = [0, 10, 1024, 1025, 4000];
 /// One step of a history. Numbers are taken modulo what is there.
 #[derive(Clone, Debug)]
 enum Action {
-    Submit { slot: u32, writes: Vec<Shape> },
+    Submit {
+        slot: u32,
+        writes: Vec<Shape>,
+    },
     Sync,
+    Sweep,
+    /// Holds on to a slot; what was held before is let go.
+    Pin {
+        slot: u32,
+    },
     Kill,
-    Crash { losses: u64 },
+    Crash {
+        losses: u64,
+    },
 }
 
 /// A write, before it is known what it meets.
@@ -27,24 +40,52 @@ enum Action {
 enum Shape {
     Chain,
     Append {
-        operations: Vec<(usize, Option<usize>)>,
+        operations: Vec<Deed>,
     },
     /// A new version's head takes over `back` entries before the end.
     Takeover {
         back: u64,
-        operation: (usize, Option<usize>),
+        operation: Deed,
     },
     /// As a takeover of the last entry, without a truncate.
     Replace {
-        operation: (usize, Option<usize>),
+        operation: Deed,
     },
     Apply {
         count: usize,
+        /// Names, and what the sessions are made of.
+        sessions: Vec<(u64, Option<u64>)>,
     },
+    /// Goes on with what is staged, or begins anew.
+    Stage {
+        count: usize,
+        anew: bool,
+    },
+    Install,
+    /// Stages the rest and installs it.
+    Finish,
+    Clear,
 }
 
-fn operation() -> impl Strategy<Value = (usize, Option<usize>)> {
-    (0..KEYS.len(), prop::option::weighted(0.8, 0..VALUE_BYTES.len()))
+/// An operation, by indices.
+#[derive(Clone, Copy, Debug)]
+enum Deed {
+    Put(usize, usize),
+    Delete(usize),
+    /// One that changes no object.
+    Other(u8),
+}
+
+fn operation() -> impl Strategy<Value = Deed> {
+    prop_oneof![
+        7 => (0..KEYS.len(), 0..VALUE_BYTES.len()).prop_map(|(key, size)| Deed::Put(key, size)),
+        2 => (0..KEYS.len()).prop_map(Deed::Delete),
+        1 => (0..5_u8).prop_map(Deed::Other),
+    ]
+}
+
+fn sessions() -> impl Strategy<Value = Vec<(u64, Option<u64>)>> {
+    prop::collection::vec((1..4_u64, prop::option::of(0..1000_u64)), 0..3)
 }
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -53,7 +94,11 @@ fn shape() -> impl Strategy<Value = Shape> {
         6 => prop::collection::vec(operation(), 1..4).prop_map(|operations| Shape::Append { operations }),
         1 => (0..4u64, operation()).prop_map(|(back, operation)| Shape::Takeover { back, operation }),
         1 => operation().prop_map(|operation| Shape::Replace { operation }),
-        4 => (1..4usize).prop_map(|count| Shape::Apply { count }),
+        4 => (1..4usize, sessions()).prop_map(|(count, sessions)| Shape::Apply { count, sessions }),
+        3 => (0..3usize, prop::bool::weighted(0.2)).prop_map(|(count, anew)| Shape::Stage { count, anew }),
+        1 => Just(Shape::Install),
+        1 => Just(Shape::Finish),
+        1 => Just(Shape::Clear),
     ]
 }
 
@@ -61,6 +106,8 @@ fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
         12 => (0..SLOTS, prop::collection::vec(shape(), 1..3)).prop_map(|(slot, writes)| Action::Submit { slot, writes }),
         4 => Just(Action::Sync),
+        1 => Just(Action::Sweep),
+        1 => (0..SLOTS).prop_map(|slot| Action::Pin { slot }),
         1 => Just(Action::Kill),
         1 => any::<u64>().prop_map(|losses| Action::Crash { losses }),
     ]
@@ -70,6 +117,7 @@ fn action() -> impl Strategy<Value = Action> {
 struct Writer {
     version: u64,
     clock: u64,
+    snapshots: u64,
 }
 
 impl Writer {
@@ -98,32 +146,88 @@ impl Writer {
                 let last = before.last().map_or(found.trim, |entry| entry.id);
                 vec![Write::Append(vec![self.entry(last, *operation)])]
             }
-            Shape::Apply { count } => {
-                vec![Write::Apply(found.log.iter().take(*count).cloned().collect())]
+            Shape::Apply { count, sessions } => {
+                let sessions = sessions.iter().map(|(name, seed)| (Seq(*name), seed.map(session)));
+                vec![Write::Apply { entries: found.log.iter().take(*count).cloned().collect(), sessions: sessions.collect() }]
             }
+            Shape::Stage { count, anew } => vec![self.stage(found, *count, *anew)],
+            Shape::Install => found.staged.iter().map(|(pin, _)| install(pin)).collect(),
+            Shape::Finish => {
+                let stage = self.stage(found, KEYS.len(), false);
+                let Write::Stage { pin, .. } = &stage else { unreachable!("just made") };
+                let install = install(pin);
+                vec![stage, install]
+            }
+            Shape::Clear => vec![Write::Clear],
         }
     }
 
-    fn entry(&mut self, last: EntryId, (key, size): (usize, Option<usize>)) -> Entry {
+    fn entry(&mut self, last: EntryId, deed: Deed) -> Entry {
         self.clock += 1;
-        let key = Bytes::from(KEYS[key]);
         let fill = u8::try_from(self.clock % 251).unwrap();
-        let operation = match size {
-            Some(size) => {
-                Operation::Put { key, value: vec![fill; VALUE_BYTES[size]].into(), created_at: WallTime(self.clock / 2) }
-            }
-            None => Operation::Delete { key },
+        let object = Metadata { version: Seq(self.clock), created_at: WallTime(1), updated_at: WallTime(2) };
+        let operation = match deed {
+            Deed::Put(key, size) => Operation::Put {
+                key: KEYS[key].into(),
+                value: vec![fill; VALUE_BYTES[size]].into(),
+                created_at: WallTime(self.clock / 2),
+            },
+            Deed::Delete(key) => Operation::Delete { key: KEYS[key].into() },
+            Deed::Other(0) => Operation::OpenSession,
+            Deed::Other(1) => Operation::Expire { sessions: vec![Seq(self.clock), Seq(2)] },
+            Deed::Other(2) => Operation::Nothing { refused: None },
+            Deed::Other(3) => Operation::Nothing { refused: Some(Refusal { object: None }) },
+            Deed::Other(_) => Operation::Nothing { refused: Some(Refusal { object: Some(object) }) },
         };
+        let origin = Origin { session: Seq(self.clock), number: self.clock, answered_below: 3 };
         let id = EntryId { version: ChainVersion(self.version), seq: last.seq.next() };
-        Entry { id, previous: last.version, at: WallTime(self.clock), operation }
+        let origin = self.clock.is_multiple_of(2).then_some(origin);
+        Entry { id, previous: last.version, at: WallTime(self.clock), origin, operation }
     }
+
+    /// The next `count` objects of what is staged, or of another snapshot.
+    fn stage(&mut self, found: &TwinSlot, count: usize, anew: bool) -> Write {
+        let (pin, staged) = match &found.staged {
+            Some((pin, objects)) if !anew => (pin.clone(), objects.len()),
+            _ => {
+                self.snapshots += 1;
+                self.version += 1;
+                let seq = if self.snapshots.is_multiple_of(5) { Seq(0) } else { Seq(found.last().seq.0 + 8) };
+                let at = EntryId { version: ChainVersion(if seq == Seq(0) { 0 } else { self.version }), seq };
+                (Pin { source: NodeId::new("n9").unwrap(), process: Process(self.snapshots), at }, 0)
+            }
+        };
+        let objects = content(&pin).into_iter().skip(staged).take(count).collect();
+        Write::Stage { pin, objects }
+    }
+}
+
+/// The same for every snapshot of that name.
+fn content(pin: &Pin) -> Vec<(Bytes, Object)> {
+    let Process(seed) = pin.process;
+    let mut keys: Vec<&str> = KEYS.into_iter().filter(|_| pin.at.seq > Seq(0)).collect();
+    keys.sort_unstable();
+    keys.retain(|key| !(seed + key.len() as u64).is_multiple_of(3));
+    let objects = keys.into_iter().zip(1..).map(|(key, index)| {
+        let size = VALUE_BYTES[usize::try_from(seed + index).unwrap() % VALUE_BYTES.len()];
+        let metadata = Metadata { version: Seq(pin.at.seq.0 - index), created_at: WallTime(seed), updated_at: WallTime(index) };
+        (Bytes::from(key), Object { value: vec![u8::try_from(seed % 251).unwrap(); size].into(), metadata })
+    });
+    objects.collect()
+}
+
+fn install(pin: &Pin) -> Write {
+    let Process(seed) = pin.process;
+    let sessions = (0..seed % 4).map(|name| (Seq(name + 1), session(seed + name))).collect();
+    Write::Install { pin: pin.clone(), end: SnapshotEnd { at_time: WallTime(seed * 100), sessions } }
 }
 
 fn run<I: Implementation>(implementation: &I, actions: &[Action]) {
     let mut store = implementation.recovered();
     let mut twin = Twin::default();
-    let mut writer = Writer { version: 1, clock: 0 };
+    let mut writer = Writer { version: 1, clock: 0, snapshots: 0 };
     let mut ticket = Ticket(0);
+    let mut pinned = None;
     for action in actions {
         match action {
             Action::Submit { slot, writes } => {
@@ -140,11 +244,18 @@ fn run<I: Implementation>(implementation: &I, actions: &[Action]) {
                 twin.sync();
                 assert_eq!(store.sync().unwrap().unwrap_or_default(), ticket);
             }
+            Action::Sweep => drop(store.sweep().unwrap()),
+            Action::Pin { slot } => {
+                let slot = Slot(*slot);
+                pinned = Some((store.reader().pin(slot).unwrap(), twin.visible().remove(&slot).unwrap_or_default()));
+            }
             Action::Kill => {
+                pinned = None;
                 twin.restart(&implementation.kill(store, twin.unsynced.len()));
                 (store, ticket) = (reopen(implementation, &twin), Ticket(0));
             }
             Action::Crash { losses } => {
+                pinned = None;
                 let mut losses = losses | 1 << 63;
                 let lose = || {
                     losses = losses.rotate_right(1);
@@ -155,7 +266,11 @@ fn run<I: Implementation>(implementation: &I, actions: &[Action]) {
             }
         }
         compare(&store, &twin);
+        if let Some((pinned, expected)) = &pinned {
+            compare_pinned(pinned, expected);
+        }
     }
+    drop(pinned);
     twin.restart(&implementation.kill(store, twin.unsynced.len()));
     let store = reopen(implementation, &twin);
     compare(&store, &twin);
@@ -182,18 +297,38 @@ fn compare(store: &impl Store, twin: &Twin) {
     }
 }
 
+fn compare_pinned(pinned: &impl Pinned, expected: &TwinSlot) {
+    assert_eq!(pinned.at(), expected.trim);
+    for bytes in [0, 1500, 6000] {
+        let mut found = vec![];
+        let end = loop {
+            let after = found.last().map(|(key, _): &(Bytes, Object)| key.clone());
+            let part = pinned.read(after.as_deref(), bytes).unwrap();
+            found.extend(part.objects);
+            if let Some(end) = part.end {
+                break end;
+            }
+        };
+        let objects: Vec<_> = expected.objects.iter().map(|(key, object)| (key.clone(), object.clone())).collect();
+        assert_eq!(found, objects);
+        assert_eq!(end, SnapshotEnd { at_time: expected.trim_at, sessions: expected.sessions() });
+    }
+}
+
 /// The group must see its own removal: else the second write of "a" counts the value of the first off twice, and that of "b" stays.
 pub(crate) fn large_objects_deleted_and_put_again_in_one_group_leave_nothing_over(implementation: &impl Implementation) {
     let submit = |writes: &[Shape]| Action::Submit { slot: 0, writes: writes.to_vec() };
-    let (large, small) = (Some(4), Some(1));
+    let put = |key, size| Deed::Put(key, size);
+    let apply = |count| Shape::Apply { count, sessions: vec![] };
+    let (large, small) = (4, 1);
     run(
         implementation,
         &[
-            submit(&[Shape::Append { operations: vec![(0, large), (1, large)] }, Shape::Apply { count: 2 }]),
+            submit(&[Shape::Append { operations: vec![put(0, large), put(1, large)] }, apply(2)]),
             Action::Sync,
-            submit(&[Shape::Append { operations: vec![(0, None), (0, small)] }, Shape::Apply { count: 2 }]),
+            submit(&[Shape::Append { operations: vec![Deed::Delete(0), put(0, small)] }, apply(2)]),
             Action::Sync,
-            submit(&[Shape::Append { operations: vec![(1, small)] }, Shape::Apply { count: 1 }]),
+            submit(&[Shape::Append { operations: vec![put(1, small)] }, apply(1)]),
             Action::Sync,
         ],
     );

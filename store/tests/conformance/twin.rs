@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use catena_core::{Batch, Chain, Entry, EntryId, Metadata, Object, Operation, Recovered, Seq, Slot, WallTime, Write};
+use catena_core::{
+    Batch, Chain, Entry, EntryId, Metadata, Object, Operation, Pin, Recovered, Seq, Session, Slot, WallTime, Write,
+};
 
 use crate::implementation::Fate;
 
@@ -16,10 +18,17 @@ pub(crate) struct Twin {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Batch(Batch),
+    Batch {
+        batch: Batch,
+        /// What its writer had staged before it.
+        staged: Staged,
+    },
     /// Logs were cut where they were not linked.
     Recovery,
 }
+
+/// Parts of a snapshot, in the order in which they came.
+pub(crate) type Staged = Option<(Pin, Vec<(Bytes, Object)>)>;
 
 /// What one slot has.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +38,8 @@ pub(crate) struct TwinSlot {
     pub(crate) trim_at: WallTime,
     pub(crate) log: Vec<Entry>,
     pub(crate) objects: BTreeMap<Bytes, Object>,
+    pub(crate) sessions: BTreeMap<Seq, Session>,
+    pub(crate) staged: Staged,
 }
 
 impl TwinSlot {
@@ -38,11 +49,21 @@ impl TwinSlot {
 
     /// How many values over 1 KiB it has.
     pub(crate) fn values_apart(&self) -> usize {
-        let logged = self.log.iter().filter(|entry| match &entry.operation {
-            Operation::Put { value, .. } => value.len() > 1024,
-            Operation::Delete { .. } => false,
+        let logged = self.log.iter().filter_map(|entry| match &entry.operation {
+            Operation::Put { value, .. } => Some(value),
+            _ => None,
         });
-        logged.count() + self.objects.values().filter(|object| object.value.len() > 1024).count()
+        let staged = self.staged_objects().iter().map(|(_, object)| &object.value);
+        let values = logged.chain(staged).chain(self.objects.values().map(|object| &object.value));
+        values.filter(|value| value.len() > 1024).count()
+    }
+
+    pub(crate) fn staged_objects(&self) -> &[(Bytes, Object)] {
+        self.staged.as_ref().map_or(&[], |(_, objects)| objects)
+    }
+
+    pub(crate) fn sessions(&self) -> Vec<(Seq, Session)> {
+        self.sessions.iter().map(|(name, session)| (*name, session.clone())).collect()
     }
 }
 
@@ -52,77 +73,127 @@ impl Twin {
     }
 
     pub(crate) fn sync(&mut self) {
-        self.durable.extend(self.unsynced.drain(..).map(Step::Batch));
+        let fates = vec![Fate::Kept; self.unsynced.len()];
+        self.settle(&fates);
     }
 
     /// The process is gone, and with it the unsynced batches that were lost; the next one recovers.
     pub(crate) fn restart(&mut self, fates: &[Fate]) {
+        self.settle(fates);
+        self.durable.push(Step::Recovery);
+    }
+
+    fn settle(&mut self, fates: &[Fate]) {
         assert_eq!(fates.len(), self.unsynced.len());
-        for (batch, fate) in self.unsynced.drain(..).zip(fates) {
-            match fate {
-                Fate::Kept => self.durable.push(Step::Batch(batch)),
-                Fate::Lost => {}
+        let mut writer = self.visible();
+        for (batch, fate) in std::mem::take(&mut self.unsynced).into_iter().zip(fates) {
+            let slot = writer.entry(batch.slot).or_default();
+            let staged = slot.staged.clone();
+            run(slot, &batch, &staged);
+            if *fate == Fate::Kept {
+                self.durable.push(Step::Batch { batch, staged });
             }
         }
-        self.durable.push(Step::Recovery);
     }
 
     /// What readers see.
     pub(crate) fn visible(&self) -> BTreeMap<Slot, TwinSlot> {
-        replay(self.durable.iter())
+        let mut slots = BTreeMap::<Slot, TwinSlot>::new();
+        for step in &self.durable {
+            match step {
+                Step::Batch { batch, staged } => run(slots.entry(batch.slot).or_default(), batch, staged),
+                Step::Recovery => slots.values_mut().for_each(cut),
+            }
+        }
+        slots
     }
 
     /// What the writer builds on.
     pub(crate) fn submitted(&self) -> BTreeMap<Slot, TwinSlot> {
-        let unsynced: Vec<Step> = self.unsynced.iter().cloned().map(Step::Batch).collect();
-        replay(self.durable.iter().chain(&unsynced))
+        let mut all = self.clone();
+        all.sync();
+        all.visible()
     }
 
     pub(crate) fn recovered(&self) -> Vec<Recovered> {
         let slots = self.visible().into_iter();
-        let known = slots.filter(|(_, slot)| slot.chain.is_some() || slot.last() != EntryId::default());
-        let recovered =
-            known.map(|(slot, TwinSlot { chain, trim, trim_at, log, objects: _ })| Recovered { slot, chain, trim, trim_at, log });
+        let known = slots.filter(|(_, slot)| {
+            let content = slot.last() != EntryId::default() || !slot.sessions.is_empty() || slot.staged.is_some();
+            slot.chain.is_some() || content
+        });
+        let recovered = known.map(|(slot, found)| {
+            let sessions = found.sessions();
+            let TwinSlot { chain, trim, trim_at, log, objects: _, sessions: _, staged } = found;
+            let staged = staged.map(|(pin, objects)| (pin, objects.last().map(|(key, _)| key.clone())));
+            Recovered { slot, chain, trim, trim_at, sessions, log, staged }
+        });
         recovered.collect()
     }
 }
 
-fn replay<'a>(steps: impl Iterator<Item = &'a Step>) -> BTreeMap<Slot, TwinSlot> {
-    let mut slots = BTreeMap::<Slot, TwinSlot>::new();
-    for step in steps {
-        match step {
-            Step::Batch(batch) => run(slots.entry(batch.slot).or_default(), batch),
-            Step::Recovery => slots.values_mut().for_each(cut),
-        }
-    }
-    slots
-}
-
-fn run(slot: &mut TwinSlot, batch: &Batch) {
-    let before = slot.clone();
+/// Runs a batch, `staged` being what its writer had staged before it. Without effect where it does not follow on what the slot
+/// has: that happens only after a crash, where what it follows on was lost.
+fn run(slot: &mut TwinSlot, batch: &Batch, staged: &Staged) {
+    let mut after = slot.clone();
+    let mut writer = staged.clone();
     for write in &batch.writes {
         match write {
-            Write::Chain(chain) => slot.chain = Some(chain.clone()),
+            Write::Chain(chain) => after.chain = Some(chain.clone()),
             Write::Append(entries) => {
                 for entry in entries {
-                    slot.log.retain(|logged| logged.id.seq != entry.id.seq);
-                    slot.log.push(entry.clone());
-                    slot.log.sort_by_key(|logged| logged.id.seq);
+                    after.log.retain(|logged| logged.id.seq != entry.id.seq);
+                    after.log.push(entry.clone());
+                    after.log.sort_by_key(|logged| logged.id.seq);
                 }
             }
-            Write::Truncate { last } => slot.log.retain(|logged| logged.id.seq <= *last),
-            Write::Apply(entries) => {
+            Write::Truncate { last } => after.log.retain(|logged| logged.id.seq <= *last),
+            Write::Apply { entries, sessions } => {
                 for entry in entries {
-                    if entry.previous_id() != slot.trim {
-                        // Only after a crash: what it follows on was lost, so it is lost as well.
-                        *slot = before;
+                    if entry.previous_id() != after.trim {
                         return;
                     }
-                    apply(slot, entry);
+                    apply(&mut after, entry);
                 }
+                for (name, session) in sessions {
+                    match session {
+                        Some(session) => drop(after.sessions.insert(*name, session.clone())),
+                        None => drop(after.sessions.remove(name)),
+                    }
+                }
+            }
+            Write::Stage { pin, objects } => {
+                let goes_on = |staged: &Staged| staged.as_ref().is_some_and(|(staged, _)| staged == pin);
+                if goes_on(&writer) || goes_on(&after.staged) {
+                    if writer != after.staged {
+                        return;
+                    }
+                } else {
+                    after.staged = Some((pin.clone(), vec![]));
+                }
+                let (_, parts) = after.staged.as_mut().unwrap();
+                parts.extend(objects.iter().cloned());
+                writer.clone_from(&after.staged);
+            }
+            Write::Install { pin, end } => {
+                if writer != after.staged {
+                    return;
+                }
+                let (staged, objects) = after.staged.take().unwrap();
+                assert_eq!(staged, *pin);
+                after.trim = pin.at;
+                after.trim_at = end.at_time;
+                after.log = vec![];
+                after.objects = objects.into_iter().collect();
+                after.sessions = end.sessions.iter().cloned().collect();
+                writer = None;
+            }
+            Write::Clear => {
+                after = TwinSlot { chain: after.chain, ..TwinSlot::default() };
+                writer = None;
             }
         }
     }
+    *slot = after;
 }
 
 fn apply(slot: &mut TwinSlot, entry: &Entry) {
@@ -135,6 +206,7 @@ fn apply(slot: &mut TwinSlot, entry: &Entry) {
             slot.objects.insert(key.clone(), Object { value: value.clone(), metadata });
         }
         Operation::Delete { key } => drop(slot.objects.remove(key)),
+        Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => {}
     }
 }
 

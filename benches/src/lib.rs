@@ -1,0 +1,12 @@
+//! A real cluster of child processes, made to be broken, and a load whose every acknowledged write is accounted for: what
+//! `failover` and `join` share.
+
+mod error;
+mod figures;
+mod load;
+mod processes;
+
+pub use error::Error;
+pub use figures::{Distribution, milliseconds};
+pub use load::{Done, Load, Lost};
+pub use processes::{Cluster, Setup, binary};

@@ -1,0 +1,151 @@
+//! Writers, some a slot, one call after the other each; and what must be readable afterwards.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use catena_core::{Kind, Slot, slot_of};
+use catena_net::client::{Client, Options};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::Error;
+
+/// Keys of each writer.
+const KEYS: usize = 8;
+/// Longer than any gap that is worth measuring.
+const CALL: Duration = Duration::from_secs(30);
+
+/// A write that was acknowledged.
+#[derive(Clone, Copy, Debug)]
+pub struct Done {
+    /// Where.
+    pub slot: Slot,
+    /// When it was sent.
+    pub sent: Instant,
+    /// When it was acknowledged.
+    pub at: Instant,
+}
+
+/// An acknowledged write that is not there any more.
+#[derive(Clone, Debug)]
+pub struct Lost {
+    /// Its key.
+    pub key: String,
+    /// What was found, and what may have been.
+    pub found: String,
+}
+
+/// Writers at work.
+#[derive(Debug)]
+pub struct Load {
+    client: Client,
+    stop: Arc<AtomicBool>,
+    writers: Vec<JoinHandle<Vec<Known>>>,
+    done: mpsc::UnboundedReceiver<Done>,
+}
+
+/// What one key may hold: the last acknowledged value, and those after it whose outcome is unknown.
+#[derive(Debug)]
+struct Known {
+    key: String,
+    possible: Vec<Option<u64>>,
+}
+
+impl Load {
+    /// Starts `writers` on each slot, with values of so many bytes.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached.
+    pub async fn start(endpoints: Vec<String>, writers: u32, value_bytes: usize) -> Result<Self, Error> {
+        let client = Client::connect(endpoints.clone(), Options { call_timeout: CALL }).await?;
+        let slots = client.route().slots;
+        let stop = Arc::new(AtomicBool::new(false));
+        let (report, done) = mpsc::unbounded_channel();
+        let mut tasks = Vec::new();
+        for (slot, writer) in (0..slots).flat_map(|slot| (0..writers).map(move |writer| (Slot(slot), writer))) {
+            let own = Client::connect(endpoints.clone(), Options { call_timeout: CALL }).await?;
+            let keys = keys(writer, slot, slots);
+            tasks.push(tokio::spawn(write(own, slot, keys, value_bytes, stop.clone(), report.clone())));
+        }
+        Ok(Self { client, stop, writers: tasks, done })
+    }
+
+    /// Forgets what was acknowledged up to now.
+    pub fn forget(&mut self) {
+        while self.done.try_recv().is_ok() {}
+    }
+
+    /// Everything acknowledged since the last time.
+    pub fn take(&mut self) -> Vec<Done> {
+        let mut done = Vec::new();
+        while let Ok(one) = self.done.try_recv() {
+            done.push(one);
+        }
+        done
+    }
+
+    /// The next acknowledged write.
+    pub async fn next(&mut self) -> Done {
+        self.done.recv().await.expect("writers write until they are told to stop")
+    }
+
+    /// Stops the writers, reads every key, and returns what is lost, and how many keys there are.
+    ///
+    /// # Errors
+    /// When a key cannot be read.
+    pub async fn stop(self) -> Result<(Vec<Lost>, usize), Error> {
+        self.stop.store(true, Ordering::Relaxed);
+        let (mut lost, mut keys) = (Vec::new(), 0);
+        for writer in self.writers {
+            for Known { key, possible } in writer.await.expect("a writer does not panic") {
+                keys += 1;
+                let found = self.client.get(key.clone()).await?.object;
+                let found = found.and_then(|object| object.value.first_chunk().copied().map(u64::from_be_bytes));
+                if !possible.contains(&found) {
+                    lost.push(Lost { key, found: format!("{found:?}, not one of {possible:?}") });
+                }
+            }
+        }
+        Ok((lost, keys))
+    }
+}
+
+/// Keys of one writer that are all in one slot.
+fn keys(writer: u32, slot: Slot, slots: u32) -> Vec<String> {
+    let all = (0_u64..).map(|number| format!("load-{writer}-{number}"));
+    all.filter(|key| slot_of(key.as_bytes(), slots) == slot).take(KEYS).collect()
+}
+
+async fn write(
+    client: Client,
+    slot: Slot,
+    keys: Vec<String>,
+    value_bytes: usize,
+    stop: Arc<AtomicBool>,
+    done: mpsc::UnboundedSender<Done>,
+) -> Vec<Known> {
+    let mut known: Vec<Known> = keys.into_iter().map(|key| Known { key, possible: vec![None] }).collect();
+    let mut value = vec![b'v'; value_bytes.max(size_of::<u64>())];
+    for number in 0_u64.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let key = &mut known[usize::try_from(number).expect("a count") % KEYS];
+        value[..size_of::<u64>()].copy_from_slice(&number.to_be_bytes());
+        let sent = Instant::now();
+        match client.put(key.key.clone(), Bytes::from(value.clone()), Vec::new()).await {
+            Ok(_) => {
+                key.possible = vec![Some(number)];
+                // Whoever measures may have gone.
+                let _ = done.send(Done { slot, sent, at: Instant::now() });
+            }
+            Err(error) => match error.kind() {
+                Kind::Unknown => key.possible.push(Some(number)),
+                Kind::NotExecuted => {}
+            },
+        }
+    }
+    known
+}

@@ -1,0 +1,173 @@
+//! One session for each slot that is written to exactly once (W8): who waits for it, and which numbers are unanswered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::CallId;
+use crate::{Origin, Seq, Slot, Time};
+
+/// The sessions of all slots.
+#[derive(Debug)]
+pub(super) struct SlotSessions {
+    slots: BTreeMap<Slot, SlotSession>,
+    /// Not used for so long, a session is not used again.
+    idle: Duration,
+    /// Numbers of one session without an answer.
+    room: usize,
+}
+
+#[derive(Debug, Default)]
+struct SlotSession {
+    state: State,
+    /// Calls without a number.
+    queue: BTreeSet<CallId>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    None,
+    Opening,
+    Open(Open),
+}
+
+#[derive(Debug)]
+struct Open {
+    name: Seq,
+    /// The next number.
+    next: u64,
+    unanswered: BTreeSet<u64>,
+    /// Its last entry is not older than this.
+    used: Time,
+}
+
+impl Open {
+    /// Whether no further number may be given: too many are unanswered, or one has been for so long that the session keeps
+    /// the answers of too many after it.
+    fn is_full(&self, room: usize) -> bool {
+        let kept = self.unanswered.first().map_or(0, |first| self.next - first);
+        self.unanswered.len() >= room || kept >= 3 * room as u64
+    }
+}
+
+/// A write's place in a session. Kept over all tries: it is what makes them one write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Numbered {
+    session: Seq,
+    number: u64,
+    /// Nothing of it was sent before.
+    since: Time,
+}
+
+/// What is next for those who wait for a session.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// A session is to be opened.
+    Open,
+    /// This call may go.
+    Go(CallId, Numbered),
+    /// Nothing, for now.
+    Nobody,
+}
+
+impl SlotSessions {
+    pub(super) fn new(idle: Duration, room: usize) -> Self {
+        Self { slots: BTreeMap::new(), idle, room }
+    }
+
+    /// A call waits for a number.
+    pub(super) fn enqueue(&mut self, slot: Slot, call: CallId) {
+        self.slots.entry(slot).or_default().queue.insert(call);
+    }
+
+    /// A call that waited has ended.
+    pub(super) fn dequeue(&mut self, slot: Slot, call: CallId) {
+        if let Some(slot) = self.slots.get_mut(&slot) {
+            slot.queue.remove(&call);
+        }
+    }
+
+    /// Whether anybody waits.
+    pub(super) fn waits(&self, slot: Slot) -> bool {
+        self.slots.get(&slot).is_some_and(|slot| !slot.queue.is_empty())
+    }
+
+    /// Who is next. After [`Turn::Open`], nobody until [`opened`](Self::opened) or [`not_opened`](Self::not_opened).
+    pub(super) fn turn(&mut self, slot: Slot, now: Time) -> Turn {
+        let Some(slot) = self.slots.get_mut(&slot).filter(|slot| !slot.queue.is_empty()) else { return Turn::Nobody };
+        if let State::Open(open) = &slot.state
+            && now.since(open.used) >= self.idle
+        {
+            slot.state = State::None;
+        }
+        match &mut slot.state {
+            State::None => {
+                slot.state = State::Opening;
+                Turn::Open
+            }
+            State::Opening => Turn::Nobody,
+            State::Open(open) if open.is_full(self.room) => Turn::Nobody,
+            State::Open(open) => {
+                let call = slot.queue.pop_first().expect("somebody waits");
+                let number = open.next;
+                open.next += 1;
+                open.unanswered.insert(number);
+                Turn::Go(call, Numbered { session: open.name, number, since: now })
+            }
+        }
+    }
+
+    /// The session that was asked for at `since` is there.
+    pub(super) fn opened(&mut self, slot: Slot, name: Seq, since: Time) {
+        let open = Open { name, next: 1, unanswered: BTreeSet::new(), used: since };
+        self.slots.entry(slot).or_default().state = State::Open(open);
+    }
+
+    /// It cannot be opened. Returns those who waited.
+    pub(super) fn not_opened(&mut self, slot: Slot) -> BTreeSet<CallId> {
+        self.slots.remove(&slot).map(|slot| slot.queue).unwrap_or_default()
+    }
+
+    /// What a try of the write carries: of all lower numbers the answers are there, or nobody waits for them any more.
+    pub(super) fn origin(&self, slot: Slot, write: Numbered) -> Origin {
+        let Numbered { session, number, since: _ } = write;
+        // Of a session that another has followed, it is not known who still waits.
+        let answered_below = self.open(slot, session).and_then(|open| open.unanswered.first().copied()).unwrap_or(0);
+        Origin { session, number, answered_below }
+    }
+
+    /// The write is answered: so the session has an entry that is not older than its first try.
+    pub(super) fn answered(&mut self, slot: Slot, write: Numbered) {
+        if let Some(open) = self.open_mut(slot, write.session) {
+            open.used = open.used.max(write.since);
+        }
+    }
+
+    /// Nobody waits for the write any more: if it is still on its way, it is not to run.
+    pub(super) fn release(&mut self, slot: Slot, write: Numbered) {
+        if let Some(open) = self.open_mut(slot, write.session) {
+            open.unanswered.remove(&write.number);
+        }
+    }
+
+    /// The session has expired: it is not used again.
+    pub(super) fn expired(&mut self, slot: Slot, write: Numbered) {
+        if self.open(slot, write.session).is_some() {
+            self.slots.entry(slot).or_default().state = State::None;
+        }
+    }
+
+    fn open(&self, slot: Slot, session: Seq) -> Option<&Open> {
+        match &self.slots.get(&slot)?.state {
+            State::Open(open) if open.name == session => Some(open),
+            State::None | State::Opening | State::Open(_) => None,
+        }
+    }
+
+    fn open_mut(&mut self, slot: Slot, session: Seq) -> Option<&mut Open> {
+        match &mut self.slots.get_mut(&slot)?.state {
+            State::Open(open) if open.name == session => Some(open),
+            State::None | State::Opening | State::Open(_) => None,
+        }
+    }
+}

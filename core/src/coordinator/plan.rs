@@ -1,0 +1,289 @@
+//! The next change of each chain, from what is stored and what nodes report (C3, C4, C9–C11, K1).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::leader::Leader;
+use super::{CoordinatorEffect, Health, Record, Standing, Wait};
+use crate::{Chain, ChainVersion, CoordinatorConfig, Decisions, Member, NodeId, Now, ReplicaState, Revision, Slot, Time};
+
+/// What this leader knows of a slot.
+#[derive(Debug, Default)]
+pub(super) struct SlotState {
+    /// The chain that is in effect.
+    pub(super) chain: Option<Chain>,
+    /// The decision that it is.
+    pub(super) revision: Revision,
+    /// Its next version is being stored.
+    pub(super) deciding: bool,
+    /// Members that are to go, and since when that is planned.
+    pub(super) removal: Option<BTreeMap<NodeId, Time>>,
+    /// Nodes that may forget its data, and have been told so.
+    pub(super) dropping: BTreeSet<NodeId>,
+    /// Nodes that have data of it, and may be no replica.
+    pub(super) leftovers: BTreeSet<NodeId>,
+    /// Nodes that have left in order, and until when they are waited for.
+    pub(super) absent: BTreeMap<NodeId, Time>,
+    /// Nodes that could not join, and until when others are tried.
+    pub(super) avoid: BTreeMap<NodeId, Time>,
+    /// A replica that is moved for balance: from, to.
+    pub(super) moving: Option<(NodeId, NodeId)>,
+    /// An attachment that is being stored: joiner, source.
+    pub(super) claim: Option<[NodeId; 2]>,
+    /// What keeps it from being whole.
+    pub(super) wait: Option<Wait>,
+}
+
+impl SlotState {
+    /// Whether no node is waited for that may be there again after a time.
+    fn waits_for_nobody(&self) -> bool {
+        self.avoid.is_empty() && self.absent.is_empty()
+    }
+
+    pub(super) fn version(&self) -> ChainVersion {
+        self.chain.as_ref().map_or(ChainVersion(0), |chain| chain.version)
+    }
+}
+
+/// What becomes of a slot now.
+pub(super) enum Next {
+    /// It is as it should be.
+    Settled,
+    Change(Chain),
+    Wait(Wait),
+}
+
+impl Leader {
+    /// Decides the next change of every slot that something has happened to; at most one of each is under way.
+    pub(super) fn reconcile(&mut self, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) {
+        let mut changes: Vec<Record> = self.place(config);
+        for slot in std::mem::take(&mut self.dirty) {
+            self.stranded.remove(&slot);
+            if self.slots[&slot].deciding || self.slots[&slot].chain.is_none() {
+                continue;
+            }
+            let wait = match self.next(slot, config, now, out) {
+                Next::Settled => {
+                    self.drop_leftovers(slot, config, out);
+                    None
+                }
+                Next::Change(chain) => {
+                    self.state(slot).deciding = true;
+                    changes.push(Record::Chain(chain));
+                    self.slots[&slot].wait
+                }
+                Next::Wait(wait) => {
+                    let timeless = wait == Wait::NoCandidate && self.slots[&slot].waits_for_nobody();
+                    let waiting = if timeless { &mut self.stranded } else { &mut self.open };
+                    waiting.insert(slot);
+                    Some(wait)
+                }
+            };
+            self.state(slot).wait = wait;
+        }
+        if !changes.is_empty() {
+            self.store(changes, None, out);
+        }
+    }
+
+    pub(super) fn state(&mut self, slot: Slot) -> &mut SlotState {
+        self.slots.get_mut(&slot).expect("every slot has a state")
+    }
+
+    fn next(&mut self, slot: Slot, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) -> Next {
+        let chain = self.slots[&slot].chain.clone().expect("the caller has looked");
+        let victims = self.victims(&chain, config);
+        let (going, kept): (Vec<Member>, Vec<Member>) = victims.into_iter().partition(|victim| self.can_spare(&chain, victim));
+        if let Some(next) = self.remove_one(&chain, &going, config, now, out) {
+            return Next::Change(next);
+        }
+        if self.needs_newer(&chain, &going) {
+            return Next::Change(self.following(&chain));
+        }
+        if !going.is_empty() {
+            return Next::Wait(Wait::Fencing);
+        }
+        // A last copy that should go stays in service until others are filled from it (C3).
+        match self.fill(&chain, &kept, config, now) {
+            Next::Settled | Next::Wait(_) if !kept.is_empty() => Next::Wait(Wait::LastCopy),
+            next => next,
+        }
+    }
+
+    /// Whether a copy is there that could answer for this member's data (C3).
+    fn can_spare(&self, chain: &Chain, victim: &Member) -> bool {
+        copies_left(chain, victim).any(|copy| self.is_there(copy)) || mutant!(EvictLastCopy) && chain.members.len() > 1
+    }
+
+    /// The next version with nothing changed.
+    pub(super) fn following(&self, chain: &Chain) -> Chain {
+        Chain { version: chain.version.next(), epoch: self.leadership.epoch, ..chain.clone() }
+    }
+
+    /// Whether this replica reports to stand so in the version that is in effect, under its incarnation.
+    pub(super) fn says(&self, replica: &Member, chain: &Chain, state: ReplicaState) -> bool {
+        self.report(&replica.node, chain.slot, chain.version).is_some_and(|report| report.state == state)
+            && self.nodes[&replica.node].stored.record.incarnation == replica.incarnation
+    }
+
+    /// Whether members that stay need a newer version: they have restarted in this one (C10), or are fenced in it and not to
+    /// go (C4: the plan of a leader before).
+    fn needs_newer(&self, chain: &Chain, going: &[Member]) -> bool {
+        chain.members.iter().filter(|member| !going.contains(member)).any(|member| {
+            let restarted = self.says(member, chain, ReplicaState::Restarted) && !mutant!(RestartIgnored);
+            let fenced = self.report(&member.node, chain.slot, chain.version).is_some_and(|report| report.fenced);
+            restarted || (fenced && !mutant!(OrphanFence))
+        })
+    }
+
+    /// Members that have to go, the most urgent first.
+    fn victims(&self, chain: &Chain, config: &CoordinatorConfig) -> Vec<Member> {
+        let gone = chain.members.iter().filter(|member| self.is_gone(member) || self.says(member, chain, ReplicaState::Astray));
+        let mut victims: Vec<Member> = gone.cloned().collect();
+        if victims.is_empty() {
+            victims.extend(self.unheard_neighbour(chain));
+        }
+        if victims.is_empty() && chain.joining.is_none() && chain.tail_ready {
+            victims.extend(self.surplus(chain, config));
+        }
+        victims
+    }
+
+    /// Whether a member's node will not hold it any more: dead, stopped, evicted, or with another disk.
+    fn is_gone(&self, member: &Member) -> bool {
+        let Some(node) = self.nodes.get(&member.node) else { return true };
+        let wiped = node.stored.record.incarnation != member.incarnation && !mutant!(WipedDiskAccepted);
+        wiped || node.out || node.health == Health::Stopped || matches!(node.stored.standing, Standing::Evicted { .. })
+    }
+
+    /// Two healthy neighbours, of which one does not hear the other: the later of the two goes, or the one that alone is not
+    /// heard (K2).
+    fn unheard_neighbour(&self, chain: &Chain) -> Option<Member> {
+        let healthy = |node: &NodeId| self.nodes[node].health == Health::Healthy;
+        let unheard_by = |member: &Member| {
+            let silent = self.report(&member.node, chain.slot, chain.version)?.silent.as_ref()?;
+            (healthy(&member.node) && healthy(silent)).then_some(silent)
+        };
+        chain.members.iter().find_map(|member| {
+            let silent = chain.members.iter().find(|other| unheard_by(member) == Some(&other.node))?;
+            let mutual = unheard_by(silent) == Some(&member.node);
+            let later = chain.position(&member.node) > chain.position(&silent.node);
+            Some(if mutual && later { member.clone() } else { silent.clone() })
+        })
+    }
+
+    /// One member more than there have to be: the one that is being moved, or on the fullest node; never the new tail.
+    fn surplus(&self, chain: &Chain, config: &CoordinatorConfig) -> Option<Member> {
+        if chain.members.len() <= config.cluster.replicas as usize {
+            return None;
+        }
+        let moving = self.slots[&chain.slot].moving.as_ref().map(|(from, _)| from);
+        let (_, older) = chain.members.split_last()?;
+        let key = |member: &&Member| {
+            let node = &self.nodes[&member.node];
+            let draining = node.stored.standing == Standing::Draining;
+            let mut others = chain.members.iter().filter(|other| other != member);
+            let conflicting = others.any(|other| !self.compatible(&member.node, &other.node));
+            let moved = moving == Some(&member.node);
+            (draining, moved, conflicting, node.load.replicas, std::cmp::Reverse(member.node.clone()))
+        };
+        // A tail that drains goes once another one has been activated behind it.
+        let drains = chain.members.iter().find(|member| self.nodes[&member.node].stored.standing == Standing::Draining);
+        drains.or_else(|| older.iter().max_by_key(key)).cloned()
+    }
+
+    /// Takes out the first member that may go: another copy has answered since that was planned (C3), and it cannot serve
+    /// any more in this version (C4).
+    fn remove_one(
+        &mut self,
+        chain: &Chain,
+        victims: &[Member],
+        config: &CoordinatorConfig,
+        now: Now,
+        out: &mut Vec<CoordinatorEffect>,
+    ) -> Option<Chain> {
+        self.plan_removal(chain, victims, now, out);
+        let planned = self.slots[&chain.slot].removal.as_ref()?;
+        let victim = victims.iter().find(|victim| {
+            let since = planned[&victim.node];
+            let copied = copies_left(chain, victim).any(|copy| self.answers(copy, since));
+            (copied || mutant!(EvictLastCopy) && chain.members.len() > 1) && self.cannot_serve(chain, victim, config, now)
+        })?;
+        let members: Vec<Member> = chain.members.iter().filter(|member| *member != victim).cloned().collect();
+        let ready = chain.tail_ready || chain.tail() == victim || mutant!(ReadinessForgotten);
+        let (stopped, node) = (self.nodes.get(&victim.node).map(|node| node.health), victim.node.clone());
+        let surplus = chain.members.len() > config.cluster.replicas as usize;
+        let unheard = !surplus && !self.is_gone(victim) && !self.says(victim, chain, ReplicaState::Astray);
+        let next = Chain { members, tail_ready: ready, ..self.following(chain) };
+        let state = self.state(chain.slot);
+        if stopped == Some(Health::Stopped) {
+            state.absent.insert(node.clone(), now.monotonic + config.absence);
+        } else if unheard {
+            // Its link to a neighbour may go on being cut: others are tried for a while.
+            state.avoid.insert(node.clone(), now.monotonic + config.join_patience);
+        }
+        state.moving.take_if(|(from, _)| *from == node);
+        Some(next)
+    }
+
+    /// Whether a copy has answered after `since`, under its incarnation.
+    fn answers(&self, copy: &Member, since: Time) -> bool {
+        let heard_at = self.nodes.get(&copy.node).and_then(|node| node.heard_at);
+        self.is_there(copy) && heard_at.is_some_and(|at| at > since || mutant!(StaleCopyCounts))
+    }
+
+    /// Whether a member's node has answered lately, under its incarnation.
+    fn is_there(&self, member: &Member) -> bool {
+        self.nodes.get(&member.node).is_some_and(|node| {
+            let heard = node.heard_at.is_some() && matches!(node.health, Health::Healthy | Health::Suspect);
+            heard && node.stored.record.incarnation == member.incarnation
+        })
+    }
+
+    /// Whether a member serves in this version no more, whatever it believes (C4).
+    fn cannot_serve(&self, chain: &Chain, victim: &Member, config: &CoordinatorConfig, now: Now) -> bool {
+        let Some(node) = self.nodes.get(&victim.node) else { return true };
+        let replaced = node.stored.record.incarnation != victim.incarnation;
+        self.has_stopped(&victim.node, chain)
+            || replaced
+            || node.leaving
+            || !node.may_hold_lease(config, now)
+            || mutant!(EvictWithoutFence)
+    }
+
+    /// Notes which members are to go, and tells those: stop serving; and the others: say that you are there.
+    fn plan_removal(&mut self, chain: &Chain, victims: &[Member], now: Now, out: &mut Vec<CoordinatorEffect>) {
+        let slot = chain.slot;
+        let before = self.state(slot).removal.take().unwrap_or_default();
+        for node in before.keys().filter(|node| !victims.iter().any(|victim| victim.node == **node)) {
+            if let Some(node) = self.nodes.get_mut(node) {
+                node.fences.remove(&slot);
+            }
+        }
+        if victims.is_empty() {
+            return;
+        }
+        let epoch = self.leadership.epoch;
+        let decide = |to: &NodeId, fences| CoordinatorEffect::Decide {
+            to: to.clone(),
+            decisions: Decisions { epoch, chains: Vec::new(), fences, drops: Vec::new() },
+        };
+        let mut planned = BTreeMap::new();
+        for victim in victims {
+            let since = before.get(&victim.node).copied();
+            if since.is_none() {
+                if let Some(node) = self.nodes.get_mut(&victim.node) {
+                    node.fences.insert(slot);
+                }
+                out.push(decide(&victim.node, vec![(slot, chain.version)]));
+                out.extend(copies_left(chain, victim).map(|copy| decide(&copy.node, Vec::new())));
+            }
+            planned.insert(victim.node.clone(), since.unwrap_or(now.monotonic));
+        }
+        self.state(slot).removal = Some(planned);
+    }
+}
+
+/// The members that count as copies once this one is gone (C3, C9).
+fn copies_left<'a>(chain: &'a Chain, victim: &'a Member) -> impl Iterator<Item = &'a Member> + use<'a> {
+    chain.copies().iter().filter(move |copy| *copy != victim)
+}

@@ -1,0 +1,186 @@
+//! Who the nodes are: registration, and the refusal of impostors.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::leader::Leader;
+use super::{CoordinatorEffect, Health, RegisterError, Standing, StoredNode};
+use crate::{ChainVersion, CoordinatorConfig, NodeId, NodeRecord, Now, Report, Revision, Slot, Time};
+
+/// A node, as this leader knows it.
+#[derive(Debug)]
+pub(super) struct NodeState {
+    pub(super) stored: StoredNode,
+    revision: Revision,
+    pub(super) health: Health,
+    /// The last heartbeat, on the clock that counts only when this process is awake; or the election.
+    pub(super) heard_awake: Duration,
+    /// The last heartbeat, on the plain clock (C3).
+    pub(super) heard_at: Option<Time>,
+    /// When it was last granted a lease, by whichever leader (C4, C5).
+    pub(super) granted_at: Time,
+    /// It has said that it stops, and serves nobody.
+    pub(super) leaving: bool,
+    /// Dead, and the failure detector may take it out (K4).
+    pub(super) out: bool,
+    /// The failure detector would take it out, and holds back.
+    pub(super) restrained: bool,
+    /// By slot, what it said last since it registered.
+    pub(super) reports: BTreeMap<Slot, Report>,
+    /// Slots that it is a replica of.
+    pub(super) slots: BTreeSet<Slot>,
+    /// Chains that concern it, by the revision they were last changed at: so that an answer costs what changed (K6).
+    pub(super) news: BTreeMap<Revision, Slot>,
+    /// The same by slot.
+    pub(super) newest: BTreeMap<Slot, Revision>,
+    /// Slots that it has to stop serving, in the version that is in effect (C4).
+    pub(super) fences: BTreeSet<Slot>,
+    /// Slots whose data it may forget.
+    pub(super) drops: BTreeMap<Slot, ChainVersion>,
+    pub(super) load: Load,
+}
+
+/// How many chains a node plays which part in.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Load {
+    pub(super) heads: u32,
+    pub(super) tails: u32,
+    pub(super) replicas: u32,
+    pub(super) joining: u32,
+    /// Chains that somebody joins behind it.
+    pub(super) sourcing: u32,
+}
+
+impl NodeState {
+    /// Whether it can be given replicas.
+    pub(super) fn placeable(&self) -> bool {
+        self.health == Health::Healthy && self.stored.standing == Standing::Member
+    }
+
+    /// Whether it can hold a lease still (C4).
+    pub(super) fn may_hold_lease(&self, config: &CoordinatorConfig, now: Now) -> bool {
+        let mut bound = config.lease_bound();
+        if mutant!(NoDriftMargin) {
+            bound = config.cluster.lease;
+        }
+        now.monotonic < self.granted_at + bound
+    }
+
+    /// Whether some process of it is there.
+    fn alive(&self, config: &CoordinatorConfig, now: Now, awake: Duration) -> bool {
+        let heard = self.heard_at.is_some() && awake.saturating_sub(self.heard_awake) < config.suspect_after;
+        !self.leaving && (heard || self.may_hold_lease(config, now))
+    }
+}
+
+impl Leader {
+    pub(super) fn on_register(
+        &mut self,
+        record: NodeRecord,
+        config: &CoordinatorConfig,
+        now: Now,
+        out: &mut Vec<CoordinatorEffect>,
+    ) {
+        let known = self.storing_node(&record.node).cloned().or_else(|| Some(self.nodes.get(&record.node)?.stored.clone()));
+        let Some(known) = known else {
+            let stored = StoredNode { record, standing: Standing::Member, flaps: Vec::new(), evictions: 0 };
+            return self.store_registration(stored, out);
+        };
+        if let Err(reason) = self.recognise(&record, &known, config, now) {
+            out.push(CoordinatorEffect::Refused { node: record.node, reason });
+        } else if known.record != record || self.storing_node(&record.node).is_some() {
+            self.store_registration(StoredNode { record, ..known }, out);
+        } else {
+            self.admitted(&record, out);
+        }
+    }
+
+    /// Whether a node of a known id is that node, or may take its place.
+    fn recognise(
+        &self,
+        given: &NodeRecord,
+        known: &StoredNode,
+        config: &CoordinatorConfig,
+        now: Now,
+    ) -> Result<(), RegisterError> {
+        let (node, recorded) = (given.node.clone(), &known.record);
+        let elsewhere = given.incarnation != recorded.incarnation || given.address != recorded.address;
+        let alive = match self.nodes.get(&given.node) {
+            // Another registration of it is being stored.
+            None => true,
+            Some(state) => state.alive(config, now, self.awake.now()),
+        };
+        if elsewhere && alive {
+            let (address, incarnation) = (recorded.address.clone(), recorded.incarnation);
+            return Err(RegisterError::Elsewhere { node, address, incarnation });
+        }
+        if given.incarnation == recorded.incarnation && given.labels != recorded.labels {
+            let text = |record: &NodeRecord| match record.labels.len() {
+                0 => "none".to_owned(),
+                _ => record.labels.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","),
+            };
+            return Err(RegisterError::OtherLabels { node, recorded: text(recorded), given: text(given) });
+        }
+        Ok(())
+    }
+
+    /// A process of the node is let in. What the one before it said counts no more.
+    pub(super) fn admitted(&mut self, record: &NodeRecord, out: &mut Vec<CoordinatorEffect>) {
+        if let Some(node) = self.nodes.get_mut(&record.node) {
+            let slots: Vec<Slot> = std::mem::take(&mut node.reports).into_keys().collect();
+            node.leaving = false;
+            if node.health == Health::Stopped {
+                node.health = Health::Unheard;
+                node.heard_awake = self.awake.now();
+            }
+            for slot in &slots {
+                self.slots.get_mut(slot).expect("reports are of slots").leftovers.remove(&record.node);
+            }
+            self.dirty.extend(slots);
+        }
+        out.push(CoordinatorEffect::Registered { node: record.node.clone() });
+    }
+
+    pub(super) fn node_takes_effect(&mut self, stored: StoredNode, revision: Revision) {
+        let id = stored.record.node.clone();
+        self.node_news.insert(revision, id.clone());
+        if let Some(node) = self.nodes.get_mut(&id) {
+            self.node_news.remove(&node.revision);
+            node.revision = revision;
+            let other_directory = node.stored.record.incarnation != stored.record.incarnation;
+            node.stored = stored;
+            if other_directory {
+                node.heard_at = None;
+            }
+            self.dirty.extend(node.slots.iter().copied());
+        } else {
+            let granted_at = if mutant!(NewLeaderForgetsLeases) { Time(0) } else { self.elected_at };
+            let node = NodeState {
+                stored,
+                revision,
+                health: Health::Unheard,
+                heard_awake: self.awake.now(),
+                heard_at: None,
+                granted_at,
+                leaving: false,
+                out: false,
+                restrained: false,
+                reports: BTreeMap::new(),
+                slots: BTreeSet::new(),
+                news: BTreeMap::new(),
+                newest: BTreeMap::new(),
+                fences: BTreeSet::new(),
+                drops: BTreeMap::new(),
+                load: Load::default(),
+            };
+            self.nodes.insert(id, node);
+        }
+        self.may_place_elsewhere();
+    }
+
+    /// The ids there are, for people.
+    pub(super) fn known_nodes(&self) -> String {
+        let known: Vec<&str> = self.nodes.keys().map(NodeId::as_str).collect();
+        if known.is_empty() { "none".to_owned() } else { known.join(", ") }
+    }
+}

@@ -1,0 +1,9 @@
+//! Storage nodes as a client and a coordinator meet them, on an ideal network.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
+
+mod bench;
+mod changes;
+mod sessions;
+mod steady;
+mod transfer;

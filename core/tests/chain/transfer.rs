@@ -1,0 +1,129 @@
+//! A joining replica that lacks more than the log has gets a snapshot (J1–J3).
+
+use catena_core::{Message, NodeConfig, Origin, ReplicaState};
+
+use crate::bench::{Bench, id};
+
+/// A chain with 20 objects and two sessions in its state, of which the log knows nothing; a part has two objects.
+fn filled() -> Bench {
+    let mut config = NodeConfig::new(1);
+    config.limits.chunk_bytes = 12;
+    config.limits.apply_entries = 1;
+    let mut bench = Bench::with(config);
+    bench.open();
+    let session = bench.open();
+    for number in 0..20_u64 {
+        let action = catena_core::Action::Put { value: "value".into() };
+        let origin = Some(Origin { session, number, answered_below: number });
+        bench.write(&format!("k{number}"), action, Vec::new(), origin);
+    }
+    bench.write("k3", catena_core::Action::Delete, Vec::new(), None);
+    bench.wait(300);
+    assert_eq!(bench.disk("n3").log.len(), 0, "all is applied");
+    bench
+}
+
+fn same_state(bench: &mut Bench) {
+    bench.wait(300);
+    let tail = bench.disk("n3").state.clone();
+    assert_eq!(tail.objects.len(), 19);
+    assert_eq!(tail.sessions.len(), 2);
+    assert_eq!(bench.disk("n4").state, tail);
+}
+
+#[test]
+fn a_snapshot_in_parts_and_the_entries_after_it_make_the_same_state() {
+    let mut bench = filled();
+    bench.decide(&["n1", "n2", "n3"], Some("n4"));
+    while bench.chunks < 3 {
+        bench.wait(1);
+    }
+    bench.put("k5", "newer");
+    bench.wait(500);
+    assert!(bench.chunks >= 10, "{} parts", bench.chunks);
+    assert_eq!(bench.state("n4"), Some(ReplicaState::CaughtUp));
+    same_state(&mut bench);
+    assert!(bench.disk("n3").pin.is_none(), "the snapshot is let go");
+}
+
+#[test]
+fn a_joiner_that_restarts_goes_on_behind_what_it_has_staged() {
+    let mut bench = filled();
+    bench.decide(&["n1", "n2", "n3"], Some("n4"));
+    while bench.chunks < 6 {
+        bench.wait(1);
+    }
+    bench.restart("n4");
+    bench.wait(500);
+    assert!(bench.chunks < 15, "{} parts: most were kept", bench.chunks);
+    same_state(&mut bench);
+}
+
+#[test]
+fn a_source_that_restarts_or_is_replaced_sends_another_snapshot_from_the_start() {
+    for replaced in [false, true] {
+        let mut bench = filled();
+        bench.decide(&["n1", "n2", "n3"], Some("n4"));
+        while bench.chunks < 6 {
+            bench.wait(1);
+        }
+        bench.put("k1", "newer");
+        if replaced {
+            bench.kill("n3");
+            bench.decide(&["n1", "n2"], Some("n4"));
+        } else {
+            bench.restart("n3");
+            bench.decide(&["n1", "n2", "n3"], Some("n4"));
+        }
+        bench.wait(700);
+        assert_eq!(bench.state("n4"), Some(ReplicaState::CaughtUp), "replaced: {replaced}");
+        let tail = if replaced { "n2" } else { "n3" };
+        let state = bench.disk(tail).state.clone();
+        assert_eq!(bench.disk("n4").state, state);
+    }
+}
+
+#[test]
+fn a_new_version_in_mid_copy_changes_nothing_for_the_joiner() {
+    let mut bench = filled();
+    bench.decide(&["n1", "n2", "n3"], Some("n4"));
+    while bench.chunks < 6 {
+        bench.wait(1);
+    }
+    bench.kill("n1");
+    bench.decide(&["n2", "n3"], Some("n4"));
+    bench.wait(500);
+    assert!(bench.chunks < 15, "{} parts: it went on where it was", bench.chunks);
+    same_state(&mut bench);
+}
+
+#[test]
+fn lost_and_damaged_parts_are_asked_for_again() {
+    let mut bench = filled();
+    bench.lose = |_, _, envelope| matches!(&envelope.message, Message::Chunk(chunk) if chunk.after.is_none());
+    bench.decide(&["n1", "n2", "n3"], Some("n4"));
+    bench.wait(1_200);
+    assert!(bench.chunks > 2);
+    bench.lose = |_, _, _| false;
+    bench.wait(1_200);
+    same_state(&mut bench);
+}
+
+#[test]
+fn a_snapshot_that_is_overtaken_by_what_may_be_kept_begins_anew() {
+    let mut bench = filled();
+    bench.config.limits.retain_bytes = 200;
+    bench.restart("n3");
+    bench.decide(&["n1", "n2", "n3"], Some("n4"));
+    while bench.chunks < 3 {
+        bench.wait(1);
+    }
+    for _ in 0..20 {
+        bench.put("k5", "newer");
+    }
+    bench.wait(1_000);
+    assert_eq!(bench.state("n4"), Some(ReplicaState::CaughtUp));
+    assert!(bench.chunks > 12, "{} parts: there was a second snapshot", bench.chunks);
+    same_state(&mut bench);
+    assert_eq!(bench.get_at(&id("n3"), "k5"), Ok(Some("newer".into())));
+}

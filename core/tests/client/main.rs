@@ -1,0 +1,9 @@
+//! The client machine from outside: events in, effects out.
+
+mod common;
+mod endpoints;
+mod kinds;
+mod model;
+mod property;
+mod routing;
+mod sessions;

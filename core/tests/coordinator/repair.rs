@@ -1,0 +1,201 @@
+//! Members that restart, die, or are the last.
+
+use catena_core::{Health, Slot, Wait};
+
+use crate::bench::{Bench, config, id, ms};
+
+fn three(spares: &[&str]) -> Bench {
+    let mut bench = Bench::placed(config(1, 3, 3), &["a", "b", "c"]);
+    spares.iter().for_each(|name| bench.add(name, &[]));
+    bench.run(200);
+    assert_eq!(bench.shape(0), "a b c");
+    bench
+}
+
+#[test]
+fn a_member_that_restarts_in_place_gets_a_newer_version_of_the_same_chain() {
+    let mut bench = three(&[]);
+    bench.kill("b");
+    bench.run(100);
+    bench.start("b");
+    bench.run(100);
+    assert_eq!(bench.shapes(0), ["a b c"]);
+    assert!(bench.nodes[&id("b")].serves(Slot(0), bench.now));
+    bench.run(2000);
+    assert_eq!(bench.shapes(0).len(), 1);
+}
+
+#[test]
+fn all_members_that_restart_at_once_go_on_with_the_same_chain() {
+    let mut bench = three(&["d"]);
+    ["a", "b", "c"].iter().for_each(|name| bench.kill(name));
+    bench.run(100);
+    ["a", "b", "c"].iter().for_each(|name| bench.start(name));
+    bench.run(2000);
+    assert_eq!(bench.shape(0), "a b c");
+    assert!(bench.shapes(0).iter().all(|shape| shape == "a b c"));
+    assert!(["a", "b", "c"].iter().all(|name| bench.nodes[&id(name)].serves(Slot(0), bench.now)));
+}
+
+#[test]
+fn a_member_that_dies_is_replaced_by_a_spare() {
+    for (dead, left) in [("a", "b c"), ("b", "a c"), ("c", "a b")] {
+        let mut bench = three(&["d"]);
+        let start = bench.now;
+        bench.kill(dead);
+        bench.until("cut", |bench| bench.shapes(0).first().is_some_and(|shape| shape == left));
+        let took = bench.now - start;
+        assert!(took > ms(550) && took < ms(900), "{dead} was cut after {took:?}");
+        bench.run(2000);
+        let joined = [left.to_owned(), format!("{left} +d"), format!("{left} d?"), format!("{left} d")];
+        assert_eq!(bench.shapes(0), joined);
+    }
+}
+
+#[test]
+fn without_a_spare_the_chain_stays_short_until_the_dead_comes_back() {
+    for (dead, left) in [("a", "b c"), ("b", "a c"), ("c", "a b")] {
+        let mut bench = three(&[]);
+        bench.kill(dead);
+        bench.run(5000);
+        assert_eq!(bench.shapes(0), [left]);
+        assert_eq!(bench.status().waits[&Slot(0)], Wait::NoCandidate);
+        bench.start(dead);
+        bench.run(2000);
+        assert_eq!(bench.shape(0), format!("{left} {dead}"));
+        assert_eq!(bench.nodes[&id(dead)].copies, 0, "it had the data");
+    }
+}
+
+#[test]
+fn a_node_that_comes_back_is_preferred_to_one_without_the_data() {
+    let mut bench = three(&[]);
+    bench.kill("a");
+    bench.run(2000);
+    bench.add("d", &[]);
+    let now = bench.now;
+    bench.node("d").dial_at = now + ms(5);
+    bench.start("a");
+    bench.run(2000);
+    assert_eq!(bench.shape(0), "b c a");
+}
+
+#[test]
+fn a_member_that_is_cut_off_from_the_coordinator_leaves_once_its_lease_has_run_out() {
+    let mut bench = three(&[]);
+    bench.node("c").cut = true;
+    bench.until("cut", |bench| bench.shape(0) == "a b");
+    assert!(!bench.nodes[&id("c")].leased(bench.now));
+    bench.run(2000);
+    bench.node("c").cut = false;
+    bench.until("back", |bench| bench.shape(0) == "a b c");
+}
+
+#[test]
+fn a_member_that_is_paused_longer_than_everything_serves_nobody_when_it_wakes() {
+    let mut bench = three(&[]);
+    bench.node("c").paused = true;
+    bench.run(5000);
+    assert_eq!(bench.shape(0), "a b");
+    bench.node("c").paused = false;
+    bench.until("back", |bench| bench.shape(0) == "a b c");
+}
+
+#[test]
+fn the_last_copy_is_kept_however_dead_it_looks() {
+    let mut bench = Bench::placed(config(1, 1, 1), &["a"]);
+    bench.add("b", &[]);
+    bench.kill("a");
+    bench.run(5000);
+    assert_eq!(bench.health("a"), Health::Dead);
+    assert!(bench.shapes(0).is_empty());
+    assert_eq!(bench.status().waits[&Slot(0)], Wait::LastCopy);
+    bench.start("a");
+    bench.run(1000);
+    assert_eq!(bench.shape(0), "a");
+    assert!(bench.nodes[&id("a")].serves(Slot(0), bench.now));
+}
+
+#[test]
+fn when_all_die_at_once_the_first_that_comes_back_is_kept() {
+    for (first, second) in [("a", "b"), ("b", "c"), ("c", "a")] {
+        let mut config = config(1, 3, 3);
+        config.restraint_percent = 100;
+        let mut bench = Bench::placed(config, &["a", "b", "c"]);
+        ["a", "b", "c"].iter().for_each(|name| bench.kill(name));
+        bench.run(5000);
+        assert!(bench.shapes(0).is_empty(), "{:?}", bench.shapes(0));
+        bench.start(first);
+        bench.run(3000);
+        assert_eq!(bench.shape(0), first);
+        assert!(bench.nodes[&id(first)].serves(Slot(0), bench.now));
+        bench.start(second);
+        bench.run(3000);
+        assert_eq!(bench.shape(0), format!("{first} {second}"));
+    }
+}
+
+#[test]
+fn copies_that_come_back_one_after_the_other_are_all_used() {
+    let mut config = config(1, 3, 3);
+    config.restraint_percent = 100;
+    let mut bench = Bench::placed(config, &["a", "b", "c"]);
+    ["a", "b", "c"].iter().for_each(|name| {
+        bench.kill(name);
+        bench.run(1500);
+    });
+    assert_eq!(bench.shape(0), "c");
+    bench.start("a");
+    bench.run(3000);
+    assert_eq!(bench.shape(0), "c", "a has not got what c has");
+    bench.start("c");
+    bench.until("repaired", |bench| bench.shape(0) == "c a");
+    bench.start("b");
+    bench.until("whole", |bench| bench.shape(0) == "c a b");
+}
+
+#[test]
+fn a_second_member_that_dies_during_the_repair_is_cut_too() {
+    for second in ["a", "b"] {
+        let mut bench = three(&["d", "e"]);
+        bench.kill("c");
+        bench.until("joining", |bench| bench.shape(0) == "a b +d");
+        bench.kill(second);
+        let left = if second == "a" { "b" } else { "a" };
+        bench.until("whole", |bench| bench.shape(0) == format!("{left} d e"));
+    }
+}
+
+#[test]
+fn a_tail_that_is_not_ready_and_dies_is_cut_like_a_member() {
+    let mut bench = three(&["d"]);
+    bench.kill("c");
+    bench.until("activated", |bench| bench.shape(0) == "a b d?");
+    bench.kill("d");
+    bench.until("cut", |bench| bench.shape(0) == "a b");
+    bench.start("d");
+    bench.until("whole", |bench| bench.shape(0) == "a b d");
+}
+
+#[test]
+fn a_chain_whose_only_ready_copy_dies_waits_for_it() {
+    let mut bench = Bench::placed(config(1, 2, 2), &["a", "b"]);
+    bench.kill("b");
+    bench.until("cut", |bench| bench.shape(0) == "a");
+    bench.start("b");
+    bench.until("activated", |bench| bench.shape(0) == "a b?");
+    bench.kill("a");
+    bench.run(5000);
+    assert_eq!(bench.shape(0), "a b?", "b may lack what a has");
+    bench.start("a");
+    bench.until("ready", |bench| bench.shape(0) == "a b");
+}
+
+#[test]
+fn two_neighbours_that_do_not_reach_each_other_are_parted() {
+    let mut bench = three(&["d"]);
+    bench.part("b", "c");
+    bench.until("parted", |bench| bench.shape(0) == "a b d");
+    bench.run(20_000);
+    assert_eq!(bench.shape(0), "a b d");
+}

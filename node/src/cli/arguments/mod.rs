@@ -1,0 +1,172 @@
+//! What can be said on the command line.
+
+mod operator;
+mod parse;
+mod processes;
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use self::operator::{OrderArguments, StatusArguments, StatusFormat};
+use self::parse::{parse_duration, parse_endpoint};
+pub(super) use self::processes::{CoordinatorArguments, NodeArguments, NodeOrder, ServeArguments};
+use crate::dev::DevArguments;
+
+/// Where `catena dev` puts its coordinator by default.
+pub(crate) const DEFAULT_ENDPOINT: &str = "127.0.0.1:7400";
+/// Makes a process stop when its standard input ends: so a child does not outlive whoever holds the other end.
+pub(crate) const STOP_WITH_STDIN: &str = "--stop-with-stdin";
+/// Makes a node print a line once its data is open.
+pub(crate) const SAY_WHEN_OPEN: &str = "--say-when-open";
+
+/// Catena: a key-value store that answers a write once it is on the disks of every replica in a chain, and never takes
+/// back what anybody has read.
+#[derive(Debug, Parser)]
+#[command(
+    name = "catena",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
+Begin with:
+  catena dev                   a whole cluster on this machine
+  catena put greeting hello    in another terminal
+  catena get greeting
+
+Exit codes:
+  0  done
+  1  error: the request or the set-up is wrong; repeating it does not help
+  2  usage: the command line is wrong
+  3  not found
+  4  a condition did not hold; nothing was changed
+  5  unavailable, and surely not executed: repeat it when you like
+  6  outcome unknown: it may have been executed, or may yet be; read before you repeat it.
+     Of drain, evict and readmit: the order stands, and is not carried out yet
+
+Environment:
+  CATENA_ENDPOINTS   in place of --endpoints
+  CATENA_LOG         what is logged to stderr: error, warn, info, debug, trace, or filters such as catena_node=debug"
+)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Dev(DevArguments),
+    Put(PutArguments),
+    Get(GetArguments),
+    Del(DelArguments),
+    Status(StatusArguments),
+    Coordinator(CoordinatorArguments),
+    Node(Box<NodeArguments>),
+}
+
+/// Stores a value under a key, and prints the object's new version.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  catena put greeting hello
+  catena put photo - < photo.jpg          the value from standard input, byte for byte
+  catena put lock me --if-absent          only one of many wins; the others exit with 4
+  catena put greeting hi --if-version 7   only if nobody has written since version 7
+
+Exit codes: 0 done, 1 error, 2 usage, 4 condition failed, 5 surely not executed, 6 outcome unknown.")]
+pub(super) struct PutArguments {
+    /// The key: any bytes, 1 to 4096 of them.
+    pub(super) key: OsString,
+    /// The value: any bytes, up to 16 MiB; `-` reads it from standard input.
+    #[arg(allow_hyphen_values = true)]
+    pub(super) value: OsString,
+    #[command(flatten)]
+    pub(super) conditions: ConditionArguments,
+    #[command(flatten)]
+    pub(super) call: CallArguments,
+}
+
+/// Prints the value under a key.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  catena get greeting
+  catena get photo > photo.jpg     byte for byte
+  catena get greeting -o json      with version and times
+
+Exit codes: 0 done, 1 error, 2 usage, 3 not found, 5 unavailable.")]
+pub(super) struct GetArguments {
+    /// The key.
+    pub(super) key: OsString,
+    #[command(flatten)]
+    pub(super) call: CallArguments,
+}
+
+/// Removes the object under a key. One that is not there is no error, unless --if-exists says so.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  catena del greeting
+  catena del lock --if-version 7   only what I wrote myself
+
+Exit codes: 0 done or not there, 1 error, 2 usage, 4 condition failed, 5 surely not executed, 6 outcome unknown.")]
+pub(super) struct DelArguments {
+    /// The key.
+    pub(super) key: OsString,
+    #[command(flatten)]
+    pub(super) conditions: ConditionArguments,
+    #[command(flatten)]
+    pub(super) call: CallArguments,
+}
+
+/// What must hold for a write to be done.
+#[derive(Debug, Args)]
+pub(super) struct ConditionArguments {
+    /// Only if there is no such object.
+    #[arg(long = "if-absent", conflicts_with_all = ["exists", "version"])]
+    pub(super) absent: bool,
+    /// Only if there is such an object.
+    #[arg(long = "if-exists")]
+    pub(super) exists: bool,
+    /// Only if the object's version is this one.
+    #[arg(long = "if-version", value_name = "VERSION")]
+    pub(super) version: Option<u64>,
+}
+
+/// How to call.
+#[derive(Debug, Args)]
+pub(super) struct CallArguments {
+    /// The coordinators' addresses, separated by commas.
+    #[arg(long, value_name = "HOST:PORT", env = "CATENA_ENDPOINTS", value_delimiter = ',', default_value = DEFAULT_ENDPOINT, value_parser = parse_endpoint)]
+    pub(super) endpoints: Vec<String>,
+    /// How to print the result.
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Format::Raw)]
+    pub(super) output: Format,
+    /// How long to try, from the first connection to the answer: a number and `ms`, `s` or `m`. A node gives
+    /// its own verdict on a call after 5 s at the latest: a shorter time may miss it.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "10s")]
+    pub(super) timeout: Duration,
+}
+
+/// How a result is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// The value as it is; of a put, the new version.
+    Raw,
+    /// One line of JSON, with version and times in nanoseconds; bytes that are not UTF-8 under `…_base64`.
+    Json,
+    /// For reading.
+    Table,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

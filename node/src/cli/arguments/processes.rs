@@ -1,0 +1,156 @@
+//! What a coordinator and a node are told.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use catena_core::{NodeId, Rejoin};
+use clap::{Args, Subcommand};
+
+use super::operator::OrderArguments;
+use super::parse::{parse_endpoint, parse_label, parse_rejoin};
+
+/// Runs a coordinator: it knows the nodes, hands out the chains, repairs them, grants leases and tells clients where
+/// everything is.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Slots, replicas, founders and lease are fixed when the directory is created: started again, they may be left out. Nodes
+come by themselves: the first chains are laid as soon as so many as there are founders have registered.
+
+Examples:
+  catena coordinator --listen 10.0.0.1:7400 --data-dir /var/lib/catena
+  catena coordinator --listen 10.0.0.1:7400 --data-dir /var/lib/catena --slots 64 --founders 5 --rejoin auto")]
+pub(in crate::cli) struct CoordinatorArguments {
+    /// The address to listen on.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(in crate::cli) listen: SocketAddr,
+    /// Where its data lies; created if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) data_dir: PathBuf,
+    /// Number of hash buckets, each with a chain of its own. [default: 16, or what the directory was created with]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub(in crate::cli) slots: Option<u32>,
+    /// Number of copies of every key, each on another node. [default: 3, or what the directory was created with]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) replicas: Option<u32>,
+    /// Number of nodes to wait for before the first chains are laid over them. [default: as many as replicas, or what the
+    /// directory was created with]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(in crate::cli) founders: Option<u32>,
+    /// How long a node may answer reads without hearing from the coordinator. [default: 600, or what the directory was
+    /// created with]
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(in crate::cli) lease_ms: Option<u64>,
+    /// Silence after which a node is suspect; nothing is done yet.
+    #[arg(long, value_name = "MS", default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(in crate::cli) suspect_ms: u64,
+    /// Silence after which a node is dead, and others take its place.
+    #[arg(long, value_name = "MS", default_value_t = 700, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
+    pub(in crate::cli) dead_ms: u64,
+    /// A node that becomes suspect so often within --flap-window-s is evicted; 0: never.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(in crate::cli) flap_threshold: u32,
+    /// See --flap-threshold; 0: never.
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    pub(in crate::cli) flap_window_s: u64,
+    /// The coordinator takes at most so many nodes out of their chains by itself, in percent of all, within
+    /// --restraint-window-s; beyond, it waits for an operator or for them to come back.
+    #[arg(long, value_name = "PERCENT", default_value_t = 34, value_parser = clap::value_parser!(u32).range(..=100))]
+    pub(in crate::cli) restraint_percent: u32,
+    /// See --restraint-percent.
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub(in crate::cli) restraint_window_s: u64,
+    /// How long the place of a node that stopped in order is kept.
+    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    pub(in crate::cli) absence_s: u64,
+    /// Whether a node that was evicted for flapping comes back by itself: manual, auto, or auto:TIME with the first wait, which
+    /// doubles each time.
+    #[arg(long, value_name = "HOW", default_value = "manual", value_parser = parse_rejoin)]
+    pub(in crate::cli) rejoin: Rejoin,
+    /// Stop when standard input ends.
+    #[arg(long, hide = true)]
+    pub(in crate::cli) stop_with_stdin: bool,
+}
+
+/// Runs a storage node; or, with drain, evict or readmit, says what is to become of one.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    override_usage = "catena node --id <ID> --listen <IP:PORT> --coordinator <HOST:PORT> --data-dir <DIR> [OPTIONS]\n       \
+                      catena node drain|evict|readmit <ID> [OPTIONS]",
+    after_help = "\
+The directory belongs to this id and, once the coordinator has been reached, to its cluster. SIGTERM and Ctrl-C stop a node
+in order: it leaves its chains first, its data stays, and its place is kept for a while.
+
+Examples:
+  catena node --id n1 --listen 10.0.0.2:7401 --coordinator 10.0.0.1:7400 --data-dir /var/lib/catena
+  catena node --id n4 --listen 10.0.0.5:7401 --coordinator 10.0.0.1:7400 --data-dir /var/lib/catena --label rack=r2
+  catena node drain n2         move everything off n2, and wait until that is done"
+)]
+pub(in crate::cli) struct NodeArguments {
+    #[command(subcommand)]
+    pub(in crate::cli) order: Option<NodeOrder>,
+    #[command(flatten)]
+    pub(in crate::cli) serve: Option<ServeArguments>,
+}
+
+/// What is to become of a node.
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum NodeOrder {
+    /// Moves every replica off a node, and waits until that is done. Data is never less redundant meanwhile.
+    #[command(after_help = "\
+Refused, with a reason, when the other nodes cannot hold what is to be moved. Stop the node once this is done.
+
+Examples:
+  catena node drain n2
+  catena node drain n2 --timeout 30m
+
+Exit codes: 0 done, 1 refused, 2 usage, 5 no coordinator was reached, 6 ordered but not done in time.")]
+    Drain(OrderArguments),
+    /// Takes a node out of its chains at once, and keeps it out; waits until that is done.
+    #[command(after_help = "\
+For a node that is broken: its copies are made anew on others, where there are any. Refused when it holds the last one.
+
+Example:
+  catena node evict n2
+
+Exit codes: 0 done, 1 refused, 2 usage, 5 no coordinator was reached, 6 ordered but not done in time.")]
+    Evict(OrderArguments),
+    /// Lets a drained or evicted node take part again; waits until chains that lacked a copy have it.
+    #[command(after_help = "\
+Example:
+  catena node readmit n2
+
+Exit codes: 0 done, 1 refused, 2 usage, 5 no coordinator was reached, 6 ordered but not done in time.")]
+    Readmit(OrderArguments),
+}
+
+/// How a node is to serve.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ServeArguments {
+    /// The node's name: 1 to 64 letters, digits, '.', '_' or '-'.
+    #[arg(long, value_name = "ID", value_parser = NodeId::new)]
+    pub(in crate::cli) id: NodeId,
+    /// The address to listen on.
+    #[arg(long, value_name = "IP:PORT")]
+    pub(in crate::cli) listen: SocketAddr,
+    /// Where others reach it, if that is another address.
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
+    pub(in crate::cli) advertise: Option<String>,
+    /// The coordinators' addresses, separated by commas.
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', required = true, value_parser = parse_endpoint)]
+    pub(in crate::cli) coordinator: Vec<String>,
+    /// Where its data lies; created if it is not there.
+    #[arg(long, value_name = "DIR")]
+    pub(in crate::cli) data_dir: PathBuf,
+    /// A failure domain that it is in, as in rack=r1; once for each key. No two copies of a key are put where a label is
+    /// the same. Fixed when the node first registers.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label)]
+    pub(in crate::cli) label: Vec<(String, String)>,
+    /// Stop when standard input ends.
+    #[arg(long, hide = true)]
+    pub(in crate::cli) stop_with_stdin: bool,
+    /// Print a line on standard output once its data is open.
+    #[arg(long, hide = true)]
+    pub(in crate::cli) say_when_open: bool,
+}

@@ -1,0 +1,92 @@
+//! `catena-sim scenario`: plays scenario files, and compares or writes what they show.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use catena_sim::Printing;
+use catena_sim::scenario::{Played, play};
+
+use super::{exit, say};
+
+/// What is done with what a scenario shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aim {
+    /// It is compared with what the file says.
+    Compare,
+    /// It is written into the file.
+    Write,
+}
+
+/// How a file fared, worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fate {
+    Same,
+    Differs,
+    Unusable,
+    Halted(u8),
+}
+
+/// Plays these files, or all that there are. The exit code is that of the worst.
+pub(crate) fn tell(files: &[PathBuf], aim: Aim, printing: Printing) -> ExitCode {
+    let all = || catena_sim::scenario::files().map_err(|error| say_error(&error.to_string()));
+    let files = if files.is_empty() { all() } else { Ok(files.to_vec()) };
+    let Ok(files) = files else { return ExitCode::from(2) };
+    let mut worst = Fate::Same;
+    for file in &files {
+        worst = worst.max(tell_one(file, aim, printing));
+    }
+    match worst {
+        Fate::Same => {
+            say(&format!("{} scenarios, all as their files say", files.len()));
+            ExitCode::SUCCESS
+        }
+        Fate::Differs => ExitCode::from(1),
+        Fate::Unusable => ExitCode::from(2),
+        Fate::Halted(code) => ExitCode::from(code),
+    }
+}
+
+fn tell_one(file: &Path, aim: Aim, printing: Printing) -> Fate {
+    let name = file.display();
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            say_error(&format!("{name} cannot be read ({error}): give a scenario file"));
+            return Fate::Unusable;
+        }
+    };
+    let Played { text: now, differences, halt } = match play(&text, printing) {
+        Ok(played) => played,
+        Err(error) => {
+            say_error(&format!("{name}: {error}"));
+            return Fate::Unusable;
+        }
+    };
+    if let Some(halt) = halt {
+        for difference in &differences {
+            say(&format!("{name}, {difference}"));
+        }
+        say(&format!("{name}, {halt}"));
+        return Fate::Halted(exit(halt.severity()));
+    }
+    match aim {
+        Aim::Compare if differences.is_empty() => Fate::Same,
+        Aim::Compare => {
+            for difference in &differences {
+                say(&format!("{name}, {difference}"));
+            }
+            Fate::Differs
+        }
+        Aim::Write => match std::fs::write(file, now) {
+            Ok(()) => Fate::Same,
+            Err(error) => {
+                say_error(&format!("{name} cannot be written ({error}): check its permissions"));
+                Fate::Unusable
+            }
+        },
+    }
+}
+
+fn say_error(text: &str) {
+    eprintln!("error: {text}");
+}

@@ -1,0 +1,231 @@
+//! What is decided: the coordinators' store, the operations on their way to it, and what is in effect.
+//!
+//! An operation acts on the store at one moment and is reported at a later one. Between the two a coordinator may die: what
+//! acted is in effect all the same, and what did not may still act, long after its coordinator is gone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use catena_core::{
+    Chain, Change, CoordinatorEvent, Epoch, Leadership, Member, NodeId, Record, Slot, StoredNode, Succession, Ticket, Time,
+};
+use catena_store::{ConfigError, ConfigStore, MemoryConfigStore};
+
+use super::{Happening, Life, World};
+use crate::check::continuity::Chains;
+use crate::check::{Checker, Severity, Violation};
+use crate::faults::Fault;
+use crate::options::{Options, Temper};
+use crate::trace::describe_chain;
+
+/// The store, and what is in effect by it.
+#[derive(Debug)]
+pub(super) struct Realm {
+    store: MemoryConfigStore,
+    chains: Chains,
+    nodes: BTreeMap<NodeId, StoredNode>,
+    errands: BTreeMap<u64, Errand>,
+    sent: u64,
+    /// Operations take long until then.
+    pub(super) slow_until: Time,
+}
+
+/// What a coordinator wants of the store.
+#[derive(Clone, Debug)]
+pub(super) enum Deed {
+    Observe,
+    Lead { over: Leadership },
+    Renew(Leadership),
+    Store { ticket: Ticket, epoch: Epoch, changes: Vec<Change> },
+}
+
+/// An operation on its way.
+#[derive(Debug)]
+struct Errand {
+    seat: usize,
+    life: Life,
+    deed: Deed,
+    /// What it will report, once it has acted.
+    outcome: Option<CoordinatorEvent>,
+}
+
+/// What becomes of an operation whose coordinator dies before it has acted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Orphan {
+    Never,
+    AtOnce,
+    Later,
+}
+
+impl Realm {
+    pub(super) fn new(options: &Options) -> Result<Self, Violation> {
+        let mut store = MemoryConfigStore::new();
+        store.establish(&options.coordinator.cluster).map_err(|error| broken("C1", error.to_string()))?;
+        Ok(Self {
+            store,
+            chains: Chains::new(options.slots),
+            nodes: BTreeMap::new(),
+            errands: BTreeMap::new(),
+            sent: 0,
+            slow_until: Time(0),
+        })
+    }
+
+    /// The chain in effect.
+    pub(super) fn chain(&self, slot: Slot) -> Option<&Chain> {
+        self.chains.current(slot)
+    }
+
+    /// The chain in effect, and those that may be at any moment.
+    pub(super) fn possible(&self, slot: Slot) -> impl Iterator<Item = &Chain> {
+        let changes = self.errands.values().filter(|errand| errand.outcome.is_none()).flat_map(|errand| match &errand.deed {
+            Deed::Store { changes, .. } => changes.as_slice(),
+            Deed::Observe | Deed::Lead { .. } | Deed::Renew(_) => &[],
+        });
+        let coming = changes.filter_map(|change| match &change.record {
+            Record::Chain(chain) => Some(chain),
+            Record::Node(_) => None,
+        });
+        self.chain(slot).into_iter().chain(coming.filter(move |chain| chain.slot == slot))
+    }
+
+    /// Versions that took effect after the first, over all slots.
+    pub(super) fn changes(&self) -> u64 {
+        self.chains.changes()
+    }
+
+    /// Somebody goes by a chain.
+    pub(super) fn judge_adopted(&self, chain: &Chain, by: &str) -> Result<(), Violation> {
+        self.chains.adopted(chain, by)
+    }
+
+    /// The record in effect.
+    pub(super) fn node(&self, id: &NodeId) -> Option<&StoredNode> {
+        self.nodes.get(id)
+    }
+
+    fn perform(&mut self, deed: &Deed) -> Result<CoordinatorEvent, ConfigError> {
+        match deed {
+            Deed::Observe => self.store.observe().map(CoordinatorEvent::Observed),
+            Deed::Lead { over } => match self.store.lead(*over)? {
+                Some((leadership, stored)) => Ok(CoordinatorEvent::Elected { leadership, stored }),
+                None => self.store.observe().map(CoordinatorEvent::Observed),
+            },
+            Deed::Renew(held) => Ok(self.store.renew(*held)?.map_or(CoordinatorEvent::Deposed, CoordinatorEvent::Renewed)),
+            Deed::Store { ticket, epoch, changes } => match self.store.commit(*epoch, changes) {
+                Ok(()) => Ok(CoordinatorEvent::Stored { ticket: *ticket }),
+                Err(ConfigError::Deposed { .. }) => Ok(CoordinatorEvent::Deposed),
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+impl World {
+    /// Sends a coordinator's operation to the store.
+    pub(super) fn send_errand(&mut self, seat: usize, life: Life, deed: Deed) {
+        let mut duration = self.rng.duration(self.options.sync / 4, self.options.sync * 2);
+        if self.now < self.realm.slow_until {
+            duration += self.rng.duration(Duration::from_millis(100), Duration::from_millis(1_500));
+        } else if self.strikes(Fault::SlowCommit) {
+            duration += self.rng.heavy_tail(Duration::from_millis(50)).min(Duration::from_secs(3));
+        }
+        let acts = self.now + self.rng.duration(Duration::ZERO, duration);
+        let reports = self.now + duration;
+        self.realm.sent += 1;
+        let errand = self.realm.sent;
+        self.realm.errands.insert(errand, Errand { seat, life, deed, outcome: None });
+        self.queue.push(acts, Happening::StoreActs { errand });
+        self.queue.push(reports, Happening::StoreReports { errand });
+    }
+
+    /// The operation reaches the store, unless its coordinator is cut off from it: then it does when that ends.
+    pub(super) fn store_acts(&mut self, errand: u64) -> Result<(), Violation> {
+        let Some(Errand { seat, deed, outcome: None, .. }) = self.realm.errands.get(&errand) else { return Ok(()) };
+        let cut_until = self.seats[*seat].store_cut_until;
+        if self.now < cut_until {
+            self.queue.push(cut_until, Happening::StoreActs { errand });
+            return Ok(());
+        }
+        let deed = deed.clone();
+        let outcome = self.realm.perform(&deed).map_err(|error| broken("C1", error.to_string()))?;
+        if let CoordinatorEvent::Elected { leadership, .. } = &outcome {
+            self.realm.chains.elected(leadership.epoch)?;
+        }
+        if let (Deed::Store { epoch, changes, .. }, CoordinatorEvent::Stored { .. }) = (deed, &outcome) {
+            self.realm.chains.stored_under(epoch)?;
+            changes.into_iter().try_for_each(|change| self.in_effect(change.record))?;
+        }
+        self.realm.errands.get_mut(&errand).expect("it was looked up").outcome = Some(outcome);
+        Ok(())
+    }
+
+    pub(super) fn store_reports(&mut self, errand: u64) -> Result<(), Violation> {
+        let Some(Errand { seat, life, outcome, .. }) = self.realm.errands.get(&errand) else { return Ok(()) };
+        let (seat, life) = (*seat, *life);
+        let cut_until = self.seats[seat].store_cut_until;
+        if outcome.is_none() || self.now < cut_until {
+            let again = cut_until.max(self.now + Duration::from_millis(1));
+            self.queue.push(again, Happening::StoreReports { errand });
+            return Ok(());
+        }
+        let Some(Errand { outcome: Some(outcome), .. }) = self.realm.errands.remove(&errand) else { unreachable!("looked up") };
+        self.errand_done(seat, life, outcome)
+    }
+
+    /// A coordinator has died: what it had sent has acted, acts now, later, or never.
+    pub(super) fn orphan_errands(&mut self, seat: usize, life: Life) -> Result<(), Violation> {
+        let open: Vec<u64> = {
+            let mine = |errand: &Errand| errand.seat == seat && errand.life == life && errand.outcome.is_none();
+            self.realm.errands.iter().filter(|(_, errand)| mine(errand)).map(|(name, _)| *name).collect()
+        };
+        for errand in open {
+            // The store of a coordinator that is alone is its own disk: it does nothing after its death.
+            let ways = match self.options.coordinator.succession {
+                Succession::Exclusive => &[Orphan::Never, Orphan::AtOnce][..],
+                Succession::Shared { .. } => &[Orphan::Never, Orphan::AtOnce, Orphan::Later],
+            };
+            match *self.rng.pick(ways) {
+                Orphan::Never => drop(self.realm.errands.remove(&errand)),
+                Orphan::AtOnce if self.now >= self.seats[seat].store_cut_until => self.store_acts(errand)?,
+                Orphan::AtOnce | Orphan::Later => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The store has a record: from now on it is in effect, whoever has heard of it (C1).
+    fn in_effect(&mut self, record: Record) -> Result<(), Violation> {
+        match record {
+            Record::Node(node) => drop(self.realm.nodes.insert(node.record.node.clone(), node)),
+            Record::Chain(chain) => {
+                self.trace.add(chain.version.0);
+                self.trace.line(self.now, || format!("in effect: {}", describe_chain(&chain)));
+                let removed = self.realm.chains.decide(&chain)?;
+                self.judge_decided(&chain, removed.as_ref())?;
+                if let Some(removed) = removed.filter(|_| self.options.temper == Temper::Lossy) {
+                    return Err(needless(&chain, &removed));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Nobody was in trouble, and somebody was taken out: a loss that has not been made good.
+fn needless(chain: &Chain, removed: &Member) -> Violation {
+    Violation {
+        severity: Severity::Liveness,
+        checker: Checker::Progress,
+        rule: "W6, K2",
+        sentence: format!(
+            "slot {}: {} is left out of version {}, although only messages were lost",
+            chain.slot, removed.node, chain.version
+        ),
+    }
+}
+
+/// Something that the world does not do has happened.
+pub(super) fn broken(rule: &'static str, sentence: String) -> Violation {
+    Violation { severity: Severity::Safety, checker: Checker::Assertion, rule, sentence }
+}

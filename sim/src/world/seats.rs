@@ -1,0 +1,316 @@
+//! Coordinators: machines of their own, each with a clock, process lives and pauses, over one store.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use catena_core::{
+    Coordinator, CoordinatorEffect, CoordinatorEvent, Incarnation, Note, Order, OrderError, RequestId, Route, Status, Time,
+};
+
+use super::realm::Deed;
+use super::streams::{Down, Up};
+use super::{Happening, Life, World};
+use crate::check::{Violation, silence};
+use crate::clock::Clock;
+use crate::trace::describe_effect;
+
+/// A coordinator's machine.
+#[derive(Debug)]
+pub(super) struct Seat {
+    clock: Clock,
+    process: Option<Process>,
+    /// It does not reach the store until then.
+    pub(super) store_cut_until: Time,
+}
+
+#[derive(Debug)]
+struct Process {
+    life: Life,
+    machine: Coordinator,
+    /// What waits while the process stands still.
+    paused: Option<VecDeque<Summons>>,
+    /// Operations for the store, the first one on its way.
+    deeds: VecDeque<Deed>,
+    wake_at: Option<Time>,
+    /// By node: its newest stream here.
+    guests: Vec<Option<Guest>>,
+}
+
+/// A node at the other end of a stream.
+#[derive(Clone, Copy, Debug)]
+struct Guest {
+    stream: u64,
+    incarnation: Incarnation,
+    standing: Registration,
+    /// When its last heartbeat got here, read or not.
+    heard: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Registration {
+    Pending,
+    Done,
+}
+
+/// What goes into a coordinator's process.
+#[derive(Debug)]
+pub(super) enum Summons {
+    Up { node: usize, stream: u64, up: Up },
+    Event(CoordinatorEvent),
+}
+
+impl Seat {
+    pub(super) fn new(clock: Clock) -> Self {
+        Self { clock, process: None, store_cut_until: Time(0) }
+    }
+
+    pub(super) fn alive(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// The run of its process.
+    pub(super) fn life(&self) -> Option<Life> {
+        self.process.as_ref().map(|process| process.life)
+    }
+
+    /// Whether it answers just now.
+    pub(super) fn answers(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.paused.is_none())
+    }
+
+    /// Where everything is, if it leads.
+    pub(super) fn route(&self) -> Option<Rc<Route>> {
+        self.running()?.machine.route().map(Rc::new)
+    }
+
+    /// The cluster, if it leads.
+    pub(super) fn status(&self) -> Option<Status> {
+        self.running()?.machine.status()
+    }
+
+    fn running(&self) -> Option<&Process> {
+        self.process.as_ref().filter(|process| process.paused.is_none())
+    }
+
+    /// Whether nothing waits for the store but what is on its way.
+    pub(super) fn has_sent_all(&self) -> bool {
+        self.process.as_ref().is_none_or(|process| process.deeds.len() <= 1)
+    }
+
+    /// Stands still. Whether it went before.
+    pub(super) fn pause(&mut self) -> bool {
+        let Some(process) = self.process.as_mut().filter(|process| process.paused.is_none()) else { return false };
+        process.paused = Some(VecDeque::new());
+        true
+    }
+}
+
+impl World {
+    /// The coordinator that leads, as far as anybody can tell: it says so, and answers.
+    pub(super) fn leader(&self) -> Option<usize> {
+        (0..self.seats.len()).find(|seat| self.seats[*seat].route().is_some())
+    }
+
+    /// Starts a coordinator, if it is down.
+    pub(super) fn start_coordinator(&mut self, seat: usize) {
+        if self.seats[seat].alive() {
+            return;
+        }
+        let life = self.next_life();
+        let now = self.seats[seat].clock.now(self.now);
+        let machine = Coordinator::new(self.options.coordinator.clone(), now);
+        let guests = vec![None; self.hosts.len()];
+        self.seats[seat].process = Some(Process { life, machine, paused: None, deeds: VecDeque::new(), wake_at: None, guests });
+        self.trace.line(self.now, || format!("{} starts", name(seat)));
+        self.schedule_coordinator(seat);
+    }
+
+    /// A coordinator dies. Whether it was alive.
+    pub(super) fn kill_coordinator(&mut self, seat: usize) -> Result<bool, Violation> {
+        self.end_subscriptions(seat);
+        let Some(process) = self.seats[seat].process.take() else { return Ok(false) };
+        self.trace.line(self.now, || format!("{} goes down", name(seat)));
+        self.orphan_errands(seat, process.life)?;
+        for node in 0..self.hosts.len() {
+            if self.lines.seat_of(node) == Some(seat) {
+                self.break_stream(node);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A coordinator goes on: with its timers, and with all that has arrived meanwhile.
+    pub(super) fn resume_coordinator(&mut self, seat: usize) -> Result<(), Violation> {
+        let waiting = self.seats[seat].process.as_mut().and_then(|process| process.paused.take());
+        let Some(waiting) = waiting else { return Ok(()) };
+        self.trace.line(self.now, || format!("{} goes on", name(seat)));
+        waiting.into_iter().try_for_each(|summons| self.summon(seat, summons))
+    }
+
+    /// Hands something to a coordinator, now or when it goes on. Lost, where there is no process.
+    pub(super) fn summon(&mut self, seat: usize, summons: Summons) -> Result<(), Violation> {
+        let Some(process) = &mut self.seats[seat].process else { return Ok(()) };
+        if let Summons::Up { node, stream, up: Up::Heartbeat(_) } = &summons
+            && let Some(guest) = process.guests[*node].as_mut().filter(|guest| guest.stream == *stream)
+        {
+            guest.heard = (guest.standing == Registration::Done).then_some(self.now);
+        }
+        if let Some(waiting) = &mut process.paused {
+            waiting.push_back(summons);
+            return Ok(());
+        }
+        match summons {
+            Summons::Event(event) => self.coordinate(seat, event),
+            Summons::Up { node, stream, up } => self.hear_node(seat, node, stream, up),
+        }
+    }
+
+    /// Something comes in on a stream. Only what is on a node's newest one counts, and only once it was let in.
+    fn hear_node(&mut self, seat: usize, node: usize, stream: u64, up: Up) -> Result<(), Violation> {
+        let guests = &mut self.seats[seat].process.as_mut().expect("the caller has looked").guests;
+        match (up, guests[node]) {
+            (Up::Register(record), guest) if guest.is_none_or(|guest| guest.stream < stream) => {
+                guests[node] =
+                    Some(Guest { stream, incarnation: record.incarnation, standing: Registration::Pending, heard: None });
+                self.coordinate(seat, CoordinatorEvent::Register(record))
+            }
+            (Up::Heartbeat(heartbeat), Some(guest)) if guest.stream == stream && guest.standing == Registration::Done => {
+                let (from, incarnation) = (self.hosts[node].identity.node.clone(), guest.incarnation);
+                self.coordinate(seat, CoordinatorEvent::Heartbeat { from, incarnation, heartbeat })
+            }
+            (Up::Register(_) | Up::Heartbeat(_), _) => Ok(()),
+        }
+    }
+
+    /// One step of a coordinator.
+    fn coordinate(&mut self, seat: usize, event: CoordinatorEvent) -> Result<(), Violation> {
+        self.trace.coordinator_event(self.now, seat, &event);
+        let Seat { clock, process, .. } = &mut self.seats[seat];
+        let process = process.as_mut().expect("only processes are stepped");
+        let mut effects = std::mem::take(&mut self.decisions);
+        process.machine.step(clock.now(self.now), event, &mut effects);
+        for effect in effects.drain(..) {
+            self.trace.coordinator_effect(&effect);
+            if self.trace.printing()
+                && let Some(text) = describe_effect(&effect)
+            {
+                self.trace.line(self.now, || format!("{} {text}", name(seat)));
+            }
+            self.run_coordinator_effect(seat, effect)?;
+        }
+        self.decisions = effects;
+        self.schedule_coordinator(seat);
+        Ok(())
+    }
+
+    fn run_coordinator_effect(&mut self, seat: usize, effect: CoordinatorEffect) -> Result<(), Violation> {
+        match effect {
+            CoordinatorEffect::Observe => self.ask_store(seat, Deed::Observe),
+            CoordinatorEffect::Lead { over } => self.ask_store(seat, Deed::Lead { over }),
+            CoordinatorEffect::Renew(leadership) => self.ask_store(seat, Deed::Renew(leadership)),
+            CoordinatorEffect::Store { ticket, epoch, changes } => self.ask_store(seat, Deed::Store { ticket, epoch, changes }),
+            CoordinatorEffect::Registered { node } => {
+                let node = self.node_of(&node);
+                if let Some(guest) = self.guest(seat, node) {
+                    guest.standing = Registration::Done;
+                    let stream = guest.stream;
+                    self.down(seat, node, stream, Down::Registered);
+                }
+            }
+            CoordinatorEffect::Refused { node, reason } => {
+                let node = self.node_of(&node);
+                self.judge_refusal(node, &reason)?;
+                if let Some(stream) = self.guest(seat, node).map(|guest| guest.stream) {
+                    self.down(seat, node, stream, Down::Refused);
+                }
+            }
+            CoordinatorEffect::Answer { to, answer } => {
+                let node = self.node_of(&to);
+                if let Some(stream) = self.welcome(seat, node) {
+                    self.answer(seat, node, stream, answer);
+                }
+            }
+            CoordinatorEffect::Decide { to, decisions } => {
+                let node = self.node_of(&to);
+                if let Some(stream) = self.welcome(seat, node) {
+                    self.push(seat, node, stream, decisions);
+                }
+            }
+            CoordinatorEffect::Done { request, result } => self.order_done(request, result),
+            CoordinatorEffect::RouteChanged { slots } => self.route_changed(seat, &slots)?,
+            CoordinatorEffect::Note(Note::Follows) => self.end_subscriptions(seat),
+            CoordinatorEffect::Note(Note::Health { node, health }) => {
+                let index = self.node_of(&node);
+                let heard = self.guest(seat, index).and_then(|guest| guest.heard);
+                silence::judged(&node, health, heard, self.now, &self.options.coordinator)?;
+            }
+            CoordinatorEffect::Note(_) => {}
+        }
+        Ok(())
+    }
+
+    fn guest(&mut self, seat: usize, node: usize) -> Option<&mut Guest> {
+        self.seats[seat].process.as_mut().expect("it was stepped").guests[node].as_mut()
+    }
+
+    /// The stream of a node that was let in.
+    fn welcome(&mut self, seat: usize, node: usize) -> Option<u64> {
+        self.guest(seat, node).filter(|guest| guest.standing == Registration::Done).map(|guest| guest.stream)
+    }
+
+    /// One operation after the other.
+    fn ask_store(&mut self, seat: usize, deed: Deed) {
+        let process = self.seats[seat].process.as_mut().expect("it was stepped");
+        process.deeds.push_back(deed);
+        if let [deed] = process.deeds.make_contiguous() {
+            let (life, deed) = (process.life, deed.clone());
+            self.send_errand(seat, life, deed);
+        }
+    }
+
+    /// The store reports to the process that asked.
+    pub(super) fn errand_done(&mut self, seat: usize, life: Life, outcome: CoordinatorEvent) -> Result<(), Violation> {
+        let Some(process) = self.seats[seat].process.as_mut().filter(|process| process.life == life) else { return Ok(()) };
+        process.deeds.pop_front();
+        if let Some(deed) = process.deeds.front().cloned() {
+            self.send_errand(seat, life, deed);
+        }
+        self.summon(seat, Summons::Event(outcome))
+    }
+
+    fn schedule_coordinator(&mut self, seat: usize) {
+        let late = std::time::Duration::from_nanos(self.rng.below(50_000));
+        let Seat { clock, process: Some(process), .. } = &mut self.seats[seat] else { return };
+        let due = clock.world_at(process.machine.deadline()).max(self.now) + late;
+        if process.wake_at.is_none_or(|at| at > due) {
+            process.wake_at = Some(due);
+            self.queue.push(due, Happening::WakeCoordinator { seat, life: process.life, at: due });
+        }
+    }
+
+    pub(super) fn wake_coordinator(&mut self, seat: usize, life: Life, at: Time) -> Result<(), Violation> {
+        let process = self.seats[seat].process.as_mut().filter(|process| process.life == life && process.wake_at == Some(at));
+        let Some(process) = process else { return Ok(()) };
+        process.wake_at = None;
+        self.summon(seat, Summons::Event(CoordinatorEvent::Wake))
+    }
+
+    /// An operator asks whoever leads; where nobody does, nothing comes of it. Whether somebody was asked.
+    pub(super) fn order(&mut self, order: Order) -> Result<bool, Violation> {
+        let Some(seat) = self.leader() else { return Ok(false) };
+        self.last_request.0 += 1;
+        let request = self.last_request;
+        self.trace.line(self.now, || format!("an operator orders {}: {order:?}, order {request}", name(seat)));
+        self.summon(seat, Summons::Event(CoordinatorEvent::Order { request, order }))?;
+        Ok(true)
+    }
+
+    fn order_done(&mut self, request: RequestId, result: Result<(), OrderError>) {
+        self.trace.add(request.0 * 2 + u64::from(result.is_ok()));
+        self.verdicts.push(result);
+    }
+}
+
+pub(super) fn name(seat: usize) -> String {
+    format!("c{}", seat + 1)
+}

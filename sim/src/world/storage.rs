@@ -1,0 +1,120 @@
+//! What a process wants of its disk: batches that are synced in groups, and pins that are read in parts.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use catena_core::{Batch, Event, Slot, Time, Write};
+use catena_store::{Part, Pinned as _};
+
+use super::hosts::Input;
+use super::{Happening, Life, World};
+use crate::check::{Violation, durable, state};
+use crate::disk::Pinned;
+use crate::faults::Fault;
+
+/// A slot that a process holds on to.
+#[derive(Debug)]
+pub(super) struct Pin {
+    /// Names it: reads of another one have no effect.
+    pub(super) number: u64,
+    pinned: Pinned,
+    /// Reads of a disk come in the order in which they were asked for.
+    last_read: Time,
+}
+
+impl Pin {
+    /// A part of it, as an event.
+    pub(super) fn read(&self, slot: Slot, after: Option<Bytes>, bytes: usize) -> Event {
+        let Part { objects, end } = self.pinned.read(after.as_deref(), bytes).expect("no fault is planned");
+        Event::ChunkRead { slot, at: self.pinned.at(), after, objects, end }
+    }
+}
+
+impl World {
+    pub(super) fn pin(&mut self, node: usize, slot: Slot) {
+        self.pins += 1;
+        let host = &mut self.hosts[node];
+        let pin = Pin { number: self.pins, pinned: host.disk.pin(slot), last_read: self.now };
+        host.process.as_mut().expect("it was stepped").pins.insert(slot, pin);
+    }
+
+    pub(super) fn unpin(&mut self, node: usize, slot: Slot) {
+        self.hosts[node].process.as_mut().expect("it was stepped").pins.remove(&slot);
+    }
+
+    /// A part of a pin is read; the disk takes its time.
+    pub(super) fn read_chunk(&mut self, node: usize, slot: Slot, after: Option<Bytes>, bytes: usize) {
+        let delay = self.rng.duration(Duration::from_micros(20), self.options.sync);
+        let process = self.hosts[node].process.as_mut().expect("it was stepped");
+        let Some(pin) = process.pins.get_mut(&slot) else { return };
+        pin.last_read = pin.last_read.max(self.now + delay);
+        let input = Input::Chunk { slot, pin: pin.number, after, bytes };
+        self.queue.push(pin.last_read, Happening::Input { node, life: process.life, input });
+    }
+
+    /// A batch goes to the disk. Nothing that is owed is cut or replaced by less.
+    pub(super) fn persist(&mut self, node: usize, batch: Batch) -> Result<(), Violation> {
+        let host = &mut self.hosts[node];
+        let (slot, name) = (batch.slot, host.identity.node.as_str());
+        let owed = host.owed[slot.0 as usize];
+        let debt = durable::debt(self.realm.chain(slot), &host.identity, &self.ledger, owed);
+        let mut appends = 0;
+        for write in &batch.writes {
+            match write {
+                Write::Truncate { last } => durable::truncated(slot, debt, *last, name)?,
+                Write::Install { pin, end: _ } => durable::replaced(slot, &self.ledger, debt, Some(pin.at), name)?,
+                Write::Clear => durable::replaced(slot, &self.ledger, debt, None, name)?,
+                Write::Append(_) => appends += 1,
+                Write::Chain(_) | Write::Apply { .. } | Write::Stage { .. } => {}
+            }
+        }
+        let life = host.process.as_ref().expect("it was stepped").life;
+        let begins = host.disk.submit(batch);
+        if appends > 0 {
+            self.aim(node);
+        }
+        if begins {
+            self.begin_sync(node, life);
+        }
+        Ok(())
+    }
+
+    pub(super) fn begin_sync(&mut self, node: usize, life: Life) {
+        if !self.hosts[node].disk.begin() {
+            return;
+        }
+        let mut duration = self.rng.duration(self.options.sync / 4, self.options.sync);
+        if self.strikes(Fault::SlowSync) {
+            duration += self.rng.heavy_tail(Duration::from_millis(1));
+        }
+        self.queue.push(self.now + duration, Happening::Synced { node, life });
+    }
+
+    /// A sync has ended: what it covered is durable and visible. The process learns of it a little later.
+    pub(super) fn synced(&mut self, node: usize, life: Life) -> Result<(), Violation> {
+        let delay = self.rng.duration(Duration::from_micros(1), Duration::from_micros(50));
+        let host = &mut self.hosts[node];
+        if host.alive(life).is_none() {
+            return Ok(());
+        }
+        if self.now < host.stalled_until {
+            self.queue.push(host.stalled_until, Happening::Synced { node, life });
+            return Ok(());
+        }
+        let installed = host.disk.installing();
+        let ticket = host.disk.end();
+        self.queue.push(self.now + delay, Happening::Input { node, life, input: Input::Event(Event::Durable { ticket }) });
+        for slot in installed {
+            // Some faults of a snapshot are gone by the end: so look at once.
+            self.stands(node, slot)?;
+        }
+        self.begin_sync(node, life);
+        Ok(())
+    }
+
+    /// A slot's stored state is that of the committed history.
+    pub(super) fn stands(&self, node: usize, slot: Slot) -> Result<(), Violation> {
+        let host = &self.hosts[node];
+        state::stands(slot, &self.ledger, host.name(), &host.disk.stored(slot))
+    }
+}

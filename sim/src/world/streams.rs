@@ -1,0 +1,288 @@
+//! Streams between nodes and coordinators. A node dials one coordinator after the other until one lets it in, and again when
+//! it has heard nothing for a while.
+
+use std::time::Duration;
+
+use catena_core::{Decisions, Event, Heartbeat, HeartbeatAnswer, NodeId, NodeRecord, RegisterError, Time};
+
+use super::hosts::Input;
+use super::realm::broken;
+use super::seats::{self, Summons};
+use super::{Happening, Life, World};
+use crate::check::Violation;
+use crate::faults::Fault;
+
+/// A stream on which nothing has come down for so long is given up.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How long a node waits for an answer to its registration, which may have to wait for the store.
+const REGISTRATION: Duration = Duration::from_millis(1_500);
+
+/// All lines from nodes to coordinators.
+#[derive(Debug)]
+pub(super) struct Lines {
+    seats: usize,
+    /// By node.
+    nodes: Vec<Line>,
+    /// By node and coordinator, `node * seats + seat`: by how many faults each direction is cut.
+    cuts: Vec<Cuts>,
+    opened: u64,
+}
+
+/// A node's side.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    open: Option<Open>,
+    /// The coordinator to dial next.
+    next: usize,
+    /// Nothing arrives before these: each direction is in order.
+    last_up: Time,
+    last_down: Time,
+}
+
+/// A stream; a new one gets a new name.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    name: u64,
+    seat: usize,
+    standing: Standing,
+    heard: Time,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Dialled,
+    LetIn,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Cuts {
+    up: u32,
+    down: u32,
+}
+
+/// Which way a cut goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Up,
+    Down,
+}
+
+/// From a node.
+#[derive(Debug)]
+pub(super) enum Up {
+    Register(NodeRecord),
+    Heartbeat(Heartbeat),
+}
+
+/// To a node.
+#[derive(Debug)]
+pub(super) enum Down {
+    Registered,
+    Refused,
+    Answer(HeartbeatAnswer),
+    Decided(Decisions),
+}
+
+impl Lines {
+    pub(super) fn new(nodes: usize, seats: usize) -> Self {
+        Self { seats, nodes: vec![Line::default(); nodes], cuts: vec![Cuts::default(); nodes * seats], opened: 0 }
+    }
+
+    /// The coordinator at the other end of a node's stream.
+    pub(super) fn seat_of(&self, node: usize) -> Option<usize> {
+        self.nodes[node].open.map(|open| open.seat)
+    }
+
+    fn named(&mut self, node: usize, name: u64) -> Option<&mut Open> {
+        self.nodes[node].open.as_mut().filter(|open| open.name == name)
+    }
+
+    /// A node's stream ends. Whether there was one.
+    pub(super) fn hang_up(&mut self, node: usize) -> bool {
+        self.nodes[node].open.take().is_some()
+    }
+
+    fn cuts(&mut self, node: usize, seat: usize) -> &mut Cuts {
+        &mut self.cuts[node * self.seats + seat]
+    }
+
+    fn direction(&mut self, node: usize, seat: usize, way: Way) -> &mut u32 {
+        let cuts = self.cuts(node, seat);
+        match way {
+            Way::Up => &mut cuts.up,
+            Way::Down => &mut cuts.down,
+        }
+    }
+
+    pub(super) fn cut(&mut self, node: usize, seat: usize, way: Way) {
+        *self.direction(node, seat, way) += 1;
+    }
+
+    pub(super) fn mend(&mut self, node: usize, seat: usize, way: Way) {
+        *self.direction(node, seat, way) -= 1;
+    }
+
+    pub(super) fn mend_all(&mut self) {
+        self.cuts.fill(Cuts::default());
+    }
+}
+
+impl World {
+    /// A node's stream breaks; its process notices, and dials again.
+    pub(super) fn break_stream(&mut self, node: usize) {
+        if self.lines.hang_up(node)
+            && let Some(process) = &self.hosts[node].process
+        {
+            self.redial(node, process.life, Duration::from_millis(100));
+        }
+    }
+
+    fn redial(&mut self, node: usize, life: Life, within: Duration) {
+        let delay = self.rng.duration(within / 20, within);
+        self.queue.push(self.now + delay, Happening::OpenStream { node, life });
+    }
+
+    pub(super) fn open_stream(&mut self, node: usize, life: Life) {
+        let alive = self.hosts[node].process.as_ref().is_some_and(|process| process.life == life);
+        if !alive || self.lines.nodes[node].open.is_some() {
+            return;
+        }
+        let seats = self.seats.len();
+        let next = &mut self.lines.nodes[node].next;
+        let seat = *next;
+        *next = (seat + 1) % seats;
+        let cuts = *self.lines.cuts(node, seat);
+        if cuts.up + cuts.down > 0 {
+            return self.redial(node, life, Duration::from_millis(400)); // nobody answers
+        }
+        if !self.seats[seat].alive() {
+            return self.redial(node, life, Duration::from_millis(40)); // refused
+        }
+        self.lines.opened += 1;
+        let name = self.lines.opened;
+        let open = Open { name, seat, standing: Standing::Dialled, heard: self.now };
+        self.lines.nodes[node] = Line { open: Some(open), next: seat, ..Line::default() };
+        self.up(node, open, Up::Register(self.hosts[node].record()));
+    }
+
+    fn up(&mut self, node: usize, open: Open, up: Up) {
+        let at = self.now + self.latency();
+        if self.lines.cuts(node, open.seat).up > 0 {
+            return;
+        }
+        let Some(life) = self.seats[open.seat].life() else { return };
+        let last = &mut self.lines.nodes[node].last_up;
+        *last = at.max(*last);
+        self.queue.push(*last, Happening::ToCoordinator { node, seat: open.seat, life, stream: open.name, up });
+    }
+
+    /// A node has a heartbeat to send, if a coordinator has let it in.
+    pub(super) fn heartbeat(&mut self, node: usize, heartbeat: Heartbeat) {
+        let Some(open) = self.lines.nodes[node].open else { return };
+        let patience = match open.standing {
+            Standing::Dialled => REGISTRATION,
+            Standing::LetIn => PATIENCE,
+        };
+        if self.now.since(open.heard) > patience {
+            self.trace.line(self.now, || format!("n{} gives {} up", node + 1, seats::name(open.seat)));
+            self.lines.nodes[node].next = (open.seat + 1) % self.seats.len();
+            return self.break_stream(node);
+        }
+        if open.standing == Standing::LetIn && !self.strikes(Fault::LostHeartbeat) {
+            self.up(node, open, Up::Heartbeat(heartbeat));
+        }
+    }
+
+    /// What a node sent arrives, even if the node has gone meanwhile, in most cases.
+    pub(super) fn arrive_at_coordinator(
+        &mut self,
+        node: usize,
+        seat: usize,
+        life: Life,
+        stream: u64,
+        up: Up,
+    ) -> Result<(), Violation> {
+        let gone = self.lines.named(node, stream).is_none();
+        if self.seats[seat].life() != Some(life) || (gone && self.rng.below(4) == 0) {
+            return Ok(());
+        }
+        self.summon(seat, Summons::Up { node, stream, up })
+    }
+
+    pub(super) fn answer(&mut self, seat: usize, node: usize, stream: u64, answer: HeartbeatAnswer) {
+        if self.lines.named(node, stream).is_some() {
+            self.note_grant(node, &answer);
+        }
+        if self.strikes(Fault::LostAnswer) {
+            return;
+        }
+        // What carries a decision is repeated often: a repeated heartbeat without news is soon nothing.
+        let news = self.options.on(Fault::RepeatedAnswer) && !answer.decisions.chains.is_empty() && self.rng.below(4) == 0;
+        if news {
+            self.count(Fault::RepeatedAnswer);
+        }
+        if news || self.strikes(Fault::RepeatedAnswer) {
+            let at = self.now + self.rng.lateness();
+            self.queue.push(at, Happening::FromCoordinator { node, stream, down: Down::Answer(answer.clone()) });
+        }
+        self.down(seat, node, stream, Down::Answer(answer));
+    }
+
+    /// What a coordinator tells a node by itself.
+    pub(super) fn push(&mut self, seat: usize, node: usize, stream: u64, decisions: Decisions) {
+        if !self.strikes(Fault::LostPush) {
+            self.down(seat, node, stream, Down::Decided(decisions));
+        }
+    }
+
+    pub(super) fn down(&mut self, seat: usize, node: usize, stream: u64, down: Down) {
+        let mut delay = self.latency();
+        if matches!(down, Down::Answer(_)) && self.strikes(Fault::DelayedAnswer) {
+            delay += self.rng.heavy_tail(Duration::from_millis(2));
+        }
+        if self.lines.named(node, stream).is_none() || self.lines.cuts(node, seat).down > 0 {
+            return;
+        }
+        let last = &mut self.lines.nodes[node].last_down;
+        *last = (self.now + delay).max(*last);
+        self.queue.push(*last, Happening::FromCoordinator { node, stream, down });
+    }
+
+    pub(super) fn arrive_from_coordinator(&mut self, node: usize, stream: u64, down: Down) -> Result<(), Violation> {
+        let now = self.now;
+        let Some(open) = self.lines.named(node, stream) else { return Ok(()) };
+        open.heard = now;
+        let event = match down {
+            Down::Registered => {
+                open.standing = Standing::LetIn;
+                Event::CoordinatorUp
+            }
+            Down::Refused => {
+                let next = (open.seat + 1) % self.seats.len();
+                self.lines.nodes[node].next = next;
+                self.break_stream(node);
+                return Ok(());
+            }
+            Down::Answer(answer) => Event::Answer(answer),
+            Down::Decided(decisions) => Event::Decided(decisions),
+        };
+        self.input_any(node, Input::Event(event))
+    }
+
+    /// A node is refused. It is right to be where another leads, and where its data was wiped while the lease of the process
+    /// before may hold; never else.
+    pub(super) fn judge_refusal(&self, node: usize, reason: &RegisterError) -> Result<(), Violation> {
+        match reason {
+            RegisterError::NotLeading => Ok(()),
+            RegisterError::Elsewhere { .. } if self.hosts[node].wiped.is_some() => Ok(()),
+            RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. } => {
+                Err(broken("C1", format!("{} is refused: {reason}", self.hosts[node].name())))
+            }
+        }
+    }
+
+    pub(super) fn node_of(&self, id: &NodeId) -> usize {
+        self.hosts.iter().position(|host| host.identity.node == *id).expect("there are no others")
+    }
+}

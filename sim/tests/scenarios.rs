@@ -1,0 +1,84 @@
+//! Every scenario shows what its file says, and ends with clean checkers.
+#![cfg(not(madsim))]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use catena_sim::Printing;
+use catena_sim::scenario::{files, play};
+
+#[test]
+fn every_scenario_shows_what_its_file_says() {
+    let files = files().expect("the folder is there");
+    assert!(files.len() >= 30, "only {} scenarios", files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let name = file.file_name().expect("a file").to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&file).expect("a readable file");
+        match play(&text, Printing::Off) {
+            Err(error) => wrong.push(format!("{name}: {error}")),
+            Ok(played) => {
+                wrong.extend(played.differences.iter().map(|difference| format!("{name}, {difference}")));
+                wrong.extend(played.halt.map(|halt| format!("{name}, {halt}")));
+            }
+        }
+    }
+    let how = "if that is meant: cargo run --release -p catena-sim -- scenario --write";
+    assert!(wrong.is_empty(), "{}\n{how}", wrong.join("\n"));
+}
+
+#[test]
+fn what_was_written_is_what_is_shown_the_next_time() {
+    let text = "cluster nodes=3 replicas=3\n----\n\nput a 1\nkill n1\nput a 2 exactly-once\nstatus\nreplicas\n----\nwrong\n";
+    let first = play(text, Printing::Off).expect("it is well formed");
+    assert_eq!((first.differences.len(), &first.halt), (2, &None));
+    assert!(first.text.contains("v2 = n2 n3"), "{}", first.text);
+    let second = play(&first.text, Printing::Off).expect("it is well formed");
+    assert_eq!((second.differences.len(), &second.text), (0, &first.text));
+}
+
+fn sim(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_catena-sim")).args(arguments).output().expect("the binary was built")
+}
+
+fn scenario(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).expect("a folder for tests");
+    path
+}
+
+#[test]
+fn exit_codes_tell_a_difference_from_a_mistake_and_from_what_did_not_happen() {
+    let cases = [
+        ("differs.txt", "cluster nodes=1 replicas=1\n----\nv9 = n1\n", 1, "- v9 = n1\n+ v1 = n1"),
+        ("unknown.txt", "cluster nodes=1 replicas=1\n----\n\nfly n1\n----\n", 2, "line 4: there is no command \"fly\""),
+        ("nobody.txt", "cluster nodes=1 replicas=1\n----\n\nkill n2\n----\n", 2, "line 4: there is no \"n2\""),
+        (
+            "unmet.txt",
+            "cluster nodes=1 replicas=1\n----\nv1 = n1\n\nuntil v2 within=1s\n----\n",
+            11,
+            "line 5: not so within 1000 ms",
+        ),
+    ];
+    for (name, text, code, says) in cases {
+        let file = scenario(name, text);
+        let output = sim(&["scenario", file.to_str().expect("UTF-8")]);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{name}: {said}");
+        assert!(said.contains(says), "{name}: {said}");
+    }
+    let absent = sim(&["scenario", "/nowhere/at-all.txt"]);
+    let said = String::from_utf8_lossy(&absent.stderr).into_owned();
+    assert_eq!((absent.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+}
+
+#[test]
+fn a_file_with_an_output_written_into_it_is_clean_afterwards() {
+    let file = scenario("written.txt", "# Three.\ncluster nodes=3 replicas=3\n----\n\nput a 1\n----\n");
+    let name = file.to_str().expect("UTF-8");
+    assert_eq!(sim(&["scenario", name]).status.code(), Some(1));
+    assert_eq!(sim(&["scenario", "--write", name]).status.code(), Some(0));
+    assert_eq!(sim(&["scenario", name]).status.code(), Some(0));
+    let text = std::fs::read_to_string(&file).expect("it was written");
+    assert!(text.starts_with("# Three.\ncluster nodes=3 replicas=3\n----\nv1 = n1 n2 n3\n\nput a 1\n----\n"), "{text}");
+}

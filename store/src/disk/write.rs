@@ -1,0 +1,141 @@
+//! What a batch's writes change: entries and what they are applied to.
+
+use catena_core::{Chain, Entry, Operation, Seq, Session, Slot, Write};
+use fjall::Slice;
+
+use super::chain_record::put_chain;
+use super::index::Logged;
+use super::keys::{Aspect, Generation, Space, object_key, position_key, slot_key};
+use super::log_record::put_entry;
+use super::record::{ObjectRecord, Placement, RecordedValue};
+use super::session_record::put_session;
+use super::staged::StagedRecord;
+use super::{FjallStore, reader};
+use crate::StoreError;
+
+impl FjallStore {
+    pub(super) fn write(&mut self, slot: Slot, write: Write) -> Result<(), StoreError> {
+        match write {
+            Write::Chain(chain) => self.adopt(&chain),
+            Write::Append(entries) => {
+                for entry in &entries {
+                    self.append(slot, entry);
+                }
+            }
+            Write::Truncate { last } => self.truncate(slot, last),
+            Write::Apply { entries, sessions } => {
+                for entry in &entries {
+                    self.apply(slot, entry)?;
+                }
+                let generation = self.index(slot).generation();
+                for (name, session) in sessions {
+                    self.put_session(slot, generation, name, session.as_ref());
+                }
+                self.put_state(slot);
+            }
+            Write::Stage { pin, objects } => self.stage(slot, pin, &objects),
+            Write::Install { pin, end } => self.install(slot, &pin, &end),
+            Write::Clear => self.clear(slot),
+        }
+        Ok(())
+    }
+
+    fn adopt(&mut self, chain: &Chain) {
+        self.staged.put(Space::Slots, slot_key(chain.slot, Aspect::Chain).into(), |out| put_chain(out, chain));
+    }
+
+    fn append(&mut self, slot: Slot, entry: &Entry) {
+        let index = self.index(slot);
+        let key = Slice::from(position_key(slot, index.generation(), entry.id.seq));
+        let logged = Logged::of(entry);
+        let replaced = index.append(slot, entry.id, logged);
+        if logged.value == Placement::Apart {
+            self.put_value(&key, entry);
+        } else if replaced.is_some_and(|replaced| replaced.value == Placement::Apart) {
+            self.staged.remove(Space::Values, key.clone());
+        }
+        self.staged.put(Space::Log, key, |out| put_entry(out, entry));
+    }
+
+    fn truncate(&mut self, slot: Slot, last: Seq) {
+        let generation = self.index(slot).generation();
+        while let Some((seq, logged)) = self.index(slot).cut(slot, last) {
+            let key = Slice::from(position_key(slot, generation, seq));
+            if logged.value == Placement::Apart {
+                self.staged.remove(Space::Values, key.clone());
+            }
+            self.staged.remove(Space::Log, key);
+        }
+    }
+
+    /// The value of an entry, if apart, changes hands here: from the log record, which goes, to the object record.
+    fn apply(&mut self, slot: Slot, entry: &Entry) -> Result<(), StoreError> {
+        let index = self.index(slot);
+        let position = Slice::from(position_key(slot, index.generation(), entry.id.seq));
+        let logged = index.trim(slot, entry);
+        if logged.is_some() {
+            self.staged.remove(Space::Log, position.clone());
+        }
+        let (Some(key), metadata) = (entry.operation.key(), entry.metadata()) else { return Ok(()) };
+        let key = Slice::from(object_key(slot, self.index(slot).generation(), key));
+        self.remove_value_of(slot, &key)?;
+        match (&entry.operation, metadata) {
+            (Operation::Put { value, .. }, Some(metadata)) => {
+                let value = RecordedValue::of(value);
+                if value.placement() == Placement::Apart {
+                    self.index(slot).state.apart += 1;
+                    if logged.is_none() {
+                        self.put_value(&position, entry);
+                    }
+                }
+                self.staged.put(Space::Objects, key, |out| ObjectRecord { metadata, value }.put(out));
+            }
+            (_, _) => self.staged.remove(Space::Objects, key),
+        }
+        Ok(())
+    }
+
+    /// The object at `key` is about to be overwritten or to go, and with it its value, if apart.
+    fn remove_value_of(&mut self, slot: Slot, key: &Slice) -> Result<(), StoreError> {
+        if self.index(slot).state.apart == 0 {
+            return Ok(());
+        }
+        let Some(owned) = self.value_apart(key)? else { return Ok(()) };
+        let index = self.index(slot);
+        index.state.apart -= 1;
+        let value = position_key(slot, index.generation(), owned);
+        self.staged.remove(Space::Values, value.into());
+        Ok(())
+    }
+
+    /// The seq under which the object at `key` has its value apart.
+    fn value_apart(&self, key: &Slice) -> Result<Option<Seq>, StoreError> {
+        let record = match self.staged.object(key) {
+            StagedRecord::Record(staged) => Some(staged.clone()),
+            StagedRecord::Removal => None,
+            StagedRecord::Nothing => self.engine.get(Space::Objects, key)?,
+        };
+        let Some(record) = record else { return Ok(None) };
+        let object = reader::parse_object(key, &record)?;
+        Ok((object.value.placement() == Placement::Apart).then_some(object.metadata.version))
+    }
+
+    fn put_value(&mut self, position: &Slice, entry: &Entry) {
+        if let Operation::Put { value, .. } = &entry.operation {
+            self.staged.put(Space::Values, position.clone(), |out| out.extend_from_slice(value));
+        }
+    }
+
+    pub(super) fn put_session(&mut self, slot: Slot, generation: Generation, name: Seq, session: Option<&Session>) {
+        let key = position_key(slot, generation, name).into();
+        match session {
+            Some(session) => self.staged.put(Space::Sessions, key, |out| put_session(out, session)),
+            None => self.staged.remove(Space::Sessions, key),
+        }
+    }
+
+    pub(super) fn put_state(&mut self, slot: Slot) {
+        let state = self.index(slot).state;
+        self.staged.put(Space::Slots, slot_key(slot, Aspect::State).into(), |out| state.put(out));
+    }
+}
