@@ -23,6 +23,7 @@
 //! | configurations | one configuration of a slot serves at a time: no answer, and no replica that would answer |
 //! | continuity | versions follow on each other by one change; who is left out of one shows nothing any more |
 //! | sessions | a session's write takes effect once; its answers and every table are those of the committed history |
+//! | silence | who is called silent has been: a pause of the coordinator is no silence of its nodes |
 //! | progress | 10 virtual seconds after the last fault, chains serve, calls have ended, replicas are equal |
 //! | determinism | the same seed twice gives the same trace |
 #![forbid(unsafe_code)]

@@ -286,11 +286,19 @@ fn describe_answer(answer: &HeartbeatAnswer) -> String {
     format!("answer to heartbeat {}: {lease}, up to revision {} {decisions}", answer.sequence, answer.revision)
 }
 
-/// Whether an event is about a snapshot: it moves no watermark, and is worth a line all the same.
-pub(crate) fn is_transfer(event: &Event) -> bool {
+/// Whether an event moves no watermark, and is worth a line all the same: it is about a snapshot, or brings decisions.
+pub(crate) fn is_notable(event: &Event) -> bool {
     match event {
         Event::Message { envelope, .. } => matches!(envelope.message, Message::Fetch { .. } | Message::Chunk(_)),
-        event => matches!(event, Event::ChunkRead { .. }),
+        Event::Answer(answer) => answer.lease.is_none() || !answer.decisions.chains.is_empty(),
+        Event::ChunkRead { .. } | Event::CoordinatorUp | Event::Stop => true,
+        Event::Write { .. }
+        | Event::Read { .. }
+        | Event::OpenSession { .. }
+        | Event::LinkUp { .. }
+        | Event::Durable { .. }
+        | Event::Decided(_)
+        | Event::Wake => false,
     }
 }
 

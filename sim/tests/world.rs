@@ -4,7 +4,7 @@
 use catena_core::mutants::Mutant;
 use catena_sim::campaign::{Runs, run, run_seed};
 use catena_sim::mutation::{hunt_all, with};
-use catena_sim::{Fault, Printing, Scale};
+use catena_sim::{Printing, Scale};
 
 const JOBS: usize = 2;
 
@@ -35,26 +35,29 @@ fn clusters_of_one_to_nine_nodes_and_of_one_to_five_coordinators_are_clean() {
 }
 
 #[test]
-fn a_slot_does_not_go_without_a_commit_while_one_node_at_most_is_in_trouble() {
-    let report = run(0..200, Scale::default(), Runs::Once, JOBS, |_| {});
-    assert!(report.longest_gap_ns > 700_000_000, "no node died while somebody waited: {} ns", report.longest_gap_ns);
-    // Who is not found to be dead, or not taken out, holds up his slots.
-    for mutant in [Mutant::RestartIgnored] {
-        let caught = with(mutant, || run_all_until_late(mutant));
-        assert!(caught, "{} is not noticed while faults go on", mutant.name());
-    }
+fn a_member_that_is_not_brought_back_is_missed_while_faults_go_on() {
+    let overdue = |seed| run_seed(seed, Scale::default(), Printing::Off).is_err_and(|violation| violation.rule == "K2, C4, C7");
+    assert!(with(Mutant::RestartIgnored, || (0..400).any(overdue)));
 }
 
-/// Whether some seed fails because a slot goes without a commit.
-fn run_all_until_late(mutant: Mutant) -> bool {
-    (0..400).any(|seed| match run_seed(seed, Scale::default(), Printing::Off) {
-        Ok(_) => false,
-        Err(violation) => {
-            assert_ne!(violation.severity, Severity::Crash, "{}: {violation}", mutant.name());
-            violation.rule == "K2, C4, C7"
-        }
-    })
+#[test]
+fn a_loss_that_is_not_made_good_is_caught_though_the_coordinator_works_around_it() {
+    let worked_around = |seed| run_seed(seed, Scale::default(), Printing::Off).is_err_and(|violation| violation.rule == "W6, K2");
+    assert!(with(Mutant::NoResend, || (0..400).any(worked_around)));
 }
+
+/// Mutants that need more seeds than a test has time for; `docs/mutants.md` has how many.
+const RARE: &[Mutant] = &[
+    Mutant::JoinerServes,
+    Mutant::TrustEarlyWatermark,
+    Mutant::TrimPointNotCompared,
+    Mutant::OnlySenderProbes,
+    Mutant::EpochIgnored,
+    Mutant::OrphanFence,
+    Mutant::EvictLastCopy,
+    Mutant::StaleCopyCounts,
+    Mutant::FlapHistoryLost,
+];
 
 #[test]
 fn every_mutant_is_caught_with_the_cores_assertions_off() {

@@ -39,11 +39,9 @@ impl Leader {
         let stuck = healthy && (silent(chain.tail(), &joining.node) || silent(joining, &chain.tail().node));
         if (!fit || stuck) && !mutant!(JoinerDeathIgnored) {
             let next = Chain { joining: None, ..self.following(chain) };
-            let until = now.monotonic + config.join_patience;
-            let state = self.state(chain.slot);
-            state.moving = None;
+            self.state(chain.slot).moving = None;
             if fit {
-                state.avoid.insert(joining.node.clone(), until);
+                self.avoid(chain.slot, &joining.node, config, now);
             }
             return Next::Change(next);
         }

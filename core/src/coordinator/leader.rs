@@ -33,6 +33,8 @@ pub(super) struct Leader {
     pub(super) open: BTreeSet<Slot>,
     /// Slots for which no node can be found, until one appears.
     pub(super) stranded: BTreeSet<Slot>,
+    /// Until when some node is avoided for some slot.
+    pub(super) avoiding_until: Time,
     /// Pairs of nodes between which nothing can be moved, of those that the search for balance begins with.
     pub(super) tried_moves: usize,
     /// Whether replicas may be spread unevenly.
@@ -59,16 +61,17 @@ pub(super) struct AwakeClock {
 }
 
 impl AwakeClock {
-    /// Awake between two steps for at most so long: twice what lies between them when nothing is wrong.
+    /// More than this between two steps is sleep: twice what lies between them when nothing is wrong.
     const MOST: Duration = Duration::from_millis(2 * 50);
 
-    fn advance(&mut self, now: Time) {
-        let mut passed = now.since(self.last);
-        if !mutant!(PauseCountsAsSilence) {
-            passed = passed.min(Self::MOST);
+    /// Whether this process has been asleep.
+    fn advance(&mut self, now: Time) -> bool {
+        let passed = now.since(std::mem::replace(&mut self.last, now));
+        let asleep = passed > Self::MOST && !mutant!(PauseCountsAsSilence);
+        if !asleep {
+            self.awake += passed;
         }
-        self.awake += passed;
-        self.last = now;
+        asleep
     }
 
     pub(super) fn now(&self) -> Duration {
@@ -103,6 +106,7 @@ impl Leader {
             dirty: BTreeSet::new(),
             open: BTreeSet::new(),
             stranded: BTreeSet::new(),
+            avoiding_until: now.monotonic,
             tried_moves: 0,
             uneven: true,
             taken_out: VecDeque::new(),
@@ -157,9 +161,15 @@ impl Leader {
         }
     }
 
+    /// Before every event. After a sleep nobody is looked at before what has arrived meanwhile is heard.
+    pub(super) fn wake(&mut self, now: Now) {
+        if self.awake.advance(now.monotonic) {
+            self.next_tick = now.monotonic + TICK;
+        }
+    }
+
     /// After every event: what time has brought, and the next change of every slot that something has happened to.
     pub(super) fn advance(&mut self, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) {
-        self.awake.advance(now.monotonic);
         self.renew(config, now, out);
         if now.monotonic >= self.next_tick {
             self.next_tick = now.monotonic + TICK;
@@ -224,7 +234,7 @@ impl Leader {
                 match &change.record {
                     Record::Node(node) => {
                         if self.registrations.remove(&stored) {
-                            self.admitted(&node.record, out);
+                            out.push(CoordinatorEffect::Registered { node: node.record.node.clone() });
                         }
                     }
                     Record::Chain(chain) => {

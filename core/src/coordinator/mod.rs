@@ -79,6 +79,9 @@ impl Coordinator {
         assert!(out.is_empty(), "effects of the previous step were not run");
         assert!(now.monotonic >= self.now.monotonic, "time ran backwards");
         self.now = now;
+        if let Stage::Leading(leader) = &mut self.stage {
+            leader.wake(now);
+        }
         match event {
             CoordinatorEvent::Observed(leadership) => self.on_observed(leadership, out),
             CoordinatorEvent::Elected { leadership, stored } => {

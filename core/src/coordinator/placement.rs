@@ -70,7 +70,7 @@ impl Leader {
             let (tried, found) = self.next_move(&counts, self.tried_moves, &mut looks, now);
             self.tried_moves = tried;
             let Some((slot, from, to)) = found else {
-                self.uneven = looks == 0;
+                self.uneven = looks == 0 || now.monotonic < self.avoiding_until;
                 return;
             };
             *counts.get_mut(&from).expect("it is one of them") -= 1;

@@ -219,10 +219,17 @@ impl Leader {
             state.absent.insert(node.clone(), now.monotonic + config.absence);
         } else if unheard {
             // Its link to a neighbour may go on being cut: others are tried for a while.
-            state.avoid.insert(node.clone(), now.monotonic + config.join_patience);
+            self.avoid(chain.slot, &node, config, now);
         }
-        state.moving.take_if(|(from, _)| *from == node);
+        self.state(chain.slot).moving.take_if(|(from, _)| *from == node);
         Some(next)
+    }
+
+    /// Tries others for a while.
+    pub(super) fn avoid(&mut self, slot: Slot, node: &NodeId, config: &CoordinatorConfig, now: Now) {
+        let until = now.monotonic + config.join_patience;
+        self.avoiding_until = self.avoiding_until.max(until);
+        self.state(slot).avoid.insert(node.clone(), until);
     }
 
     /// Whether a copy has answered after `since`, under its incarnation.

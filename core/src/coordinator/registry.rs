@@ -87,11 +87,19 @@ impl Leader {
             return self.store_registration(stored, out);
         };
         if let Err(reason) = self.recognise(&record, &known, config, now) {
-            out.push(CoordinatorEffect::Refused { node: record.node, reason });
-        } else if known.record != record || self.storing_node(&record.node).is_some() {
+            // It is there, and has to wait until nobody can be at its old place any more: that is no silence.
+            let awake = self.awake.now();
+            let same_disk = record.incarnation == known.record.incarnation;
+            if let Some(node) = self.nodes.get_mut(&record.node).filter(|node| same_disk && node.health == Health::Unheard) {
+                node.heard_awake = awake;
+            }
+            return out.push(CoordinatorEffect::Refused { node: record.node, reason });
+        }
+        self.arrives(&record.node);
+        if known.record != record || self.storing_node(&record.node).is_some() {
             self.store_registration(StoredNode { record, ..known }, out);
         } else {
-            self.admitted(&record, out);
+            out.push(CoordinatorEffect::Registered { node: record.node });
         }
     }
 
@@ -124,21 +132,20 @@ impl Leader {
         Ok(())
     }
 
-    /// A process of the node is let in. What the one before it said counts no more.
-    pub(super) fn admitted(&mut self, record: &NodeRecord, out: &mut Vec<CoordinatorEffect>) {
-        if let Some(node) = self.nodes.get_mut(&record.node) {
-            let slots: Vec<Slot> = std::mem::take(&mut node.reports).into_keys().collect();
-            node.leaving = false;
-            if node.health == Health::Stopped {
-                node.health = Health::Unheard;
-                node.heard_awake = self.awake.now();
-            }
-            for slot in &slots {
-                self.slots.get_mut(slot).expect("reports are of slots").leftovers.remove(&record.node);
-            }
-            self.dirty.extend(slots);
+    /// A process of the node dials in: what the one before it said counts no more. From here on nothing of that comes any
+    /// more, and nothing of this one before it has been let in.
+    fn arrives(&mut self, id: &NodeId) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        let slots: Vec<Slot> = std::mem::take(&mut node.reports).into_keys().collect();
+        node.leaving = false;
+        if node.health == Health::Stopped {
+            node.health = Health::Unheard;
+            node.heard_awake = self.awake.now();
         }
-        out.push(CoordinatorEffect::Registered { node: record.node.clone() });
+        for slot in &slots {
+            self.slots.get_mut(slot).expect("reports are of slots").leftovers.remove(id);
+        }
+        self.dirty.extend(slots);
     }
 
     pub(super) fn node_takes_effect(&mut self, stored: StoredNode, revision: Revision) {

@@ -63,7 +63,8 @@ impl Replica {
         if mutant!(TrimUncommitted) {
             to = self.submitted;
         }
-        if to <= self.applying {
+        // What a snapshot is about to replace is not applied any more.
+        if to <= self.applying || self.installing() {
             self.apply_at = None;
             return;
         }

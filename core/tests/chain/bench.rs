@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::{
-    Action, CallError, Chain, ChainVersion, ClusterId, Command, Condition, Decisions, Effect, Entry, EntryId, Envelope, Epoch,
+    Action, Batch, CallError, Chain, ChainVersion, ClusterId, Command, Condition, Decisions, Effect, Entry, EntryId, Envelope, Epoch,
     Event, HeartbeatAnswer, Identity, Incarnation, Member, Message, Node, NodeConfig, NodeId, Now, Object, Operation, Origin,
     Presence, Process, Recovered, ReplicaState, Reply, Report, RequestId, Revision, Seq, Session, Slot, SnapshotEnd, Target,
     Time, WallTime, Write,
@@ -60,6 +60,7 @@ pub(crate) struct Disk {
     pub(crate) staged: Option<(catena_core::Pin, BTreeMap<Bytes, Object>)>,
     pub(crate) pin: Option<State>,
     pub(crate) sync: Sync,
+    pub(crate) held: Vec<Batch>,
 }
 
 /// Objects, sessions, and where they stand.
@@ -74,12 +75,14 @@ pub(crate) struct State {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Sync {
     AtOnce,
+    /// When the test says so.
+    Later,
     Never,
 }
 
 impl Disk {
     pub(crate) fn new() -> Self {
-        Self { state: State::default(), chain: None, log: Vec::new(), staged: None, pin: None, sync: Sync::AtOnce }
+        Self { state: State::default(), chain: None, log: Vec::new(), staged: None, pin: None, sync: Sync::AtOnce, held: Vec::new() }
     }
 
     fn recovered(&self) -> Vec<Recovered> {
@@ -211,6 +214,16 @@ impl Bench {
         Disk { pin: None, ..self.nodes.remove(&id(name)).unwrap().1 }
     }
 
+    /// The disk does what it was handed meanwhile, and from now on everything at once.
+    pub(crate) fn release(&mut self, name: &str) {
+        let disk = self.disk(name);
+        disk.sync = Sync::AtOnce;
+        for batch in std::mem::take(&mut disk.held) {
+            batch.writes.into_iter().for_each(|write| self.disk(name).write(write));
+            self.queue.push_back((id(name), Event::Durable { ticket: batch.ticket }));
+        }
+    }
+
     pub(crate) fn restart(&mut self, name: &str) {
         let disk = self.kill(name);
         self.start(name, disk);
@@ -230,6 +243,14 @@ impl Bench {
         };
         self.fences.clear();
         self.drops.clear();
+    }
+
+    /// Tells everybody of what is decided, without waiting for heartbeats.
+    pub(crate) fn tell(&mut self) {
+        for node in self.nodes.keys().cloned().collect::<Vec<_>>() {
+            let decisions = self.decisions(&node);
+            self.deliver(&node, Event::Decided(decisions));
+        }
     }
 
     fn decisions(&self, to: &NodeId) -> Decisions {
@@ -260,7 +281,7 @@ impl Bench {
                     batch.writes.into_iter().for_each(|write| disk.write(write));
                     self.queue.push_back((to.clone(), Event::Durable { ticket: batch.ticket }));
                 }
-                Effect::Persist(_) => {}
+                Effect::Persist(batch) => disk.held.extend(Some(batch).filter(|_| disk.sync == Sync::Later)),
                 Effect::Reply { request, result } => {
                     assert!(self.replies.insert(request, result).is_none(), "{request} was answered twice");
                 }

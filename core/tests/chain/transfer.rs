@@ -1,8 +1,8 @@
 //! A joining replica that lacks more than the log has gets a snapshot (J1–J3).
 
-use catena_core::{Message, NodeConfig, Origin, ReplicaState};
+use catena_core::{Event, Message, NodeConfig, Origin, ReplicaState, Write};
 
-use crate::bench::{Bench, id};
+use crate::bench::{Bench, Sync, id};
 
 /// A chain with 20 objects and two sessions in its state, of which the log knows nothing; a part has two objects.
 fn filled() -> Bench {
@@ -126,4 +126,37 @@ fn a_snapshot_that_is_overtaken_by_what_may_be_kept_begins_anew() {
     assert!(bench.chunks > 12, "{} parts: there was a second snapshot", bench.chunks);
     same_state(&mut bench);
     assert_eq!(bench.get_at(&id("n3"), "k5"), Ok(Some("newer".into())));
+}
+
+#[test]
+fn what_a_snapshot_is_about_to_replace_is_not_applied_behind_it() {
+    let mut bench = filled();
+    bench.config.limits.chunk_bytes = 1 << 20;
+    bench.restart("n3");
+    bench.restart("n2");
+    bench.config.limits.apply_entries = 1000;
+    bench.restart("n4");
+    bench.decide(&["n1", "n2", "n3"], Some("n4"));
+    bench.wait(500);
+    // n4 knows these to be committed, and lets them wait to be applied; then it is left behind.
+    bench.put("k5", "1");
+    bench.wait(100);
+    bench.decide(&["n1", "n2", "n3"], None);
+    bench.tell();
+    bench.wait(1);
+    bench.put("k5", "2");
+    bench.wait(1);
+    bench.lose = |_, _, envelope| matches!(envelope.message, Message::Chunk(_));
+    bench.decide(&["n1", "n2", "n3"], Some("n4"));
+    bench.tell();
+    bench.wait(1);
+    // The snapshot arrives, and its sync takes longer than entries may wait to be applied.
+    bench.disk("n4").sync = Sync::Later;
+    bench.lose = |_, _, _| false;
+    bench.deliver(&id("n4"), Event::LinkUp { peer: id("n3") });
+    bench.wait(300);
+    let writes: Vec<Write> = bench.disk("n4").held.iter().flat_map(|batch| batch.writes.clone()).collect();
+    assert!(matches!(writes[..], [Write::Stage { .. }, Write::Install { .. }]), "{writes:?}");
+    bench.release("n4");
+    same_state(&mut bench);
 }

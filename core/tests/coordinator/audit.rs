@@ -40,7 +40,7 @@ impl Audit {
     }
 
     /// A coordinator hands changes to the store.
-    pub(crate) fn decided(&mut self, seat: usize, changes: &[Change], _now: Duration) {
+    pub(crate) fn decided(&mut self, seat: usize, changes: &[Change]) {
         for change in changes {
             if let Record::Chain(chain) = &change.record {
                 let heard = self.heard.iter().filter(|((at, ..), _)| *at == seat);
@@ -61,7 +61,7 @@ impl Audit {
             let history = self.history.entry(next.slot).or_default();
             if let Some(before) = history.last().cloned() {
                 assert_eq!(next.version, before.version.next(), "slot {}", next.slot);
-                self.one_change(&before, next);
+                Self::one_change(&before, next);
                 for member in before.members.iter().filter(|member| !next.members.contains(member)) {
                     self.copy_stays(&before, next, member);
                     may_be_cut(member, next, &nodes[&member.node], now);
@@ -72,7 +72,7 @@ impl Audit {
     }
 
     /// C3: the members before, in order, or one less, or one more at the end; one change at a time.
-    fn one_change(&self, before: &Chain, next: &Chain) {
+    fn one_change(before: &Chain, next: &Chain) {
         let tale = || format!("slot {}: {before:?}, then {next:?}", before.slot);
         let gone = before.members.iter().filter(|member| !next.members.contains(member)).count();
         let kept = before.members.iter().filter(|member| next.members.contains(member));
@@ -122,7 +122,7 @@ impl Audit {
     }
 
     /// C4, at every moment: who serves is a member of the version that is in effect.
-    pub(crate) fn serving(&self, nodes: &BTreeMap<NodeId, Node>, store: &Store, now: Duration) {
+    pub(crate) fn serving(nodes: &BTreeMap<NodeId, Node>, store: &Store, now: Duration) {
         for (id, node) in nodes {
             for slot in node.replicas.keys().filter(|slot| node.serves(**slot, now)) {
                 let chain = store.chain(*slot).unwrap();

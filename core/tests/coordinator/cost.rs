@@ -1,4 +1,5 @@
 //! What a heartbeat costs, where there are many slots and nodes (K6).
+#![expect(clippy::disallowed_types, clippy::disallowed_methods, reason = "it measures real time")]
 
 use std::time::{Duration, Instant};
 

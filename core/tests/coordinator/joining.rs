@@ -8,7 +8,9 @@ use crate::bench::{Bench, config, id, ms};
 fn joining(spares: &[&str]) -> Bench {
     let mut bench = Bench::placed(config(1, 3, 3), &["a", "b", "c"]);
     bench.add("d", &[]);
-    spares.iter().for_each(|name| bench.add(name, &[]));
+    for name in spares {
+        bench.add(name, &[]);
+    }
     bench.run(200);
     bench.node("d").stalled = true;
     bench.kill("c");

@@ -1,4 +1,5 @@
 //! The coordinator machine: who is let in, where replicas go, what happens when nodes and coordinators fail.
+#![expect(clippy::unwrap_used, reason = "a test fails by panic")]
 
 mod audit;
 mod bench;
@@ -13,5 +14,6 @@ mod placement;
 mod property;
 mod registration;
 mod repair;
+mod run;
 mod stopping;
 mod store;

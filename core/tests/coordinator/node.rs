@@ -22,12 +22,13 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn clock(self, now: Duration) -> Duration {
-        let nanos = i128::try_from((now - self.since).as_nanos()).unwrap();
+        let nanos = i128::try_from(now.saturating_sub(self.since).as_nanos()).unwrap();
         self.since + Duration::from_nanos(u64::try_from(nanos + nanos * i128::from(self.fast_ppm) / 1_000_000).unwrap())
     }
 }
 
 /// A node's process, its disk, and what has been done to it.
+#[expect(clippy::struct_excessive_bools, reason = "each is something that can be done to a node by itself")]
 pub(crate) struct Node {
     pub(crate) record: NodeRecord,
     pub(crate) process: u64,

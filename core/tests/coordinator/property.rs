@@ -163,13 +163,15 @@ fn happen(bench: &mut Bench, what: &Happening, circumstances: &Circumstances) {
     }
 }
 
-/// Whether every chain has its data without this node: its disk may be lost.
+/// Whether every chain has its data without this node, even if one more member is cut by what is being stored: then its
+/// disk may be lost.
 fn spare(bench: &Bench, name: &str) -> bool {
     bench.store.chains.keys().all(|slot| {
-        bench.store.chain(*slot).unwrap().copies().iter().any(|copy| {
+        let others = bench.store.chain(*slot).unwrap().copies().iter().filter(|copy| {
             let node = &bench.nodes[&copy.node];
-            copy.node != id(name) && node.record.incarnation == copy.incarnation
-        })
+            copy.node != id(name) && node.up && node.record.incarnation == copy.incarnation
+        });
+        others.count() >= 2
     })
 }
 

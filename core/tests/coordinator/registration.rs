@@ -85,6 +85,9 @@ fn a_wiped_member_is_no_member_even_before_it_counts_as_dead() {
     bench.node("c").wipe();
     bench.run(600);
     bench.start("c");
+    bench.until("let in", |bench| bench.nodes[&id("c")].answer.is_some());
+    bench.run(100);
+    assert!(!bench.shapes(0).is_empty(), "at once");
     bench.until("whole", |bench| bench.shape(0) == "a b c" && bench.shapes(0).len() > 1);
     assert_eq!(bench.shapes(0)[0], "a b");
 }

@@ -6,7 +6,9 @@ use crate::bench::{Bench, config, id, ms};
 
 fn three(spares: &[&str]) -> Bench {
     let mut bench = Bench::placed(config(1, 3, 3), &["a", "b", "c"]);
-    spares.iter().for_each(|name| bench.add(name, &[]));
+    for name in spares {
+        bench.add(name, &[]);
+    }
     bench.run(200);
     assert_eq!(bench.shape(0), "a b c");
     bench
@@ -28,9 +30,13 @@ fn a_member_that_restarts_in_place_gets_a_newer_version_of_the_same_chain() {
 #[test]
 fn all_members_that_restart_at_once_go_on_with_the_same_chain() {
     let mut bench = three(&["d"]);
-    ["a", "b", "c"].iter().for_each(|name| bench.kill(name));
+    for name in ["a", "b", "c"] {
+        bench.kill(name);
+    }
     bench.run(100);
-    ["a", "b", "c"].iter().for_each(|name| bench.start(name));
+    for name in ["a", "b", "c"] {
+        bench.start(name);
+    }
     bench.run(2000);
     assert_eq!(bench.shape(0), "a b c");
     assert!(bench.shapes(0).iter().all(|shape| shape == "a b c"));
@@ -44,7 +50,7 @@ fn a_member_that_dies_is_replaced_by_a_spare() {
         let start = bench.now;
         bench.kill(dead);
         bench.until("cut", |bench| bench.shapes(0).first().is_some_and(|shape| shape == left));
-        let took = bench.now - start;
+        let took = bench.since(start);
         assert!(took > ms(550) && took < ms(900), "{dead} was cut after {took:?}");
         bench.run(2000);
         let joined = [left.to_owned(), format!("{left} +d"), format!("{left} d?"), format!("{left} d")];
@@ -122,7 +128,9 @@ fn when_all_die_at_once_the_first_that_comes_back_is_kept() {
         let mut config = config(1, 3, 3);
         config.restraint_percent = 100;
         let mut bench = Bench::placed(config, &["a", "b", "c"]);
-        ["a", "b", "c"].iter().for_each(|name| bench.kill(name));
+        for name in ["a", "b", "c"] {
+            bench.kill(name);
+        }
         bench.run(5000);
         assert!(bench.shapes(0).is_empty(), "{:?}", bench.shapes(0));
         bench.start(first);
@@ -140,10 +148,10 @@ fn copies_that_come_back_one_after_the_other_are_all_used() {
     let mut config = config(1, 3, 3);
     config.restraint_percent = 100;
     let mut bench = Bench::placed(config, &["a", "b", "c"]);
-    ["a", "b", "c"].iter().for_each(|name| {
+    for name in ["a", "b", "c"] {
         bench.kill(name);
         bench.run(1500);
-    });
+    }
     assert_eq!(bench.shape(0), "c");
     bench.start("a");
     bench.run(3000);

@@ -32,12 +32,11 @@ impl Store {
     /// Does what a coordinator asked for, and says what it is to hear of it, and what has come into effect.
     pub(crate) fn run(&mut self, effect: CoordinatorEffect) -> (CoordinatorEvent, Vec<Change>) {
         let event = match effect {
-            CoordinatorEffect::Observe => CoordinatorEvent::Observed(self.leadership),
             CoordinatorEffect::Lead { over } if over == self.leadership => {
                 self.leadership = Leadership { epoch: over.epoch.next(), beat: 0 };
                 CoordinatorEvent::Elected { leadership: self.leadership, stored: self.everything() }
             }
-            CoordinatorEffect::Lead { .. } => CoordinatorEvent::Observed(self.leadership),
+            CoordinatorEffect::Observe | CoordinatorEffect::Lead { .. } => CoordinatorEvent::Observed(self.leadership),
             CoordinatorEffect::Renew(held) if held == self.leadership => {
                 self.leadership.beat += 1;
                 CoordinatorEvent::Renewed(self.leadership)

@@ -12,7 +12,6 @@ mod keeper;
 mod shared;
 
 use std::future::poll_fn;
-use std::hash::{BuildHasher, RandomState};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -70,7 +69,7 @@ impl Client {
         let coordinators = endpoints.len();
         let (keeper, work) = mpsc::unbounded_channel();
         // Random, and under simulated time drawn from the seed.
-        let seed = RandomState::new().hash_one(coordinators);
+        let seed = getrandom::u64().expect("the system gives random numbers");
         let shared = Arc::new(Shared::new(ClientConfig::new(coordinators, seed), keeper));
         tokio::spawn(Keeper::new(&shared, work, endpoints).run());
         let client = Self { shared, options, delivery: Delivery::ExactlyOnce };

@@ -58,7 +58,8 @@ fn the_same_seed_gives_the_same_history() {
 fn planted_bugs_are_found() {
     println!("the panics that follow are planted");
     for mutant in [Mutant::JudgeCommittedOnly, Mutant::SkipMatching, Mutant::ReadUncommitted, Mutant::CompareLastSeq] {
-        let caught = SEEDS.position(|seed| in_simulation(seed, Some(mutant)).is_err());
+        let mut seeds = SEEDS;
+        let caught = seeds.position(|seed| in_simulation(seed, Some(mutant)).is_err());
         println!("{}: caught by seed {caught:?}", mutant.name());
         assert!(caught.is_some(), "{} is not noticed", mutant.name());
     }

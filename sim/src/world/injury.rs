@@ -474,7 +474,7 @@ impl World {
     }
 
     fn pause_coordinator(&mut self, seat: usize, until: Time) -> bool {
-        let pauses = self.seats[seat].pause();
+        let pauses = self.seats[seat].pause(self.now);
         if pauses {
             self.undo_at(until, Undo::ResumeCoordinator { seat });
         }

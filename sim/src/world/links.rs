@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use catena_core::{Envelope, Event, Message, NodeId};
 
-use super::hosts::Input;
+use super::hosts::{Input, Process, Running};
 use super::{Happening, World};
 use crate::check::{Violation, durable};
 use crate::faults::Fault;
@@ -55,15 +55,17 @@ impl World {
         self.input_any(node, Input::Event(Event::LinkUp { peer }))
     }
 
-    /// Two nodes connect, as soon as both are there, nothing is cut, and the one that dials knows where.
+    /// Two nodes connect, as soon as both are there and awake, nothing is cut, and the one that dials knows where.
     pub(super) fn connect(&mut self, a: usize, b: usize) {
         if self.hosts[a].process.is_none() || self.hosts[b].process.is_none() {
             return; // the one that starts will try
         }
-        let (dials, accepts) = (a.min(b), a.max(b));
-        let accepts = &self.hosts[accepts].identity.node;
-        let known = self.hosts[dials].process.as_ref().is_some_and(|process| process.addresses.contains(accepts));
-        let connected = if known { self.network.connect(a, b, self.now, &self.options) } else { None };
+        let (dials, peer) = (a.min(b), a.max(b));
+        let accepts = &self.hosts[peer].identity.node;
+        let awake = |process: &Process| matches!(process.running, Running::Yes);
+        let ready = [dials, peer].into_iter().all(|node| self.hosts[node].process.as_ref().is_some_and(awake))
+            && self.hosts[dials].process.as_ref().is_some_and(|process| process.addresses.contains(accepts));
+        let connected = if ready { self.network.connect(a, b, self.now, &self.options) } else { None };
         match connected {
             Some((connection, [at_a, at_b])) => {
                 self.queue.push(at_a, Happening::LinkUp { node: a, peer: b, connection });

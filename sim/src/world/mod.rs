@@ -43,8 +43,8 @@ use seats::Seat;
 use streams::{Down, Lines, Up};
 use troubles::Troubles;
 
-/// A world that does more than this is going in circles: a healthy one needs a hundredth.
-const HAPPENINGS: u64 = 10_000_000;
+/// A world that does more than this is going in circles: a healthy one needs a fiftieth.
+const HAPPENINGS: u64 = 3_000_000;
 
 /// A world from a seed.
 pub(crate) struct World {

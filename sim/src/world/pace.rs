@@ -130,8 +130,12 @@ impl World {
         let able = |slot: &Slot| self.realm.chain(*slot).is_some_and(|chain| chain.copies().iter().any(well));
         let able = (0..self.options.slots).map(Slot).filter(able).collect();
         let surroundings = Surroundings { able, troubled, common_since: self.troubles.common_until() };
-        let ledger = &self.ledger;
-        self.pace.look(self.now, surroundings, &self.history, |slot| ledger.last(slot))
+        let (ledger, before) = (&self.ledger, self.pace.longest);
+        self.pace.look(self.now, surroundings, &self.history, |slot| ledger.last(slot))?;
+        if self.pace.longest > before.max(Duration::from_secs(1)) {
+            self.trace.line(self.now, || format!("the longest time without a commit: {:?}", self.pace.longest));
+        }
+        Ok(())
     }
 }
 

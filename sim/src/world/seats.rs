@@ -10,7 +10,8 @@ use catena_core::{
 use super::realm::Deed;
 use super::streams::{Down, Up};
 use super::{Happening, Life, World};
-use crate::check::{Violation, silence};
+use crate::check::Violation;
+use crate::check::silence::{Ear, Heard};
 use crate::clock::Clock;
 use crate::trace::describe_effect;
 
@@ -29,6 +30,7 @@ struct Process {
     machine: Coordinator,
     /// What waits while the process stands still.
     paused: Option<VecDeque<Summons>>,
+    ear: Ear,
     /// Operations for the store, the first one on its way.
     deeds: VecDeque<Deed>,
     wake_at: Option<Time>,
@@ -42,8 +44,8 @@ struct Guest {
     stream: u64,
     incarnation: Incarnation,
     standing: Registration,
-    /// When its last heartbeat got here, read or not.
-    heard: Option<Time>,
+    /// When its last heartbeat was read.
+    heard: Option<Heard>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,9 +100,10 @@ impl Seat {
     }
 
     /// Stands still. Whether it went before.
-    pub(super) fn pause(&mut self) -> bool {
+    pub(super) fn pause(&mut self, now: Time) -> bool {
         let Some(process) = self.process.as_mut().filter(|process| process.paused.is_none()) else { return false };
         process.paused = Some(VecDeque::new());
+        process.ear.sleeps(now);
         true
     }
 }
@@ -120,7 +123,8 @@ impl World {
         let now = self.seats[seat].clock.now(self.now);
         let machine = Coordinator::new(self.options.coordinator.clone(), now);
         let guests = vec![None; self.hosts.len()];
-        self.seats[seat].process = Some(Process { life, machine, paused: None, deeds: VecDeque::new(), wake_at: None, guests });
+        self.seats[seat].process =
+            Some(Process { life, machine, paused: None, ear: Ear::default(), deeds: VecDeque::new(), wake_at: None, guests });
         self.trace.line(self.now, || format!("{} starts", name(seat)));
         self.schedule_coordinator(seat);
     }
@@ -141,8 +145,9 @@ impl World {
 
     /// A coordinator goes on: with its timers, and with all that has arrived meanwhile.
     pub(super) fn resume_coordinator(&mut self, seat: usize) -> Result<(), Violation> {
-        let waiting = self.seats[seat].process.as_mut().and_then(|process| process.paused.take());
-        let Some(waiting) = waiting else { return Ok(()) };
+        let Some(process) = &mut self.seats[seat].process else { return Ok(()) };
+        let Some(waiting) = process.paused.take() else { return Ok(()) };
+        process.ear.wakes(self.now);
         self.trace.line(self.now, || format!("{} goes on", name(seat)));
         waiting.into_iter().try_for_each(|summons| self.summon(seat, summons))
     }
@@ -150,11 +155,6 @@ impl World {
     /// Hands something to a coordinator, now or when it goes on. Lost, where there is no process.
     pub(super) fn summon(&mut self, seat: usize, summons: Summons) -> Result<(), Violation> {
         let Some(process) = &mut self.seats[seat].process else { return Ok(()) };
-        if let Summons::Up { node, stream, up: Up::Heartbeat(_) } = &summons
-            && let Some(guest) = process.guests[*node].as_mut().filter(|guest| guest.stream == *stream)
-        {
-            guest.heard = (guest.standing == Registration::Done).then_some(self.now);
-        }
         if let Some(waiting) = &mut process.paused {
             waiting.push_back(summons);
             return Ok(());
@@ -167,7 +167,8 @@ impl World {
 
     /// Something comes in on a stream. Only what is on a node's newest one counts, and only once it was let in.
     fn hear_node(&mut self, seat: usize, node: usize, stream: u64, up: Up) -> Result<(), Violation> {
-        let guests = &mut self.seats[seat].process.as_mut().expect("the caller has looked").guests;
+        let process = self.seats[seat].process.as_mut().expect("the caller has looked");
+        let guests = &mut process.guests;
         match (up, guests[node]) {
             (Up::Register(record), guest) if guest.is_none_or(|guest| guest.stream < stream) => {
                 guests[node] =
@@ -175,6 +176,7 @@ impl World {
                 self.coordinate(seat, CoordinatorEvent::Register(record))
             }
             (Up::Heartbeat(heartbeat), Some(guest)) if guest.stream == stream && guest.standing == Registration::Done => {
+                guests[node] = Some(Guest { heard: Some(process.ear.hears(self.now)), ..guest });
                 let (from, incarnation) = (self.hosts[node].identity.node.clone(), guest.incarnation);
                 self.coordinate(seat, CoordinatorEvent::Heartbeat { from, incarnation, heartbeat })
             }
@@ -241,8 +243,9 @@ impl World {
             CoordinatorEffect::Note(Note::Follows) => self.end_subscriptions(seat),
             CoordinatorEffect::Note(Note::Health { node, health }) => {
                 let index = self.node_of(&node);
-                let heard = self.guest(seat, index).and_then(|guest| guest.heard);
-                silence::judged(&node, health, heard, self.now, &self.options.coordinator)?;
+                let process = self.seats[seat].process.as_ref().expect("it was stepped");
+                let heard = process.guests[index].and_then(|guest| guest.heard);
+                process.ear.judged(&node, health, heard, self.now, &self.options.coordinator)?;
             }
             CoordinatorEffect::Note(_) => {}
         }

@@ -10,14 +10,14 @@ use crate::check::configurations::{Reigns, Server};
 use crate::check::histories::{self, Log, Watermarks};
 use crate::check::{Violation, durable};
 use crate::history::{Author, Try};
-use crate::trace::{describe, describe_change, describe_heartbeat, is_transfer};
+use crate::trace::{describe, describe_change, describe_heartbeat, is_notable};
 
 impl World {
     /// One step of a node, looked at from all sides. `by`: the call whose request it is.
     pub(super) fn step(&mut self, node: usize, event: Event, by: Option<Try>) -> Result<(), Violation> {
         self.trace.event(self.now, node, &event);
         let cause = if self.trace.printing() { describe(&event) } else { String::new() };
-        if is_transfer(&event) {
+        if is_notable(&event) {
             self.trace.line(self.now, || format!("{} | {cause}", self.hosts[node].name()));
         }
         let host = &mut self.hosts[node];

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use catena_core::{Decisions, Event, Heartbeat, HeartbeatAnswer, NodeId, NodeRecord, RegisterError, Time};
 
-use super::hosts::Input;
+use super::hosts::{Input, Running};
 use super::realm::broken;
 use super::seats::{self, Summons};
 use super::{Happening, Life, World};
@@ -144,9 +144,13 @@ impl World {
     }
 
     pub(super) fn open_stream(&mut self, node: usize, life: Life) {
-        let alive = self.hosts[node].process.as_ref().is_some_and(|process| process.life == life);
-        if !alive || self.lines.nodes[node].open.is_some() {
+        let Some(process) = self.hosts[node].alive(life) else { return };
+        let stands_still = matches!(process.running, Running::Paused(_));
+        if self.lines.nodes[node].open.is_some() {
             return;
+        }
+        if stands_still {
+            return self.redial(node, life, Duration::from_millis(100)); // it dials when it goes on
         }
         let seats = self.seats.len();
         let next = &mut self.lines.nodes[node].next;

@@ -64,7 +64,8 @@ impl Stage {
     }
 
     pub(crate) fn pause_coordinator(&mut self, seat: usize) {
-        self.world.seats[seat].pause();
+        let now = self.world.now;
+        self.world.seats[seat].pause(now);
     }
 
     pub(crate) fn resume_coordinator(&mut self, seat: usize) -> Result<(), Violation> {
