@@ -57,6 +57,9 @@ const RARE: &[Mutant] = &[
     Mutant::EvictLastCopy,
     Mutant::StaleCopyCounts,
     Mutant::FlapHistoryLost,
+    Mutant::NoDriftMargin,
+    Mutant::CursorOverPins,
+    Mutant::PartialSnapshotInstalled,
 ];
 
 #[test]

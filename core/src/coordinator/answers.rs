@@ -66,7 +66,10 @@ impl Leader {
     fn answer(&mut self, to: &NodeId, sequence: u64, applied: Revision, config: &CoordinatorConfig, now: Now) -> HeartbeatAnswer {
         let node = &self.nodes[to];
         let after = applied.next()..;
-        let mut news = node.news.range(after.clone());
+        // Who is no replica any more of a chain that a leader before has decided is not known: a process that has not applied
+        // that hears of every chain. (A new process has applied nothing, acts in no old version, and reports what it has.)
+        let unheard = applied > Revision(0) && applied < self.inherited;
+        let mut news = if unheard { &self.chain_news } else { &node.news }.range(after.clone());
         let carried: Vec<(Revision, Slot)> = news.by_ref().take(CHAINS_PER_ANSWER).map(|(r, s)| (*r, *s)).collect();
         let complete = news.next().is_none();
         let revision = match carried.last() {

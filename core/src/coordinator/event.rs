@@ -13,7 +13,7 @@ pub enum CoordinatorEvent {
     /// A node dials in and says who and where it is.
     Register(NodeRecord),
     /// A registered node is there. The driver passes on only what came on a stream that this coordinator has answered with
-    /// [`CoordinatorEffect::Registered`], and only of the newest stream of a node.
+    /// [`CoordinatorEffect::Registered`], and only of the newest stream of a node; one that is refused takes no other's place.
     Heartbeat {
         /// Who.
         from: NodeId,

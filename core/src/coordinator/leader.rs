@@ -27,6 +27,10 @@ pub(super) struct Leader {
     pub(super) revision: Revision,
     /// Nodes by the revision they were last changed at, so that an answer costs what changed (K6).
     pub(super) node_news: BTreeMap<Revision, NodeId>,
+    /// Slots by the revision their chains were last changed at.
+    pub(super) chain_news: BTreeMap<Revision, Slot>,
+    /// The newest decision of the leaders before.
+    pub(super) inherited: Revision,
     /// Slots to look at in this step.
     pub(super) dirty: BTreeSet<Slot>,
     /// Slots to look at again with every tick: something about them waits for time to pass or for others.
@@ -103,6 +107,8 @@ impl Leader {
             slots: (0..config.cluster.slots).map(|slot| (Slot(slot), SlotState::default())).collect(),
             revision: Revision(0),
             node_news: BTreeMap::new(),
+            chain_news: BTreeMap::new(),
+            inherited: Revision(0),
             dirty: BTreeSet::new(),
             open: BTreeSet::new(),
             stranded: BTreeSet::new(),
@@ -123,7 +129,7 @@ impl Leader {
         for change in stored {
             leader.take_effect(change);
         }
-        leader.last_revision = leader.revision;
+        (leader.last_revision, leader.inherited) = (leader.revision, leader.revision);
         leader.dirty.extend((0..config.cluster.slots).map(Slot));
         leader
     }
@@ -282,7 +288,8 @@ impl Leader {
         let expected = before.as_ref().map_or(ChainVersion(0), |chain| chain.version).next();
         assert!(before.is_none() || chain.version == expected, "slot {slot}: version {} after {expected}", chain.version);
         state.deciding = false;
-        state.revision = revision;
+        self.chain_news.remove(&std::mem::replace(&mut state.revision, revision));
+        self.chain_news.insert(revision, slot);
         for node in state.removal.take().unwrap_or_default().into_keys() {
             if let Some(node) = self.nodes.get_mut(&node) {
                 node.fences.remove(&slot);

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::{
-    Action, Batch, CallError, Chain, ChainVersion, ClusterId, Command, Condition, Decisions, Effect, Entry, EntryId, Envelope, Epoch,
-    Event, HeartbeatAnswer, Identity, Incarnation, Member, Message, Node, NodeConfig, NodeId, Now, Object, Operation, Origin,
-    Presence, Process, Recovered, ReplicaState, Reply, Report, RequestId, Revision, Seq, Session, Slot, SnapshotEnd, Target,
-    Time, WallTime, Write,
+    Action, Batch, CallError, Chain, ChainVersion, ClusterId, Command, Condition, Decisions, Effect, Entry, EntryId, Envelope,
+    Epoch, Event, HeartbeatAnswer, Identity, Incarnation, Member, Message, Node, NodeConfig, NodeId, Now, Object, Operation,
+    Origin, Presence, Process, Recovered, ReplicaState, Reply, Report, RequestId, Revision, Seq, Session, Slot, SnapshotEnd,
+    Target, Time, WallTime, Write,
 };
 
 pub(crate) const SLOT: Slot = Slot(0);
@@ -82,7 +82,15 @@ pub(crate) enum Sync {
 
 impl Disk {
     pub(crate) fn new() -> Self {
-        Self { state: State::default(), chain: None, log: Vec::new(), staged: None, pin: None, sync: Sync::AtOnce, held: Vec::new() }
+        Self {
+            state: State::default(),
+            chain: None,
+            log: Vec::new(),
+            staged: None,
+            pin: None,
+            sync: Sync::AtOnce,
+            held: Vec::new(),
+        }
     }
 
     fn recovered(&self) -> Vec<Recovered> {

@@ -1,6 +1,6 @@
 //! Coordinators that follow each other (C1, C5).
 
-use catena_core::{CoordinatorEffect, CoordinatorEvent, Health, Order, OrderError, Presence, Succession};
+use catena_core::{CoordinatorEffect, CoordinatorEvent, Health, Heartbeat, Order, OrderError, Presence, Slot, Succession};
 
 use crate::bench::{Bench, config, id, ms};
 
@@ -180,4 +180,28 @@ fn a_coordinator_that_ends_between_decision_and_store_decides_again() {
     bench.start_coordinator(0);
     bench.until("cut", |bench| bench.shape(0) == "a b");
     assert!(bench.nodes.values().all(|node| node.presence == Presence::Staying));
+}
+
+#[test]
+fn a_member_that_was_cut_unheard_is_told_by_the_next_leader_though_it_reports_nothing() {
+    let mut bench = Bench::placed(config(1, 3, 3), &["a", "b", "c"]);
+    bench.run(500);
+    let applied = bench.nodes[&id("c")].answer.clone().unwrap().revision;
+    bench.node("c").cut = true;
+    bench.until("cut", |bench| bench.shape(0) == "a b");
+    bench.restart_coordinator(0);
+    bench.run(1000);
+    let (mut out, now) = (Vec::new(), bench.seats[0].time(bench.now));
+    let record = bench.nodes[&id("c")].record.clone();
+    let incarnation = record.incarnation;
+    bench.seats[0].coordinator.step(now, CoordinatorEvent::Register(record), &mut out);
+    out.clear();
+    let heartbeat = Heartbeat { sequence: 99, applied, reports: Vec::new(), presence: Presence::Staying };
+    let event = CoordinatorEvent::Heartbeat { from: id("c"), incarnation, heartbeat };
+    bench.seats[0].coordinator.step(now, event, &mut out);
+    let told = out.iter().any(|effect| match effect {
+        CoordinatorEffect::Answer { answer, .. } => answer.decisions.chains == [bench.store.chain(Slot(0)).unwrap().clone()],
+        _ => false,
+    });
+    assert!(told, "{out:?}");
 }

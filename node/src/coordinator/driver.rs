@@ -88,7 +88,9 @@ impl Driver {
                 self.candidate = Some(Session { id: session, outgoing });
                 let name = node.node.clone();
                 self.step(CoordinatorEvent::Register(node))?;
+                // While it is being stored nothing counts that the process before may still say.
                 if let Some(candidate) = self.candidate.take() {
+                    self.sessions.remove(&name);
                     self.joining.insert(name, candidate);
                 }
                 Ok(())

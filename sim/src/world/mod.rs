@@ -4,6 +4,7 @@
 //! comes of it back to the queue; checkers look on after every step of a node. One thread, one seed, no real time.
 
 mod clients;
+mod happening;
 mod hosts;
 mod injury;
 mod links;
@@ -19,28 +20,28 @@ mod storage;
 mod streams;
 mod troubles;
 mod watch;
+mod wounds;
 
-use catena_core::client::ClientEvent;
-use catena_core::{CoordinatorEffect, Effect, Envelope, OrderError, RequestId, Slot, Time};
+use catena_core::{CoordinatorEffect, Effect, OrderError, RequestId, Slot, Time};
 
 use crate::check::configurations::Reigns;
 use crate::check::ledger::Ledger;
 use crate::check::{Checker, Severity, Violation, linearize};
 use crate::faults::{Fault, Occurrences};
 use crate::history::{History, Outcome};
-use crate::network::{Connection, Network};
+use crate::network::Network;
 use crate::options::Options;
 use crate::queue::Queue;
 use crate::rng::{Rng, nanos};
 use crate::trace::{Printing, Trace};
 use crate::workload::Workload;
 use clients::{Client, Prompt};
-use hosts::{Arrival, Host, Input, draw_clock};
+use happening::Happening;
+use hosts::{Arrival, Host, draw_clock};
 use pace::Pace;
 use realm::Realm;
-use recovery::Undo;
 use seats::Seat;
-use streams::{Down, Lines, Up};
+use streams::Lines;
 use troubles::Troubles;
 
 /// A world that does more than this is going in circles: a healthy one needs a fiftieth.
@@ -94,112 +95,6 @@ enum Phase {
     Faults,
     /// They have ended, at this time; everything must come to rest.
     Healing { since: Time },
-}
-
-/// Something that happens at a time.
-#[derive(Debug)]
-enum Happening {
-    /// To a process, while it lives.
-    Input {
-        node: usize,
-        life: Life,
-        input: Input,
-    },
-    /// A message arrives, if its connection still is.
-    Frame {
-        from: usize,
-        to: usize,
-        connection: Connection,
-        envelope: Envelope,
-    },
-    /// A side learns of a new connection.
-    LinkUp {
-        node: usize,
-        peer: usize,
-        connection: Connection,
-    },
-    /// Two nodes try to connect.
-    Connect {
-        a: usize,
-        b: usize,
-    },
-    /// A process's timer.
-    Wake {
-        node: usize,
-        life: Life,
-        at: Time,
-    },
-    /// A sync ends.
-    Synced {
-        node: usize,
-        life: Life,
-    },
-    /// A process that was told to end looks whether it can.
-    Leave {
-        node: usize,
-        life: Life,
-        until: Time,
-    },
-    /// A process stands still, until then.
-    Silence {
-        node: usize,
-        until: Time,
-    },
-    /// A node dials the next coordinator.
-    OpenStream {
-        node: usize,
-        life: Life,
-    },
-    ToCoordinator {
-        node: usize,
-        seat: usize,
-        life: Life,
-        stream: u64,
-        up: Up,
-    },
-    FromCoordinator {
-        node: usize,
-        stream: u64,
-        down: Down,
-    },
-    /// A coordinator's timer.
-    WakeCoordinator {
-        seat: usize,
-        life: Life,
-        at: Time,
-    },
-    /// An operation reaches the coordinators' store.
-    StoreActs {
-        errand: u64,
-    },
-    /// Its outcome reaches the coordinator that asked.
-    StoreReports {
-        errand: u64,
-    },
-    /// A client asks for the route.
-    AskRoute {
-        client: usize,
-        coordinator: usize,
-    },
-    Client {
-        client: usize,
-        event: ClientEvent,
-    },
-    Prompt {
-        client: usize,
-        prompt: Prompt,
-    },
-    /// Injects a fault, and goes on to the next.
-    Inject,
-    Injure {
-        fault: Fault,
-        node: usize,
-    },
-    Undo(Undo),
-    /// An operator takes in whoever is out.
-    Readmit,
-    /// Looks whether faults have to end, or the world has come to rest.
-    Look,
 }
 
 /// What a clean world did.

@@ -1,0 +1,118 @@
+//! What can happen in a world.
+
+use catena_core::client::ClientEvent;
+use catena_core::{Envelope, Time};
+
+use super::Life;
+use super::clients::Prompt;
+use super::hosts::Input;
+use super::recovery::Undo;
+use super::streams::{Down, Up};
+use crate::faults::Fault;
+use crate::network::Connection;
+
+/// Something that happens at a time.
+#[derive(Debug)]
+pub(super) enum Happening {
+    /// To a process, while it lives.
+    Input {
+        node: usize,
+        life: Life,
+        input: Input,
+    },
+    /// A message arrives, if its connection still is.
+    Frame {
+        from: usize,
+        to: usize,
+        connection: Connection,
+        envelope: Envelope,
+    },
+    /// A side learns of a new connection.
+    LinkUp {
+        node: usize,
+        peer: usize,
+        connection: Connection,
+    },
+    /// Two nodes try to connect.
+    Connect {
+        a: usize,
+        b: usize,
+    },
+    /// A process's timer.
+    Wake {
+        node: usize,
+        life: Life,
+        at: Time,
+    },
+    /// A sync ends.
+    Synced {
+        node: usize,
+        life: Life,
+    },
+    /// A process that was told to end looks whether it can.
+    Leave {
+        node: usize,
+        life: Life,
+        until: Time,
+    },
+    /// A process stands still, until then.
+    Silence {
+        node: usize,
+        until: Time,
+    },
+    /// A node dials the next coordinator.
+    OpenStream {
+        node: usize,
+        life: Life,
+    },
+    ToCoordinator {
+        node: usize,
+        seat: usize,
+        life: Life,
+        stream: u64,
+        up: Up,
+    },
+    FromCoordinator {
+        node: usize,
+        stream: u64,
+        down: Down,
+    },
+    /// A coordinator's timer.
+    WakeCoordinator {
+        seat: usize,
+        life: Life,
+        at: Time,
+    },
+    /// An operation reaches the coordinators' store.
+    StoreActs {
+        errand: u64,
+    },
+    /// Its outcome reaches the coordinator that asked.
+    StoreReports {
+        errand: u64,
+    },
+    /// A client asks for the route.
+    AskRoute {
+        client: usize,
+        coordinator: usize,
+    },
+    Client {
+        client: usize,
+        event: ClientEvent,
+    },
+    Prompt {
+        client: usize,
+        prompt: Prompt,
+    },
+    /// Injects a fault, and goes on to the next.
+    Inject,
+    Injure {
+        fault: Fault,
+        node: usize,
+    },
+    Undo(Undo),
+    /// An operator takes in whoever is out.
+    Readmit,
+    /// Looks whether faults have to end, or the world has come to rest.
+    Look,
+}
