@@ -184,6 +184,11 @@ impl Job {
         self.waits
     }
 
+    /// The next wait is the first again.
+    pub(super) fn wait_anew(&mut self) {
+        self.waits = 0;
+    }
+
     /// What may be concluded if nothing more is heard.
     pub(super) fn kind_if_ended_now(&self) -> Kind {
         match self.stage {

@@ -187,8 +187,12 @@ impl Client {
             Stage::Ready | Stage::Queued(_) | Stage::Underway(_) => false,
         };
         let jobs: Vec<JobId> = self.jobs.iter().filter(|(_, job)| waits(job)).map(|(id, _)| *id).collect();
-        for job in jobs {
-            self.proceed(job, cx);
+        for id in jobs {
+            // What made it wait longer and longer was the route before.
+            if let Some(job) = self.jobs.get_mut(&id) {
+                job.wait_anew();
+            }
+            self.proceed(id, cx);
         }
     }
 
