@@ -57,6 +57,7 @@ const RARE: &[Mutant] = &[
     Mutant::EvictLastCopy,
     Mutant::StaleCopyCounts,
     Mutant::FlapHistoryLost,
+    Mutant::NewLeaderForgetsLeases,
     Mutant::NoDriftMargin,
     Mutant::CursorOverPins,
     Mutant::PartialSnapshotInstalled,
