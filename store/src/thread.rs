@@ -31,7 +31,7 @@ impl<S: Store + 'static> StorageThread<S> {
         let (queue, batches) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("catena-storage".to_owned())
-            .spawn(move || run(store, &batches, on_durable))
+            .spawn(move || run(store, batches, on_durable))
             .map_err(|error| StoreError::failed("start the storage thread", error))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
@@ -67,10 +67,12 @@ impl<S> Drop for StorageThread<S> {
 }
 
 /// The thread: ends when the queue is closed and empty, or on the first error.
-fn run<S: Store>(mut store: S, batches: &Receiver<Batch>, on_durable: impl FnMut(Result<Ticket, StoreError>)) -> S {
+fn run<S: Store>(mut store: S, queue: Receiver<Batch>, on_durable: impl FnMut(Result<Ticket, StoreError>)) -> S {
     let mut report = Report(on_durable);
+    // Dropped before the report is: who hears no more can submit no more.
+    let batches = queue;
     loop {
-        let outcome = match next(&mut store, batches) {
+        let outcome = match next(&mut store, &batches) {
             Ok(Some(first)) => commit_group(&mut store, first, || batches.try_recv().ok()),
             Ok(None) => return store,
             Err(error) => Err(error),
