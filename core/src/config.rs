@@ -39,6 +39,10 @@ pub struct NodeConfig {
     pub apply: Duration,
     /// How long a neighbour that is waited for may say nothing before the coordinator is told (K2). 700 ms, as `dead_after`.
     pub silence: Duration,
+    /// How long the disk may be at a sync before the node says nothing to the coordinator any more, and so is taken for dead:
+    /// else a member with a stalled disk would hold up its chains for as long as it likes (K2). Must exceed what a sync takes
+    /// on a bad day. 1 s.
+    pub stall: Duration,
     /// How long a session may be idle, by its entries' times, before the head proposes to end it (W8). 10 min.
     pub session_idle: Duration,
     /// Bytes of snapshots that the node asks for in a second, over all slots (J1). 64 MiB.
@@ -122,6 +126,7 @@ impl NodeConfig {
             probe: Duration::from_millis(50),
             apply: Duration::from_millis(200),
             silence: Duration::from_millis(700),
+            stall: Duration::from_secs(1),
             session_idle: Duration::from_mins(10),
             copy_rate: 64 << 20,
         }

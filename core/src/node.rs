@@ -41,8 +41,8 @@ pub struct Node {
     copy_at: Time,
     load: Load,
     last_ticket: Ticket,
-    /// Batches on their way to the disk, by ticket: whose they are.
-    writing: VecDeque<(Ticket, Slot)>,
+    /// Batches on their way to the disk, by ticket: whose they are, and since when.
+    writing: VecDeque<(Ticket, Slot, Time)>,
     /// Replicas' deadlines, earliest first, so that a step costs no walk over all replicas.
     timers: BTreeSet<(Time, Slot)>,
     next_heartbeat: Time,
@@ -205,7 +205,7 @@ impl Node {
     }
 
     fn on_durable(&mut self, ticket: Ticket, out: &mut Vec<Effect>) {
-        while let Some((_, slot)) = self.writing.pop_front_if(|(written, _)| *written <= ticket) {
+        while let Some((_, slot, _)) = self.writing.pop_front_if(|(written, _, _)| *written <= ticket) {
             self.with_replica(slot, out, |replica, cx| replica.on_durable(ticket, cx));
         }
         while let Some((_, revision)) = self.applying.pop_front_if(|(applying, _)| *applying <= ticket) {
@@ -272,6 +272,10 @@ impl Node {
         if now < self.next_heartbeat {
             return;
         }
+        if self.stalled() && self.presence == Presence::Staying && !mutant!(StallUnnoticed) {
+            self.next_heartbeat = now + HURRY;
+            return;
+        }
         self.sequence += 1;
         let mut reports = Vec::with_capacity(self.unreported.len());
         for (slot, told) in &mut self.unreported {
@@ -290,6 +294,12 @@ impl Node {
         }));
     }
 
+    /// Whether the disk has been at something for so long that this node is of no use to its chains: it says nothing, and is
+    /// dealt with as one that is dead, until the disk goes on (K2).
+    fn stalled(&self) -> bool {
+        self.writing.front().is_some_and(|(_, _, since)| self.now.monotonic.since(*since) >= self.config.stall)
+    }
+
     /// Somebody acts in a version that this node does not know: ask for it out of turn.
     fn hurry(&mut self) {
         self.next_heartbeat = self.next_heartbeat.min(self.last_heartbeat + HURRY);
@@ -306,7 +316,7 @@ impl Node {
         });
         for effect in &out[first..] {
             if let Effect::Persist(batch) = effect {
-                self.writing.push_back((batch.ticket, slot));
+                self.writing.push_back((batch.ticket, slot, self.now.monotonic));
             }
         }
         if replica.report() != report {

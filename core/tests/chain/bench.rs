@@ -35,6 +35,8 @@ pub(crate) struct Bench {
     /// What each node last reported.
     pub(crate) reports: BTreeMap<NodeId, Report>,
     pub(crate) leaving: Vec<NodeId>,
+    /// How many each node has sent.
+    pub(crate) heartbeats: BTreeMap<NodeId, usize>,
     pub(crate) chain: Chain,
     pub(crate) fences: Vec<NodeId>,
     pub(crate) drops: Vec<NodeId>,
@@ -191,6 +193,7 @@ impl Bench {
             replies: BTreeMap::new(),
             reports: BTreeMap::new(),
             leaving: Vec::new(),
+            heartbeats: BTreeMap::new(),
             chain,
             fences: Vec::new(),
             drops: Vec::new(),
@@ -294,6 +297,7 @@ impl Bench {
                     assert!(self.replies.insert(request, result).is_none(), "{request} was answered twice");
                 }
                 Effect::Heartbeat(heartbeat) => {
+                    *self.heartbeats.entry(to.clone()).or_default() += 1;
                     self.reports.extend(heartbeat.reports.iter().map(|report| (to.clone(), report.clone())));
                     if heartbeat.presence == Presence::Leaving {
                         self.leaving.push(to.clone());

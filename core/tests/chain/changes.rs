@@ -2,7 +2,7 @@
 
 use catena_core::{Action, CallError, Event, MismatchReason, ReplicaState, Reply, RoutingMismatch};
 
-use crate::bench::{Bench, id};
+use crate::bench::{Bench, Sync, id};
 
 #[test]
 fn each_member_is_removed_and_writes_and_reads_go_on() {
@@ -225,4 +225,24 @@ fn data_of_a_replica_that_is_not_needed_goes_when_the_coordinator_says_so() {
     bench.wait(500);
     assert_eq!(bench.state("n3"), Some(ReplicaState::CaughtUp));
     assert_eq!(bench.disk("n3").state.objects.len(), 1);
+}
+
+#[test]
+fn a_node_whose_disk_stands_still_says_nothing_until_it_goes_on() {
+    let mut bench = Bench::new();
+    bench.disk("n2").sync = Sync::Later;
+    let put = bench.put("k", "1");
+    bench.wait(800);
+    let heard = |bench: &Bench| bench.heartbeats[&id("n2")];
+    let before = heard(&bench);
+    bench.wait(100);
+    assert!(heard(&bench) > before, "a slow sync is no failure");
+    bench.wait(200);
+    let before = heard(&bench);
+    bench.wait(2_000);
+    assert_eq!(heard(&bench), before);
+    bench.release("n2");
+    bench.wait(100);
+    assert!(heard(&bench) > before);
+    assert!(bench.replies[&put].is_ok());
 }

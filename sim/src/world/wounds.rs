@@ -103,7 +103,9 @@ impl World {
     }
 
     pub(super) fn stall(&mut self, node: usize) -> bool {
-        let until = self.soon(ms(5), ms(5_000));
+        // Mostly a hiccup; now and then for longer than a node may be of no use (K2).
+        let least = *self.rng.pick(&[ms(5), ms(5), ms(3_000)]);
+        let until = self.soon(least, ms(6_000));
         self.hosts[node].stalled_until = until;
         self.troubles.node(node, until);
         if self.rng.below(2) == 0 {
