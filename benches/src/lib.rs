@@ -1,12 +1,14 @@
 //! A real cluster of child processes, made to be broken, and a load whose every acknowledged write is accounted for: what
-//! `failover` and `join` share.
+//! `failover`, `idle` and `join` share.
 
 mod error;
 mod figures;
 mod load;
 mod processes;
+mod program;
 
 pub use error::Error;
 pub use figures::{Distribution, milliseconds};
 pub use load::{Done, Load, Lost};
-pub use processes::{Cluster, Setup, binary};
+pub use processes::{Cluster, Setup, Usage};
+pub use program::{Place, Verdict, main};

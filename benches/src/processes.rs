@@ -48,6 +48,38 @@ pub struct Cluster {
 #[derive(Debug)]
 struct Process(Child);
 
+/// What a process has and has used.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Memory, in KiB.
+    pub resident_kib: u64,
+    /// Processor time since its start.
+    pub processor: Duration,
+}
+
+impl Process {
+    /// A line of the kernel's account of it, in KiB.
+    fn memory(&self, line: &str) -> Result<u64, Error> {
+        let path = format!("/proc/{}/status", self.0.id());
+        let status = fs::read_to_string(&path).map_err(Error::io(&path))?;
+        let value = status.lines().find_map(|text| text.strip_prefix(line)?.split_whitespace().next()?.parse().ok());
+        value.ok_or_else(|| Error::InVain(format!("{line} in {path}")))
+    }
+
+    /// Of all its threads: the kernel's ticks of 10 ms are too coarse for a process that does next to nothing.
+    fn processor(&self) -> Result<Duration, Error> {
+        let path = format!("/proc/{}/task", self.0.id());
+        let mut nanoseconds = 0;
+        for thread in fs::read_dir(&path).map_err(Error::io(&path))? {
+            let account = thread.map_err(Error::io(&path))?.path().join("schedstat");
+            // A thread may have ended since.
+            let account = fs::read_to_string(account).unwrap_or_default();
+            nanoseconds += account.split_whitespace().next().and_then(|run| run.parse().ok()).unwrap_or(0);
+        }
+        Ok(Duration::from_nanos(nanoseconds))
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -59,7 +91,7 @@ impl Drop for Process {
 ///
 /// # Errors
 /// When there is none.
-pub fn binary(given: Option<&Path>) -> Result<PathBuf, Error> {
+pub(crate) fn binary(given: Option<&Path>) -> Result<PathBuf, Error> {
     let path = match given {
         Some(given) => given.to_owned(),
         None => std::env::current_exe().map_err(Error::io("the path of this program"))?.with_file_name("catena"),
@@ -181,13 +213,21 @@ impl Cluster {
     }
 
     /// By process, the most memory that it has had, in KiB.
-    pub fn peaks(&self) -> Vec<(String, u64)> {
-        let peak = |process: &Process| {
-            let status = fs::read_to_string(format!("/proc/{}/status", process.0.id())).unwrap_or_default();
-            let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-            line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
-        };
-        self.processes().map(|(who, process)| (who, peak(process))).collect()
+    ///
+    /// # Errors
+    /// When a process is gone.
+    pub fn peaks(&self) -> Result<Vec<(String, u64)>, Error> {
+        self.processes().map(|(who, process)| Ok((who, process.memory("VmHWM:")?))).collect()
+    }
+
+    /// By process, what it has now and what it has used up to now.
+    ///
+    /// # Errors
+    /// When a process is gone.
+    pub fn usages(&self) -> Result<Vec<(String, Usage)>, Error> {
+        self.processes()
+            .map(|(who, process)| Ok((who, Usage { resident_kib: process.memory("VmRSS:")?, processor: process.processor()? })))
+            .collect()
     }
 
     fn processes(&self) -> impl Iterator<Item = (String, &Process)> {

@@ -45,7 +45,7 @@ pub(crate) enum Author {
 }
 
 /// A call of a client: from its first try to the answer of its last.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Call {
     pub(crate) slot: Slot,
     pub(crate) wish: Wish,

@@ -1,11 +1,10 @@
 //! How long writes stand still when a process is killed: kill -9 of head, middle and tail in turn, under load.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use catena_benches::{Cluster, Distribution, Done, Error, Load, Setup, binary, milliseconds};
+use catena_benches::{Cluster, Distribution, Done, Error, Load, Place, Verdict, main as program, milliseconds};
 use catena_core::{NodeId, Slot, Status};
 use clap::Parser;
 
@@ -26,15 +25,10 @@ struct Options {
     /// Bytes a value.
     #[arg(long, default_value_t = 256)]
     value_bytes: usize,
-    /// Where the cluster's data lies.
-    #[arg(long, default_value = ".")]
-    data_dir: PathBuf,
-    /// The binary under test. Default: the `catena` beside this one.
-    #[arg(long)]
-    catena: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
-/// Far from the default ports, so that a running `catena dev` is not disturbed.
 const PORT: u16 = 7720;
 /// Before each death, so that it hits writes in full flow.
 const FLOW: Duration = Duration::from_millis(500);
@@ -43,38 +37,11 @@ const AFTERWARDS: Duration = Duration::from_secs(1);
 const POSITIONS: [&str; 3] = ["head", "middle", "tail"];
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
-    match runtime.block_on(run(&options)) {
-        Ok(Verdict::NothingLost) => ExitCode::SUCCESS,
-        Ok(Verdict::Lost) => ExitCode::FAILURE,
-        Err(error) => fail(&error),
-    }
+    program("failover", run(Options::parse()))
 }
 
-fn fail(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("failover: {error}");
-    ExitCode::FAILURE
-}
-
-enum Verdict {
-    NothingLost,
-    Lost,
-}
-
-async fn run(options: &Options) -> Result<Verdict, Error> {
-    let setup = Setup {
-        catena: binary(options.catena.as_deref())?,
-        parent: options.data_dir.clone(),
-        port: PORT,
-        nodes: 3,
-        replicas: 3,
-        slots: options.slots,
-    };
-    let mut cluster = Cluster::start(setup).await?;
+async fn run(options: Options) -> Result<Verdict, Error> {
+    let mut cluster = Cluster::start(options.place.setup(PORT, options.slots)?).await?;
     let mut load = Load::start(cluster.endpoints(), options.writers, options.value_bytes).await?;
     let mut gaps: BTreeMap<usize, Distribution> = BTreeMap::new();
     let mut writes = 0;
@@ -95,7 +62,7 @@ async fn run(options: &Options) -> Result<Verdict, Error> {
     for lost in &lost {
         println!("  LOST {}: found {}", lost.key, lost.found);
     }
-    Ok(if lost.is_empty() { Verdict::NothingLost } else { Verdict::Lost })
+    Ok(if lost.is_empty() { Verdict::Good } else { Verdict::Bad })
 }
 
 /// Kills the node at `position` of the slot's chain; how long the worst slot stood still of those that it was at that position

@@ -1,11 +1,10 @@
 //! What it costs to fill a replica: a slot of some size, a new node, and writes that go on.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use catena_benches::{Cluster, Distribution, Done, Error, Load, Setup, binary, milliseconds};
+use catena_benches::{Cluster, Distribution, Done, Error, Load, Place, Verdict, main as program, milliseconds};
 use catena_core::NodeId;
 use catena_net::client::{Client, Options as Calls};
 use clap::Parser;
@@ -28,15 +27,10 @@ struct Options {
     /// Bytes a value of those.
     #[arg(long, default_value_t = 256)]
     value_bytes: usize,
-    /// Where the cluster's data lies.
-    #[arg(long, default_value = ".")]
-    data_dir: PathBuf,
-    /// The binary under test. Default: the `catena` beside this one.
-    #[arg(long)]
-    catena: Option<PathBuf>,
+    #[command(flatten)]
+    place: Place,
 }
 
-/// Far from the default ports, so that a running `catena dev` is not disturbed.
 const PORT: u16 = 7740;
 /// Writes in flight while the slot is filled.
 const FILLERS: u32 = 16;
@@ -44,36 +38,13 @@ const FILLERS: u32 = 16;
 const BEFORE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    let options = Options::parse();
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&error),
-    };
-    match runtime.block_on(run(&options)) {
-        Ok(0) => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => fail(&error),
-    }
+    program("join", run(Options::parse()))
 }
 
-fn fail(error: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("join: {error}");
-    ExitCode::FAILURE
-}
-
-/// Measures, and returns how many keys were lost.
-async fn run(options: &Options) -> Result<usize, Error> {
-    let setup = Setup {
-        catena: binary(options.catena.as_deref())?,
-        parent: options.data_dir.clone(),
-        port: PORT,
-        nodes: 3,
-        replicas: 3,
-        slots: 1,
-    };
-    let mut cluster = Cluster::start(setup).await?;
+async fn run(options: Options) -> Result<Verdict, Error> {
+    let mut cluster = Cluster::start(options.place.setup(PORT, 1)?).await?;
     let began = Instant::now();
-    fill(&cluster, options).await?;
+    fill(&cluster, &options).await?;
     println!("filled with {} MiB in {:.1} s", options.mib, began.elapsed().as_secs_f64());
     let gone = NodeId::new("n3").expect("a letter and a number");
     cluster.kill(&gone)?;
@@ -87,7 +58,7 @@ async fn run(options: &Options) -> Result<usize, Error> {
     cluster.start_node(4)?;
     cluster.await_whole().await?;
     let (during, joined) = (load.take(), Instant::now());
-    let peaks = cluster.peaks();
+    let peaks = cluster.peaks()?;
     let (lost, keys) = load.stop().await?;
     println!("joined in {:.1} s\n", (joined - joining).as_secs_f64());
     println!("{:<8} {:>8} {:>12} {:>12} {:>12} {:>14}", "writes", "count", "median", "p99", "worst", "longest gap");
@@ -101,7 +72,7 @@ async fn run(options: &Options) -> Result<usize, Error> {
     for lost in &lost {
         println!("  LOST {}: found {}", lost.key, lost.found);
     }
-    Ok(lost.len())
+    Ok(if lost.is_empty() { Verdict::Good } else { Verdict::Bad })
 }
 
 async fn fill(cluster: &Cluster, options: &Options) -> Result<(), Error> {

@@ -49,6 +49,7 @@ pub(super) async fn keep(identity: Identity, inputs: mpsc::Sender<NodeInput>, mu
         let record = peer.borrow_and_update().clone();
         let began = Instant::now();
         let attempt = tokio::select! {
+            biased;
             attempt = attempt(&identity, &inputs, &record) => attempt,
             changed = peer.changed() => match changed {
                 Ok(()) => continue,
@@ -66,6 +67,7 @@ pub(super) async fn keep(identity: Identity, inputs: mpsc::Sender<NodeInput>, mu
             Attempt::Failed(failure) => report(&record.node, &failure, wait),
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(wait) => wait = (2 * wait).min(LONGEST_WAIT),
             changed = peer.changed() => match changed {
                 Ok(()) => wait = FIRST_WAIT,

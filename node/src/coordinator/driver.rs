@@ -72,6 +72,7 @@ impl Driver {
         loop {
             timer.set((self.clock)(), self.coordinator.deadline());
             tokio::select! {
+                biased;
                 told = self.storage.told.recv() => self.step(told.expect("a store reports its end")?)?,
                 () = timer.sleep.as_mut() => {
                     timer.fired();

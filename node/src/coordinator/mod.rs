@@ -42,6 +42,7 @@ pub async fn run_coordinator(
     let driver = Driver::new(coordinator, clock, storage);
     let mut server = Owned::spawn(server.serve(listener, shutdown));
     tokio::select! {
+        biased;
         error = driver.run(inputs) => Err(error),
         ended = server.join() => ended.map_err(CoordinatorError::Serve),
     }

@@ -89,6 +89,7 @@ impl<R: Reader> Driver<R> {
             let (at, _) = self.node.deadline();
             timer.set(now, at);
             let ready = tokio::select! {
+                biased;
                 durable = self.storage.durable.recv() => Ready::Durable(durable),
                 event = uplink.events.recv() => Ready::Uplink(event),
                 Some(part) = self.parts.recv() => Ready::Part(part),

@@ -66,10 +66,12 @@ where
     let mut shutdown = Box::pin(shutdown);
     let register = Register { cluster: options.cluster, node: options.record() };
     let (uplink, registered) = tokio::select! {
+        biased;
         joined = Uplink::join(options.coordinators.clone(), register) => joined?,
         () = &mut shutdown => return Ok(()),
     };
     let mut storage = tokio::select! {
+        biased;
         opened = open(registered.cluster) => {
             opened.map_err(|source| NodeError::Storage { node: options.node.clone(), source })?
         }
@@ -94,6 +96,7 @@ where
     let until_left = async { drop(has_left.await) };
     let mut server = Owned::spawn(server.serve(listener, until_left));
     tokio::select! {
+        biased;
         error = driver.run(inputs, uplink) => Err(error),
         ended = server.join() => {
             ended.map_err(|source| NodeError::Serve { node: options.node.clone(), source })

@@ -13,11 +13,11 @@ use catena_core::mutants::{self, Assertions, Mutant};
 use catena_net::client::{Client, Options};
 use madsim::Config;
 use madsim::runtime::Runtime;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use self::machines::{Death, Machines};
 use self::recorder::Recorder;
-use crate::history::{CallId, Deed, Outcome, Wish};
+use crate::history::{Call, CallId, Deed, Outcome, Wish};
 use crate::rng::{Odds, Rng};
 use crate::workload::{Knowledge, Workload};
 
@@ -39,7 +39,7 @@ fn a_cluster_under_faults_stays_linearizable_and_heals() {
     for seed in seeds {
         let run = in_simulation(seed, None)
             .unwrap_or_else(|_| panic!("seed {seed} failed, see above; replay: SEEDS={seed}..{} cargo sim --release", seed + 1));
-        calls += run.calls;
+        calls += run.calls.len();
         answered += run.answered;
     }
     println!("{calls} calls, {answered} answered");
@@ -48,10 +48,12 @@ fn a_cluster_under_faults_stays_linearizable_and_heals() {
 
 #[test]
 fn the_same_seed_gives_the_same_history() {
-    let run = || in_simulation(3, None).expect("seed 3 is clean");
-    let (first, second) = (run(), run());
-    assert_eq!(first.committed, second.committed);
-    assert!(!first.committed.is_empty());
+    let round = || SEEDS.take(16).map(|seed| in_simulation(seed, None).expect("these seeds are clean"));
+    let first: Vec<Run> = round().collect();
+    for (seed, (first, second)) in SEEDS.zip(first.iter().zip(round())) {
+        assert!(!first.committed.is_empty());
+        assert!(*first == second, "seed {seed} went differently the second time");
+    }
 }
 
 #[test]
@@ -72,9 +74,12 @@ fn range(text: &str) -> Range<u64> {
 }
 
 /// What a run left.
+#[derive(PartialEq)]
 struct Run {
     committed: Vec<Entry>,
-    calls: usize,
+    calls: Vec<Call>,
+    /// Simulated, from start to end.
+    took: Duration,
     answered: usize,
 }
 
@@ -91,6 +96,7 @@ fn in_simulation(seed: u64, mutant: Option<Mutant>) -> std::thread::Result<Run> 
 }
 
 async fn run(seed: u64) -> Run {
+    let began = Instant::now();
     let mut rng = Rng::new(seed);
     let recorder = Recorder::new(SLOTS);
     let mut machines = Machines::start(NODES, REPLICAS, SLOTS, rng.fork(), &recorder);
@@ -104,8 +110,7 @@ async fn run(seed: u64) -> Run {
     last.await.expect("the cluster has healed");
     sleep(APPLIED).await;
     recorder.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
-    let (calls, answered) = recorder.share();
-    Run { committed: recorder.committed(), calls, answered }
+    Run { committed: recorder.committed(), calls: recorder.calls(), took: began.elapsed(), answered: recorder.answered() }
 }
 
 /// A client's calls, one after the other.

@@ -9,7 +9,7 @@ use catena_net::client::{Client, ClientError};
 
 use crate::check::ledger::Ledger;
 use crate::check::{Violation, linearize};
-use crate::history::{Author, CallId, Deed, History, Outcome, Try, Wish};
+use crate::history::{Author, Call, CallId, Deed, History, Outcome, Try, Wish};
 
 /// Shared by clients and disks, which are different tasks of one thread; never held across an `await`.
 #[derive(Clone, Debug)]
@@ -69,11 +69,14 @@ impl Recorder {
         (0..self.slots).flat_map(|slot| content.ledger.entries(Slot(slot)).to_vec()).collect()
     }
 
-    /// How many calls there were, and how many had an effect or an answer.
-    pub(super) fn share(&self) -> (usize, usize) {
-        let content = self.lock();
-        let answered = |outcome: &Outcome| !matches!(outcome, Outcome::Pending | Outcome::NotExecuted | Outcome::Unknown);
-        (content.history.calls.len(), content.history.calls.iter().filter(|call| answered(&call.outcome)).count())
+    pub(super) fn calls(&self) -> Vec<Call> {
+        self.lock().history.calls.clone()
+    }
+
+    /// How many calls had an effect or an answer.
+    pub(super) fn answered(&self) -> usize {
+        let answered = |call: &&Call| !matches!(call.outcome, Outcome::Pending | Outcome::NotExecuted | Outcome::Unknown);
+        self.lock().history.calls.iter().filter(answered).count()
     }
 
     /// Checks everything, once every committed entry has been applied somewhere.
