@@ -59,7 +59,14 @@ fn the_same_seed_gives_the_same_history() {
 #[test]
 fn planted_bugs_are_found() {
     println!("the panics that follow are planted");
-    for mutant in [Mutant::JudgeCommittedOnly, Mutant::SkipMatching, Mutant::ReadUncommitted, Mutant::CompareLastSeq] {
+    for mutant in [
+        Mutant::JudgeCommittedOnly,
+        Mutant::AnswerBeforeCommit,
+        Mutant::ReadBeforeBarrier,
+        Mutant::ReadyAtOnce,
+        Mutant::SkipMatching,
+        Mutant::NewTailCuts,
+    ] {
         let mut seeds = SEEDS;
         let caught = seeds.position(|seed| in_simulation(seed, Some(mutant)).is_err());
         println!("{}: caught by seed {caught:?}", mutant.name());
