@@ -166,6 +166,8 @@ pub enum MismatchReason {
     WrongRole,
     /// It has restarted, is fenced or stopping, or is adopting a version, and does not act just now.
     Inactive,
+    /// What was asked for is damaged on its disk; it is to be replaced (D2).
+    Damaged,
 }
 
 impl std::fmt::Display for MismatchReason {
@@ -175,6 +177,7 @@ impl std::fmt::Display for MismatchReason {
             MismatchReason::WrongVersion => "wrong version",
             MismatchReason::WrongRole => "wrong role",
             MismatchReason::Inactive => "not active",
+            MismatchReason::Damaged => "damaged on this node's disk",
         })
     }
 }

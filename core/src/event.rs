@@ -77,6 +77,13 @@ pub enum Event {
         /// With the last part: the rest of the state.
         end: Option<SnapshotEnd>,
     },
+    /// A record of a replica's state is damaged on the disk, which a call or a snapshot wanted to read (D2).
+    Damaged {
+        /// Whose.
+        slot: Slot,
+        /// The call that wanted it; exactly one [`Effect::Reply`] answers it.
+        request: Option<RequestId>,
+    },
     /// The process is to stop: the node answers no reads any more, and says so to the coordinator. Calls that wait go on;
     /// the driver ends the process when they have ended, or when it has waited long enough.
     Stop,
@@ -228,4 +235,23 @@ pub struct Recovered {
     pub log: Vec<Entry>,
     /// The snapshot of which parts are staged, and the last key of them.
     pub staged: Option<(Pin, Option<Bytes>)>,
+    /// What is damaged of it, for people. Then nothing is known but, perhaps, the chain: all else is empty here, and stays on
+    /// the disk as it is until a [`Write::Clear`] (D2).
+    pub damaged: Option<String>,
+}
+
+impl Recovered {
+    /// Of a slot that nothing is known of.
+    pub fn empty(slot: Slot) -> Self {
+        Self {
+            slot,
+            chain: None,
+            trim: EntryId::default(),
+            trim_at: WallTime(0),
+            sessions: Vec::new(),
+            log: Vec::new(),
+            staged: None,
+            damaged: None,
+        }
+    }
 }

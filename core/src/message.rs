@@ -215,8 +215,11 @@ pub enum ReplicaState {
     CaughtUp,
     /// It has restarted in it as a member, and needs a newer one (C10).
     Restarted,
-    /// Its log does not meet its predecessor's, which only a tail that is not ready may say (C7).
+    /// It takes no part, and never will with what it has: a tail that was not ready whose log does not meet its predecessor's
+    /// (C7), or a member whose log or state is damaged on its disk (D2).
     Astray,
+    /// It takes part, and a record of it is damaged: it is to be replaced (D2).
+    Damaged,
     /// It is no replica of it. Its data is kept.
     Removed,
     /// It is no replica of it, and its data is gone.

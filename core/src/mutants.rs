@@ -87,6 +87,8 @@ mutants! {
     StallUnnoticed, "K2", "A node whose disk does nothing tells the coordinator that all is well.";
     FlapHistoryLost, "K3", "Flaps are not stored.";
     WipedDiskAccepted, "C11", "A wiped disk is accepted as the member that it was.";
+    CorruptIsAbsent, "D2", "A member whose log is damaged goes on as one that has nothing.";
+    DamagedCopyCounts, "D2", "A copy that says that it is damaged counts as one.";
     RouteBeforeChain, "C1", "A route names a chain that is being stored.";
     TrimUncommitted, "W11", "Entries are applied and trimmed before they are committed.";
     PartialSnapshotInstalled, "J3", "A staged part's name outlives the part in a power loss: the snapshot is installed with a chunk missing.";

@@ -147,6 +147,9 @@ impl Node {
             Event::ChunkRead { slot, at, after, objects, end } => {
                 self.with_replica(slot, out, |replica, cx| replica.on_chunk_read(at, after, objects, end, cx));
             }
+            Event::Damaged { slot, request } => {
+                self.with_replica(slot, out, |replica, cx| replica.on_damaged(request, cx));
+            }
             Event::Stop => {
                 self.presence = Presence::Leaving;
                 self.next_heartbeat = now.monotonic;

@@ -1,7 +1,8 @@
 //! A node's disk: the store's own memory implementation, behind syncs that take time and crashes that lose.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use catena_core::{Batch, ChainVersion, EntryId, Metadata, Object, Recovered, Seq, Slot, Ticket, Write};
 use catena_store::{MemoryDisk, MemoryReader, MemoryStore, Reader, Store};
 
@@ -32,7 +33,15 @@ pub(crate) struct Disk {
     syncing: Vec<Batch>,
     /// What is synced, entry by entry: kept apart from the store, so that checkers take nobody's word.
     synced: Vec<Synced>,
+    /// Slots whose log does not read as it was written.
+    torn: BTreeSet<Slot>,
+    /// Objects that do not.
+    rotten: BTreeSet<(Slot, Bytes)>,
 }
+
+/// A record does not read as it was written (D2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged;
 
 /// What a slot has synced.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,7 +60,60 @@ impl Disk {
         store.recover().expect("no fault is planned");
         let reader = store.reader();
         let synced = vec![Synced::default(); slots as usize];
-        Self { platter, store, reader, queued: VecDeque::new(), syncing: Vec::new(), synced }
+        Self {
+            platter,
+            store,
+            reader,
+            queued: VecDeque::new(),
+            syncing: Vec::new(),
+            synced,
+            torn: BTreeSet::new(),
+            rotten: BTreeSet::new(),
+        }
+    }
+
+    /// Damages a slot's log, if it has any record of the slot. The next process finds that. Whether there was one.
+    pub(crate) fn tear(&mut self, slot: Slot) -> bool {
+        self.synced(slot).chain > ChainVersion(0) && self.torn.insert(slot)
+    }
+
+    /// Damages the record of an object, if there is one. Whether there is.
+    pub(crate) fn rot(&mut self, rng: &mut Rng) -> bool {
+        let slot = Slot(u32::try_from(rng.index(self.synced.len())).expect("a few slots"));
+        let (_, objects) = self.platter.objects(slot);
+        let object = objects.get(rng.index(objects.len().max(1)));
+        object.is_some_and(|(key, _)| self.rotten.insert((slot, key.clone())))
+    }
+
+    /// Whether the slot's log is damaged.
+    pub(crate) fn is_torn(&self, slot: Slot) -> bool {
+        self.torn.contains(&slot)
+    }
+
+    /// Whether anything that it has of the slot is.
+    pub(crate) fn is_damaged(&self, slot: Slot) -> bool {
+        self.is_torn(slot) || self.rotten.iter().any(|(rotten, _)| *rotten == slot)
+    }
+
+    /// What did not read does again.
+    pub(crate) fn mend(&mut self, slot: Slot) {
+        self.torn.remove(&slot);
+        self.rotten.retain(|(rotten, _)| *rotten != slot);
+    }
+
+    /// What a batch writes anew is whole.
+    fn overwrite(&mut self, batch: &Batch) {
+        for write in &batch.writes {
+            match write {
+                Write::Clear | Write::Install { .. } => self.mend(batch.slot),
+                Write::Apply { entries, sessions: _ } => {
+                    for key in entries.iter().filter_map(|entry| entry.operation.key()) {
+                        self.rotten.remove(&(batch.slot, key.clone()));
+                    }
+                }
+                Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Stage { .. } => {}
+            }
+        }
     }
 
     /// Takes a batch. Whether a sync has to be begun.
@@ -68,8 +130,9 @@ impl Disk {
 
     /// The sync has ended. Everything up to the ticket is durable.
     pub(crate) fn end(&mut self) -> Ticket {
-        for batch in self.syncing.drain(..) {
+        for batch in std::mem::take(&mut self.syncing) {
             self.synced[batch.slot.0 as usize].write(&batch);
+            self.overwrite(&batch);
             self.store.submit(batch).expect("no fault is planned");
         }
         let ticket = self.store.sync().expect("no fault is planned");
@@ -107,15 +170,22 @@ impl Disk {
                 log: slot.log.iter().map(|entry| entry.id).collect(),
             };
         }
-        recovered
+        recovered.into_iter().map(|found| if self.torn.contains(&found.slot) { damaged(found) } else { found }).collect()
     }
 
-    pub(crate) fn object(&self, slot: Slot, key: &[u8]) -> Option<Object> {
-        self.reader.get(slot, key).expect("no fault is planned")
+    pub(crate) fn object(&self, slot: Slot, key: &Bytes) -> Result<Option<Object>, Damaged> {
+        self.whole(slot, key)?;
+        Ok(self.reader.get(slot, key).expect("no fault is planned"))
     }
 
-    pub(crate) fn metadata(&self, slot: Slot, key: &[u8]) -> Option<Metadata> {
-        self.reader.metadata(slot, key).expect("no fault is planned")
+    pub(crate) fn metadata(&self, slot: Slot, key: &Bytes) -> Result<Option<Metadata>, Damaged> {
+        self.whole(slot, key)?;
+        Ok(self.reader.metadata(slot, key).expect("no fault is planned"))
+    }
+
+    /// Whether the object's record, if there is one, reads as it was written.
+    pub(crate) fn whole(&self, slot: Slot, key: &Bytes) -> Result<(), Damaged> {
+        if self.rotten.contains(&(slot, key.clone())) { Err(Damaged) } else { Ok(()) }
     }
 
     /// A slot's state as it is now, to be read in parts.
@@ -139,6 +209,11 @@ impl Disk {
     pub(crate) fn synced(&self, slot: Slot) -> &Synced {
         &self.synced[slot.0 as usize]
     }
+}
+
+/// As a store gives a slot of which it cannot read everything.
+fn damaged(found: Recovered) -> Recovered {
+    Recovered { chain: found.chain, damaged: Some("planted".to_owned()), ..Recovered::empty(found.slot) }
 }
 
 impl Synced {

@@ -94,6 +94,10 @@ faults! {
     Stop "node stopped in order",
     /// A data directory is wiped; its node comes back under the same id.
     Wipe "disk wiped",
+    /// A process finds a slot's log damaged when it starts again.
+    TornLog "log damaged",
+    /// The record of an object does not read any more.
+    Rot "object damaged",
     /// A node starts for the first time in the middle.
     LateJoin "node joined late",
     /// A process stands still, and goes on with old timers.

@@ -102,7 +102,7 @@ const ODDS: [(Fault, u32, u32); 16] = [
 
 /// Faults of one node or of its surroundings that the rest of a cluster has to bear without a pause: those of
 /// [`Temper::Single`].
-pub(crate) const SINGLE: [Fault; 21] = [
+pub(crate) const SINGLE: [Fault; 23] = [
     Fault::Reset,
     Fault::CutOneWay,
     Fault::Cut,
@@ -119,6 +119,8 @@ pub(crate) const SINGLE: [Fault; 21] = [
     Fault::Flapping,
     Fault::Stop,
     Fault::Wipe,
+    Fault::TornLog,
+    Fault::Rot,
     Fault::LateJoin,
     Fault::Pause,
     Fault::Drain,

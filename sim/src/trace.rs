@@ -99,6 +99,9 @@ impl Trace {
                 self.add_entry(*at);
             }
             Event::Stop => self.add(21),
+            Event::Damaged { slot, request } => {
+                self.add_all([22, u64::from(slot.0), request.map_or(0, |request| request.0)]);
+            }
         }
     }
 
@@ -273,6 +276,7 @@ pub(crate) fn describe(event: &Event) -> String {
             format!("{} objects of the pin at {at} read, behind {after:?}{}", objects.len(), last_part(end.is_some()))
         }
         Event::Stop => "stop".to_owned(),
+        Event::Damaged { slot, .. } => format!("a record of slot {slot} is damaged"),
     }
 }
 
@@ -291,7 +295,7 @@ pub(crate) fn is_notable(event: &Event) -> bool {
     match event {
         Event::Message { envelope, .. } => matches!(envelope.message, Message::Fetch { .. } | Message::Chunk(_)),
         Event::Answer(answer) => answer.lease.is_none() || !answer.decisions.chains.is_empty(),
-        Event::ChunkRead { .. } | Event::CoordinatorUp | Event::Stop => true,
+        Event::ChunkRead { .. } | Event::CoordinatorUp | Event::Stop | Event::Damaged { .. } => true,
         Event::Write { .. }
         | Event::Read { .. }
         | Event::OpenSession { .. }

@@ -43,9 +43,12 @@ pub trait Store: Send {
     /// `previous` version and its seq name the entry before it. The first that does not, and all after it, are what a
     /// crash left of batches that were never durable together: they are removed from the disk before this returns.
     ///
+    /// Corrupt is not absent (D2): a slot with a damaged record is reported as that ([`Recovered::damaged`]), and nothing of
+    /// it is changed. Until a `Clear` it takes no write but a `Chain`.
+    ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when a record is damaged: corrupt is not absent (D2). [`StoreError::Failed`] when the
-    /// disk cannot be read, written or synced.
+    /// [`StoreError::Corrupt`] when a record is of another format, or damaged so that nobody can tell whose it is.
+    /// [`StoreError::Failed`] when the disk cannot be read, written or synced.
     fn recover(&mut self) -> Result<Vec<Recovered>, StoreError>;
 
     /// Stages a batch behind those submitted before. Durable and visible with the next `sync`.

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use catena_core::{
-    Batch, ChainVersion, Entry, EntryId, NodeId, Operation, Pin, Process, Seq, Session, Slot, SnapshotEnd, Ticket, WallTime,
-    Write,
+    Batch, Chain, ChainVersion, Entry, EntryId, Epoch, Incarnation, Member, NodeId, Operation, Pin, Process, Recovered, Seq,
+    Session, Slot, SnapshotEnd, Ticket, WallTime, Write,
 };
 use catena_store::{FjallStore, Pinned, Reader, Store, StoreError, Swept};
 use fjall::{Database, Keyspace, PersistMode};
@@ -75,12 +76,26 @@ fn assert_corrupt<T: std::fmt::Debug>(outcome: Result<T, StoreError>, keyspace: 
     assert!(text.contains(&format!("record {key} of keyspace {keyspace} is corrupt")), "{text}");
 }
 
+/// What is found of the slot when it is damaged: its record, and nothing else.
+fn assert_damaged(recovered: &Recovered, chain: Option<&Chain>, keyspace: &str, key: &str) {
+    let text = recovered.damaged.clone().unwrap();
+    assert!(text.contains(&format!("record {key} of keyspace {keyspace} is corrupt")), "{text}");
+    let expected = Recovered { chain: chain.cloned(), damaged: Some(text), ..Recovered::empty(SLOT) };
+    assert_eq!(*recovered, expected);
+}
+
+fn chain(slot: Slot) -> Chain {
+    let member = Member { node: NodeId::new("n1").unwrap(), incarnation: Incarnation(1), activated: ChainVersion(1) };
+    Chain { slot, version: ChainVersion(4), epoch: Epoch(1), members: vec![member], joining: None, tail_ready: true }
+}
+
 #[test]
-fn a_damaged_record_is_named_when_the_slot_is_recovered() {
-    let cases: [(&str, &[u8], &str); 6] = [
+fn a_damaged_record_takes_its_slot_out_of_service_and_no_other_until_it_is_cleared() {
+    let cases: [(&str, &[u8], &str); 7] = [
         ("log", &position(5), "slot 3 generation 0 seq 5"),
         ("log", &position(6), "slot 3 generation 0 seq 6"),
         ("values", &position(6), "slot 3 generation 0 seq 6"),
+        ("slots", &[0, 0, 0, 3, 0], "slot 3 chain"),
         ("slots", &[0, 0, 0, 3, 1], "slot 3 state"),
         ("slots", &[0, 0, 0, 3, 2], "slot 3 staging"),
         ("sessions", &position(1), "slot 3 generation 0 seq 1"),
@@ -88,10 +103,59 @@ fn a_damaged_record_is_named_when_the_slot_is_recovered() {
     for (keyspace, key, name) in cases {
         let path = tempfile::tempdir().unwrap();
         fill(path.path());
+        let mut store = recovered(path.path());
+        submit_and_sync(&mut store, 1, vec![Write::Chain(chain(SLOT))]);
+        let other = Batch { ticket: Ticket(2), slot: Slot(4), writes: vec![Write::Append(vec![put(1, vec![])])] };
+        store.submit(other).unwrap();
+        store.sync().unwrap();
+        drop(store);
         meddle(path.path(), keyspace, |keyspace| flip_a_bit(keyspace, key));
+        let before = records(path.path());
+
         let mut store = FjallStore::open_unidentified(path.path()).unwrap();
-        assert_corrupt(store.recover(), keyspace, name);
-        assert!(matches!(store.sync(), Err(StoreError::Poisoned)));
+        let found = store.recover().unwrap();
+        let known = chain(SLOT);
+        assert_damaged(&found[0], (name != "slot 3 chain").then_some(&known), keyspace, name);
+        assert_eq!((found[1].slot, found[1].log.len(), &found[1].damaged), (Slot(4), 1, &None));
+        while store.sweep().unwrap() == Swept::Partly {}
+        submit_and_sync(&mut store, 1, vec![Write::Chain(known.clone())]);
+        drop(store);
+        assert_eq!(records(path.path()), before, "{name}: it stays as it is");
+
+        let mut store = recovered(path.path());
+        submit_and_sync(&mut store, 1, vec![Write::Clear]);
+        submit_and_sync(&mut store, 2, vec![Write::Append(vec![put(1, vec![7; 5000])])]);
+        while store.sweep().unwrap() == Swept::Partly {}
+        drop(store);
+        let mut store = FjallStore::open_unidentified(path.path()).unwrap();
+        let expected = Recovered { chain: Some(known), log: vec![put(1, vec![7; 5000])], ..Recovered::empty(SLOT) };
+        assert_eq!(store.recover().unwrap()[0], expected);
+        drop(store);
+        assert_eq!(records(path.path())[1..], [0, 0, 1], "{name}: what was there is gone");
+    }
+}
+
+#[test]
+fn an_object_whose_record_is_damaged_can_be_overwritten_and_removed() {
+    for (key, seq) in [("key1", 3), ("key2", 4)] {
+        for deletes in [false, true] {
+            let path = tempfile::tempdir().unwrap();
+            fill(path.path());
+            let object = [b"\0\0\0\x03\0\0\0\0", key.as_bytes()].concat();
+            meddle(path.path(), "objects", |objects| flip_a_bit(objects, &object));
+            let mut store = recovered(path.path());
+            let mut entries = vec![put(3, vec![1; 5]), put(4, vec![1; 5000])];
+            let key = Bytes::copy_from_slice(key.as_bytes());
+            entries[seq - 3].operation = match deletes {
+                true => Operation::Delete { key: key.clone() },
+                false => Operation::Put { key: key.clone(), value: "new".into(), created_at: WallTime(1) },
+            };
+            submit_and_sync(&mut store, 1, vec![Write::Truncate { last: Seq(2) }]);
+            submit_and_sync(&mut store, 2, vec![Write::Append(entries.clone())]);
+            submit_and_sync(&mut store, 3, vec![Write::Apply { entries, sessions: vec![] }]);
+            let found = store.reader().get(SLOT, &key).unwrap();
+            assert_eq!(found.map(|object| object.value), (!deletes).then(|| "new".into()));
+        }
     }
 }
 
@@ -118,7 +182,8 @@ fn a_record_in_the_place_of_another_is_corrupt() {
     let path = tempfile::tempdir().unwrap();
     fill(path.path());
     meddle(path.path(), "log", |log| log.insert(position(5), log.get(position(3)).unwrap().unwrap()).unwrap());
-    assert_corrupt(FjallStore::open_unidentified(path.path()).unwrap().recover(), "log", "slot 3 generation 0 seq 5");
+    let found = FjallStore::open_unidentified(path.path()).unwrap().recover().unwrap();
+    assert_damaged(&found[0], None, "log", "slot 3 generation 0 seq 5");
 }
 
 #[test]

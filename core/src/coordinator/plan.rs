@@ -111,7 +111,7 @@ impl Leader {
 
     /// Whether a copy is there that could answer for this member's data (C3).
     fn can_spare(&self, chain: &Chain, victim: &Member) -> bool {
-        copies_left(chain, victim).any(|copy| self.is_there(copy)) || mutant!(EvictLastCopy) && chain.members.len() > 1
+        self.copies_left(chain, victim).any(|copy| self.is_there(copy)) || mutant!(EvictLastCopy) && chain.members.len() > 1
     }
 
     /// The next version with nothing changed.
@@ -137,7 +137,7 @@ impl Leader {
 
     /// Members that have to go, the most urgent first.
     fn victims(&self, chain: &Chain, config: &CoordinatorConfig) -> Vec<Member> {
-        let gone = chain.members.iter().filter(|member| self.is_gone(member) || self.says(member, chain, ReplicaState::Astray));
+        let gone = chain.members.iter().filter(|member| self.is_gone(member) || self.is_unfit(member, chain));
         let mut victims: Vec<Member> = gone.cloned().collect();
         if victims.is_empty() {
             victims.extend(self.unheard_neighbour(chain));
@@ -153,6 +153,16 @@ impl Leader {
         let Some(node) = self.nodes.get(&member.node) else { return true };
         let wiped = node.stored.record.incarnation != member.incarnation && !mutant!(WipedDiskAccepted);
         wiped || node.out || node.health == Health::Stopped || matches!(node.stored.standing, Standing::Evicted { .. })
+    }
+
+    /// Whether a member has last said that what it has is of no use, or damaged (C7, D2). In whatever version it said so: a
+    /// newer one does not mend it, and it may not have spoken in that yet.
+    fn is_unfit(&self, member: &Member, chain: &Chain) -> bool {
+        self.nodes.get(&member.node).is_some_and(|node| {
+            let state = node.reports.get(&chain.slot).map(|report| report.state);
+            let unfit = matches!(state, Some(ReplicaState::Astray | ReplicaState::Damaged));
+            unfit && node.stored.record.incarnation == member.incarnation
+        })
     }
 
     /// Two healthy neighbours, of which one does not hear the other: the later of the two goes, or the one that alone is not
@@ -205,14 +215,14 @@ impl Leader {
         let planned = self.slots[&chain.slot].removal.as_ref()?;
         let victim = victims.iter().find(|victim| {
             let since = planned[&victim.node];
-            let copied = copies_left(chain, victim).any(|copy| self.answers(copy, since));
+            let copied = self.copies_left(chain, victim).any(|copy| self.answers(copy, since));
             (copied || mutant!(EvictLastCopy) && chain.members.len() > 1) && self.cannot_serve(chain, victim, config, now)
         })?;
         let members: Vec<Member> = chain.members.iter().filter(|member| *member != victim).cloned().collect();
         let ready = chain.tail_ready || chain.tail() == victim || mutant!(ReadinessForgotten);
         let (stopped, node) = (self.nodes.get(&victim.node).map(|node| node.health), victim.node.clone());
         let surplus = chain.members.len() > config.cluster.replicas as usize;
-        let unheard = !surplus && !self.is_gone(victim) && !self.says(victim, chain, ReplicaState::Astray);
+        let unheard = !surplus && !self.is_gone(victim) && !self.is_unfit(victim, chain);
         let next = Chain { members, tail_ready: ready, ..self.following(chain) };
         let state = self.state(chain.slot);
         if stopped == Some(Health::Stopped) {
@@ -282,15 +292,15 @@ impl Leader {
                     node.fences.insert(slot);
                 }
                 out.push(decide(&victim.node, vec![(slot, chain.version)]));
-                out.extend(copies_left(chain, victim).map(|copy| decide(&copy.node, Vec::new())));
+                out.extend(self.copies_left(chain, victim).map(|copy| decide(&copy.node, Vec::new())));
             }
             planned.insert(victim.node.clone(), since.unwrap_or(now.monotonic));
         }
         self.state(slot).removal = Some(planned);
     }
-}
 
-/// The members that count as copies once this one is gone (C3, C9).
-fn copies_left<'a>(chain: &'a Chain, victim: &'a Member) -> impl Iterator<Item = &'a Member> + use<'a> {
-    chain.copies().iter().filter(move |copy| *copy != victim)
+    /// The members that count as copies once this one is gone (C3, C9, D2).
+    fn copies_left<'a>(&self, chain: &'a Chain, victim: &Member) -> impl Iterator<Item = &'a Member> {
+        chain.copies().iter().filter(move |copy| *copy != victim && (!self.is_unfit(copy, chain) || mutant!(DamagedCopyCounts)))
+    }
 }

@@ -1,6 +1,6 @@
 //! A new chain version: made durable, adopted, matched with the predecessor (C2, C6–C11).
 
-use super::{Answer, Context, Promise, Quiet, Replica, Standing, Successor};
+use super::{Answer, Context, Damage, Promise, Quiet, Replica, Standing, Successor};
 use crate::{
     CallError, Chain, ChainVersion, Effect, LogSummary, Member, Message, MismatchReason, Role, Seq, Sessions, Write, log::Log,
 };
@@ -34,9 +34,14 @@ impl Replica {
     pub(crate) fn drop_data(&mut self, version: ChainVersion, cx: &mut Context<'_>) {
         let asked_for = self.standing == Standing::Removed && self.adopting.is_none() && self.version() == version;
         let under_way = self.promises.iter().any(|(_, promise)| matches!(promise, Promise::Cleared));
-        if !asked_for || under_way {
-            return;
+        if asked_for && !under_way {
+            self.clear(cx);
         }
+    }
+
+    /// Everything but the chain goes.
+    fn clear(&mut self, cx: &mut Context<'_>) {
+        self.damage = Damage::None;
         self.log = Log::empty();
         (self.sessions, self.stored_sessions) = (Sessions::default(), Sessions::default());
         for watermark in [&mut self.submitted, &mut self.durable, &mut self.committed, &mut self.applying] {
@@ -63,6 +68,7 @@ impl Replica {
         let filled = filled_by(self.chain.as_ref(), cx);
         self.standing = match role {
             Role::Joining => Standing::Joining,
+            _ if self.damage == Damage::All && role != Role::None => Standing::Astray,
             Role::None if self.standing == Standing::Dropped => Standing::Dropped,
             Role::None => Standing::Removed,
             Role::Head | Role::Middle | Role::Tail | Role::Only => Standing::Member,
@@ -86,7 +92,9 @@ impl Replica {
             self.upstream_durable = Seq(u64::MAX);
         }
         self.retry_at = Some(cx.now.monotonic);
-        if role == Role::Joining && self.committed < self.last() {
+        if self.damage != Damage::None && matches!(role, Role::Joining | Role::None) {
+            self.clear(cx); // another copy has taken its place: it may begin anew (D2)
+        } else if role == Role::Joining && self.committed < self.last() {
             self.cut(self.committed, cx); // C11: what it knows committed, and nothing else
         }
         if mutant!(NewTailCuts) && role.is_tail() && self.committed < self.last() {

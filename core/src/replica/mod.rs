@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use crate::log::Log;
 use crate::{
     CallError, Chain, ChainVersion, Effect, Entry, Envelope, Identity, Message, MismatchReason, NodeConfig, NodeId, Now,
-    Recovered, ReplicaState, Report, Role, RoutingMismatch, Seq, Sessions, Slot, Target, Ticket, Time,
+    Recovered, ReplicaState, Report, RequestId, Role, RoutingMismatch, Seq, Sessions, Slot, Target, Ticket, Time,
 };
 use disk::Promise;
 use pending::{Answer, Pending};
@@ -64,6 +64,7 @@ pub(crate) struct Replica {
     /// The version that is on its way to the disk. Until it is there the replica acts in none.
     adopting: Option<(Chain, Ticket)>,
     standing: Standing,
+    damage: Damage,
     /// Serves in no version up to this one any more (C4).
     fence: ChainVersion,
     log: Log,
@@ -120,12 +121,22 @@ enum Standing {
     Joining,
     /// A member that has restarted in this version (C10).
     Restarted,
-    /// A tail that was not ready, and whose log does not meet its predecessor's (C7).
+    /// A tail that was not ready, and whose log does not meet its predecessor's (C7); or a member that has lost everything (D2).
     Astray,
     /// Nothing; the data is kept.
     Removed,
     /// Nothing, and the data is gone.
     Dropped,
+}
+
+/// What of its data the disk cannot give back, as far as it is known (D2). It ends with the data: nothing is repaired in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Damage {
+    None,
+    /// Records of objects. The log is whole, so it takes part until another has taken its place.
+    Objects,
+    /// The log, or what it is reckoned from: it takes no part.
+    All,
 }
 
 /// What this replica knows of its successor in this version.
@@ -148,6 +159,7 @@ impl Replica {
             chain: None,
             adopting: None,
             standing: Standing::Dropped,
+            damage: Damage::None,
             fence: ChainVersion(0),
             log: Log::empty(),
             sessions: Sessions::default(),
@@ -179,8 +191,10 @@ impl Replica {
     /// A replica as its disk has it: a member takes part again in a version newer than the one it knows (C10).
     pub(crate) fn recovered(mut recovered: Recovered, cx: &mut Context<'_>) -> Self {
         let chain = recovered.chain.take();
+        let damage = if recovered.damaged.is_some() && !mutant!(CorruptIsAbsent) { Damage::All } else { Damage::None };
         let standing = match chain.as_ref().map_or(Role::None, |chain| chain.role(cx.me)) {
             Role::Joining | Role::None => Standing::Removed,
+            _ if damage == Damage::All => Standing::Astray,
             Role::Head | Role::Middle | Role::Tail | Role::Only => Standing::Restarted,
         };
         let staged = recovered.staged.take();
@@ -191,6 +205,7 @@ impl Replica {
         let mut replica = Self {
             chain,
             standing,
+            damage,
             sessions: stored_sessions.clone(),
             stored_sessions,
             submitted: last,
@@ -214,6 +229,19 @@ impl Replica {
             && let Some(chain) = self.chain.clone()
         {
             self.adopt(chain, cx);
+        }
+    }
+
+    /// A record that was to be read is damaged: somebody else has to take its place (D2).
+    pub(crate) fn on_damaged(&mut self, request: Option<RequestId>, cx: &mut Context<'_>) {
+        self.damage = self.damage.max(Damage::Objects);
+        match request {
+            Some(request) => {
+                let error = self.mismatch(self.version(), self.role(cx.me), MismatchReason::Damaged);
+                cx.out.push(Effect::Reply { request, result: Err(error) });
+            }
+            // Should this be the only copy, the record may still be overwritten, or read another time.
+            None => self.unpin(cx),
         }
     }
 
@@ -280,6 +308,7 @@ impl Replica {
     /// What the coordinator may have to know.
     pub(crate) fn report(&self) -> Report {
         let state = match self.standing {
+            Standing::Member if self.damage != Damage::None => ReplicaState::Damaged,
             Standing::Member | Standing::Joining if self.caught_up => ReplicaState::CaughtUp,
             Standing::Member | Standing::Joining => ReplicaState::Active,
             Standing::Restarted => ReplicaState::Restarted,

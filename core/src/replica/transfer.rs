@@ -69,7 +69,7 @@ impl Replica {
         self.unpin(cx);
     }
 
-    fn unpin(&mut self, cx: &mut Context<'_>) {
+    pub(super) fn unpin(&mut self, cx: &mut Context<'_>) {
         if self.sending.take().is_some() {
             cx.out.push(Effect::Unpin { slot: self.slot });
         }
@@ -172,7 +172,11 @@ impl Replica {
         let same = |staged: &&Staged| staged.pin == pin || mutant!(CursorOverPins);
         let expected = self.staged.as_ref().filter(same).and_then(|staged| staged.after.as_ref());
         if after.as_ref() != expected {
-            return; // another one: it came twice, or late
+            if after.is_none() {
+                // The source has pinned anew, and what it has pinned is what this replica has parts of: it may go on there.
+                self.on_staged(cx);
+            }
+            return; // else it came twice, or late
         }
         if !well_formed(after.as_ref(), &objects, pin.at) {
             return; // whoever sent it is not what it should be; the coordinator hears that nothing comes of it

@@ -61,6 +61,10 @@ pub(crate) struct Disk {
     pub(crate) log: Vec<Entry>,
     pub(crate) staged: Option<(catena_core::Pin, BTreeMap<Bytes, Object>)>,
     pub(crate) pin: Option<State>,
+    /// The log does not read.
+    pub(crate) torn: bool,
+    /// So many parts of snapshots do not.
+    pub(crate) unreadable: usize,
     pub(crate) sync: Sync,
     pub(crate) held: Vec<Batch>,
 }
@@ -90,12 +94,18 @@ impl Disk {
             log: Vec::new(),
             staged: None,
             pin: None,
+            torn: false,
+            unreadable: 0,
             sync: Sync::AtOnce,
             held: Vec::new(),
         }
     }
 
     fn recovered(&self) -> Vec<Recovered> {
+        if self.torn {
+            let (chain, damaged) = (self.chain.clone(), Some("planted".to_owned()));
+            return vec![Recovered { chain, damaged, ..Recovered::empty(SLOT) }];
+        }
         let staged = self.staged.as_ref();
         self.chain
             .iter()
@@ -107,6 +117,7 @@ impl Disk {
                 sessions: self.state.sessions.clone().into_iter().collect(),
                 log: self.log.clone(),
                 staged: staged.map(|(pin, objects)| (pin.clone(), objects.keys().next_back().cloned())),
+                damaged: None,
             })
             .collect()
     }
@@ -139,6 +150,7 @@ impl Disk {
                 self.log.clear();
             }
             Write::Clear => {
+                self.torn = false;
                 self.log.clear();
                 (self.state, self.staged) = (State::default(), None);
             }
@@ -313,6 +325,10 @@ impl Bench {
                 }
                 Effect::Pin { .. } => disk.pin = Some(disk.state.clone()),
                 Effect::Unpin { .. } => disk.pin = None,
+                Effect::ReadChunk { slot, .. } if disk.unreadable > 0 => {
+                    disk.unreadable -= 1;
+                    self.queue.push_back((to.clone(), Event::Damaged { slot, request: None }));
+                }
                 Effect::ReadChunk { slot, after, bytes } => {
                     let (at, objects, end) = disk.read(after.as_ref(), bytes);
                     self.queue.push_back((to.clone(), Event::ChunkRead { slot, at, after, objects, end }));

@@ -4,6 +4,7 @@
 
 mod bench;
 mod changes;
+mod damage;
 mod sessions;
 mod steady;
 mod transfer;

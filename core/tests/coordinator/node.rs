@@ -77,6 +77,8 @@ pub(crate) struct Replica {
     pub(crate) state: ReplicaState,
     pub(crate) fence: ChainVersion,
     pub(crate) has_data: bool,
+    /// What it says while it is a member, whatever it is told: its disk is damaged.
+    damage: Option<ReplicaState>,
     filled_at: Option<Duration>,
     unheard: BTreeMap<NodeId, Duration>,
     silent: Option<NodeId>,
@@ -155,6 +157,12 @@ impl Node {
         (self.up, self.stream, self.lease_until) = (false, None, None);
     }
 
+    /// It finds its data of a slot damaged, and says so.
+    pub(crate) fn damage(&mut self, slot: Slot, says: ReplicaState) {
+        let damage = |replica: &mut Replica| (replica.damage, replica.state) = (Some(says), says);
+        self.changed(slot, damage, || unreachable!());
+    }
+
     /// Its disk is replaced by an empty one.
     pub(crate) fn wipe(&mut self) {
         assert!(!self.up, "{} runs", self.id());
@@ -174,9 +182,7 @@ impl Node {
 
     /// Whether it takes part in this version.
     pub(crate) fn acts(&self, slot: Slot, version: ChainVersion) -> bool {
-        let acting = |replica: &Replica| {
-            replica.chain.version == version && matches!(replica.state, ReplicaState::Active | ReplicaState::CaughtUp)
-        };
+        let acting = |replica: &Replica| replica.chain.version == version && replica.acting();
         self.up && !self.paused && self.replicas.get(&slot).is_some_and(acting)
     }
 
@@ -280,8 +286,7 @@ impl Node {
         for slot in slots {
             let replica = &self.replicas[&slot];
             let version = replica.chain.version;
-            let me_acts = matches!(replica.state, ReplicaState::Active | ReplicaState::CaughtUp);
-            if !me_acts {
+            if !replica.acting() {
                 continue;
             }
             let (above, below) = (replica.chain.predecessor(&me.node).cloned(), replica.chain.successor(&me.node).cloned());
@@ -311,16 +316,19 @@ impl Replica {
         let (state, fence) = (ReplicaState::Dropped, ChainVersion(0));
         let (filled_at, unheard, silent) = (None, BTreeMap::new(), None);
         let has_data = chain.version == ChainVersion(1) && chain.role(me).is_member();
-        let mut replica = Self { chain: chain.clone(), state, fence, has_data, filled_at, unheard, silent };
+        let mut replica = Self { chain: chain.clone(), state, fence, has_data, damage: None, filled_at, unheard, silent };
         replica.adopt(chain, me);
         replica
     }
 
     fn adopt(&mut self, chain: Chain, me: &Identity) {
+        if !chain.role(me).is_member() && self.damage.take().is_some() {
+            self.has_data = false;
+        }
         self.state = match chain.role(me) {
             Role::None if self.has_data => ReplicaState::Removed,
             Role::None => ReplicaState::Dropped,
-            _ => ReplicaState::Active,
+            _ => self.damage.unwrap_or(ReplicaState::Active),
         };
         (self.chain, self.filled_at, self.silent) = (chain, None, None);
         self.unheard.clear();
@@ -331,10 +339,12 @@ impl Replica {
         Report { slot, version: self.chain.version, state: self.state, fenced, silent: self.silent.clone() }
     }
 
+    fn acting(&self) -> bool {
+        matches!(self.state, ReplicaState::Active | ReplicaState::CaughtUp | ReplicaState::Damaged)
+    }
+
     fn serving(&self, me: &Identity) -> bool {
-        matches!(self.state, ReplicaState::Active | ReplicaState::CaughtUp)
-            && self.chain.role(me).is_member()
-            && self.fence < self.chain.version
+        self.acting() && self.chain.role(me).is_member() && self.fence < self.chain.version
     }
 
     /// A joining replica, or a tail that is not ready, catches up while its predecessor is there. Returns how much of it

@@ -1,6 +1,6 @@
 //! Members that restart, die, or are the last.
 
-use catena_core::{Health, Slot, Wait};
+use catena_core::{Health, ReplicaState, Slot, Wait};
 
 use crate::bench::{Bench, config, id, ms};
 
@@ -105,6 +105,46 @@ fn a_member_that_is_paused_longer_than_everything_serves_nobody_when_it_wakes() 
     assert_eq!(bench.shape(0), "a b");
     bench.node("c").paused = false;
     bench.until("back", |bench| bench.shape(0) == "a b c");
+}
+
+#[test]
+fn a_member_that_says_that_it_is_damaged_is_filled_anew() {
+    for (damaged, left) in [("a", "b c"), ("b", "a c"), ("c", "a b")] {
+        for says in [ReplicaState::Astray, ReplicaState::Damaged] {
+            let mut bench = three(&[]);
+            bench.node(damaged).damage(Slot(0), says);
+            bench.run(2000);
+            let again =
+                [left.to_owned(), format!("{left} +{damaged}"), format!("{left} {damaged}?"), format!("{left} {damaged}")];
+            assert_eq!(bench.shapes(0), again);
+            assert_eq!(bench.nodes[&id(damaged)].copies, 1, "nothing is left of what it had");
+        }
+    }
+}
+
+#[test]
+fn damaged_copies_do_not_count_for_each_other() {
+    for says in [ReplicaState::Astray, ReplicaState::Damaged] {
+        let mut bench = three(&[]);
+        for name in ["a", "b", "c"] {
+            bench.node(name).damage(Slot(0), says);
+        }
+        bench.run(2000);
+        assert_eq!(bench.shape(0), "a b c");
+        assert_eq!(bench.status().waits[&Slot(0)], Wait::LastCopy);
+    }
+}
+
+#[test]
+fn that_a_copy_was_damaged_in_the_version_before_is_not_forgotten() {
+    let mut bench = three(&["d"]);
+    bench.node("b").damage(Slot(0), ReplicaState::Astray);
+    bench.kill("c");
+    bench.kill("a");
+    bench.run(3000);
+    assert!(bench.shape(0).starts_with("a b c"), "{}: b alone has nothing", bench.shape(0));
+    bench.start("a");
+    bench.until("healed", |bench| !bench.shape(0).contains('+') && bench.shape(0).starts_with("a ") && bench.shape(0).len() > 3);
 }
 
 #[test]

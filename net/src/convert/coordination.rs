@@ -121,7 +121,7 @@ fn revision(field: &'static str, revision: u64) -> Result<Revision> {
 }
 
 enumeration!(
-    ReplicaState, proto::ReplicaState, "report.state": Active, CaughtUp, Restarted, Astray, Removed, Dropped
+    ReplicaState, proto::ReplicaState, "report.state": Active, CaughtUp, Restarted, Astray, Removed, Dropped, Damaged
 );
 
 impl From<Report> for proto::Report {

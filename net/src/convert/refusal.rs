@@ -11,7 +11,7 @@ use crate::proto::error_detail::Reason;
 
 enumeration!(Role, proto::Role, "routing.role": Head, Middle, Tail, Only, Joining, None);
 enumeration!(
-    MismatchReason, proto::MismatchReason, "routing.reason": NoReplica, WrongVersion, WrongRole, Inactive
+    MismatchReason, proto::MismatchReason, "routing.reason": NoReplica, WrongVersion, WrongRole, Inactive, Damaged
 );
 enumeration!(
     Resource, proto::Resource, "backpressure.resource":

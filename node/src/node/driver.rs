@@ -3,7 +3,7 @@
 //! One turn: wait for anything; feed everything that is ready, up to a bound, one step each; run each step's effects before
 //! the next step.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 
 use catena_core::{CallError, Decisions, Effect, Event, Node, NodeId, Reply, RequestId, Slot, Ticket};
@@ -12,7 +12,7 @@ use catena_net::link::Links;
 use catena_net::server::NodeInput;
 use catena_store::{Reader, StoreError};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::departure::{Departure, Turn};
 use super::pins::{PartRead, Pins};
@@ -41,6 +41,8 @@ pub(super) struct Driver<R: Reader> {
     /// Calls that the machine has not answered yet.
     calls: HashMap<RequestId, Answer>,
     last_request: RequestId,
+    /// Slots whose damage has been logged.
+    damaged: BTreeSet<Slot>,
     /// Reused from step to step.
     effects: Vec<Effect>,
 }
@@ -70,6 +72,7 @@ impl<R: Reader> Driver<R> {
             heartbeats: None,
             calls: HashMap::new(),
             last_request: RequestId(0),
+            damaged: BTreeSet::new(),
             effects: Vec::new(),
         }
     }
@@ -116,9 +119,12 @@ impl<R: Reader> Driver<R> {
         match input {
             NodeInput::Write { target, command, origin, reply } => {
                 let Some(reply) = self.admit_key(&command.key, reply) else { return Ok(()) };
-                let stored = self.storage.reader.metadata(target.slot, &command.key).map_err(|e| self.failed(e))?;
+                let stored = self.storage.reader.metadata(target.slot, &command.key);
                 let request = self.await_reply(reply);
-                self.step(Event::Write { request, target, command, origin, stored })
+                match stored {
+                    Ok(stored) => self.step(Event::Write { request, target, command, origin, stored }),
+                    Err(error) => self.on_unreadable(target.slot, Some(request), error),
+                }
             }
             NodeInput::OpenSession { target, reply } => {
                 let request = self.await_reply(reply);
@@ -126,9 +132,12 @@ impl<R: Reader> Driver<R> {
             }
             NodeInput::Read { target, key, reply } => {
                 let Some(reply) = self.admit_key(&key, reply) else { return Ok(()) };
-                let stored = self.storage.reader.get(target.slot, &key).map_err(|e| self.failed(e))?;
+                let stored = self.storage.reader.get(target.slot, &key);
                 let request = self.await_reply(reply);
-                self.step(Event::Read { request, target, key, stored })
+                match stored {
+                    Ok(stored) => self.step(Event::Read { request, target, key, stored }),
+                    Err(error) => self.on_unreadable(target.slot, Some(request), error),
+                }
             }
             NodeInput::Message { from, envelope } => self.step(Event::Message { from, envelope }),
             NodeInput::LinkUp(link) => {
@@ -178,10 +187,23 @@ impl<R: Reader> Driver<R> {
     }
 
     fn on_part(&mut self, part: PartRead) -> Result<(), NodeError> {
-        match self.pins.event(part).map_err(|e| self.failed(e))? {
-            Some(event) => self.step(event),
-            None => Ok(()),
+        let slot = part.slot;
+        match self.pins.event(part) {
+            Ok(Some(event)) => self.step(event),
+            Ok(None) => Ok(()),
+            Err(error) => self.on_unreadable(slot, None, error),
         }
+    }
+
+    /// The store could not read what was wanted of a slot: that a record is damaged concerns its replica only (D2).
+    fn on_unreadable(&mut self, slot: Slot, request: Option<RequestId>, error: StoreError) -> Result<(), NodeError> {
+        if !matches!(error, StoreError::Corrupt { .. }) {
+            return Err(self.failed(error));
+        }
+        if self.damaged.insert(slot) {
+            error!(component = "node", node_id = %self.name, %slot, "this replica is to be replaced: {error}");
+        }
+        self.step(Event::Damaged { slot, request })
     }
 
     fn on_departure(&mut self, turn: Turn) -> Result<(), NodeError> {
@@ -256,7 +278,7 @@ impl<R: Reader> Driver<R> {
                 // A caller that has gone does not want to know.
                 let _ = reply.send(result);
             }
-            Effect::Pin { slot } => self.pins.pin(slot).map_err(|e| self.failed(e))?,
+            Effect::Pin { slot } => self.pins.pin(slot),
             Effect::Unpin { slot } => self.pins.unpin(slot),
             Effect::ReadChunk { slot, after, bytes } => self.pins.read(slot, after, bytes),
             // Without a coordinator it is as good as lost on the way.

@@ -16,7 +16,7 @@ use catena_net::link::Links;
 use catena_net::server::{Listener, NodeServer};
 use catena_store::{Reader, StoreError};
 use tokio::sync::{mpsc, oneshot};
-use tracing::info;
+use tracing::{error, info};
 
 use self::departure::Departure;
 use self::driver::{Driver, check_slots};
@@ -88,6 +88,9 @@ where
     check_slots(&options.node, config.slots, recovered.iter().map(|replica| replica.slot))?;
     for chain in recovered.iter().filter_map(|replica| replica.chain.as_ref()) {
         departure.chain(chain);
+    }
+    for (slot, damage) in recovered.iter().filter_map(|replica| Some((replica.slot, replica.damaged.as_ref()?))) {
+        error!(component = "node", node_id = %options.node, %slot, "this replica is to be replaced: {damage}");
     }
     info!(component = "node", node_id = %options.node, cluster = %identity.cluster, slots = recovered.len(), "serving");
     let node = Node::new(config, identity, recovered, clock());

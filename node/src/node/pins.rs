@@ -23,13 +23,12 @@ struct Pin<P> {
     state: Arc<P>,
 }
 
-/// A part, read.
+/// A part, read; or why it, or the pin that it was to be of, could not be.
 pub(super) struct PartRead {
-    slot: Slot,
+    pub(super) slot: Slot,
     number: u64,
-    at: EntryId,
     after: Option<Bytes>,
-    part: Result<Part, StoreError>,
+    part: Result<(EntryId, Part), StoreError>,
 }
 
 impl<R: Reader> Pins<R> {
@@ -40,11 +39,17 @@ impl<R: Reader> Pins<R> {
     }
 
     /// Holds on to the slot's state as it is now, in place of the one held before.
-    pub(super) fn pin(&mut self, slot: Slot) -> Result<(), StoreError> {
+    pub(super) fn pin(&mut self, slot: Slot) {
         self.last += 1;
-        let state = Arc::new(self.reader.pin(slot)?);
-        self.held.insert(slot, Pin { number: self.last, state });
-        Ok(())
+        let number = self.last;
+        match self.reader.pin(slot) {
+            Ok(state) => drop(self.held.insert(slot, Pin { number, state: Arc::new(state) })),
+            Err(error) => {
+                self.held.remove(&slot);
+                // With the driver gone, nobody waits for it.
+                let _ = self.done.send(PartRead { slot, number, after: None, part: Err(error) });
+            }
+        }
     }
 
     pub(super) fn unpin(&mut self, slot: Slot) {
@@ -56,20 +61,18 @@ impl<R: Reader> Pins<R> {
         let Some(pin) = self.held.get(&slot) else { return };
         let (number, state, done) = (pin.number, Arc::clone(&pin.state), self.done.clone());
         aside(move || {
-            let part = state.read(after.as_deref(), bytes);
+            let part = state.read(after.as_deref(), bytes).map(|part| (state.at(), part));
             // With the driver gone, nobody waits for it.
-            let _ = done.send(PartRead { slot, number, at: state.at(), after, part });
+            let _ = done.send(PartRead { slot, number, after, part });
         });
     }
 
     /// What the machine is to hear of a part: nothing, if its state is not held any more.
     pub(super) fn event(&self, read: PartRead) -> Result<Option<Event>, StoreError> {
-        let PartRead { slot, number, at, after, part } = read;
-        if self.held.get(&slot).is_none_or(|pin| pin.number != number) {
-            return Ok(None);
-        }
-        let Part { objects, end } = part?;
-        Ok(Some(Event::ChunkRead { slot, at, after, objects, end }))
+        let PartRead { slot, number, after, part } = read;
+        let (at, Part { objects, end }) = part?;
+        let held = self.held.get(&slot).is_some_and(|pin| pin.number == number);
+        Ok(held.then_some(Event::ChunkRead { slot, at, after, objects, end }))
     }
 }
 

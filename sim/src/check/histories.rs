@@ -63,9 +63,9 @@ impl Watermarks {
         self.compared() && !self.fenced && self.role.is_tail() && self.committed >= self.barrier
     }
 
-    /// Its data has been dropped: it begins anew as an empty replica.
+    /// Its data has been dropped: it begins anew as an empty replica, perhaps at once (D2).
     fn dropped(&self) -> bool {
-        self.role == Role::None && self.last == EntryId::default() && self.committed == Seq(0)
+        matches!(self.role, Role::None | Role::Joining) && self.last == EntryId::default() && self.committed == Seq(0)
     }
 
     /// It stands at a snapshot that it has just installed (J3).

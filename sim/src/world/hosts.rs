@@ -15,7 +15,7 @@ use super::{Happening, Life, World};
 use crate::check::histories::Watermarks;
 use crate::check::{Violation, durable, serving};
 use crate::clock::Clock;
-use crate::disk::{Crash, Disk};
+use crate::disk::{Crash, Damaged, Disk};
 use crate::faults::Fault;
 use crate::history::{CallId, Try};
 use crate::options::Options;
@@ -302,7 +302,8 @@ impl World {
 
     /// Hands something to a process, now or when it goes on.
     pub(super) fn input(&mut self, node: usize, life: Life, input: Input) -> Result<(), Violation> {
-        let Some(process) = self.hosts[node].alive(life) else { return Ok(()) };
+        let host = &mut self.hosts[node];
+        let Some(process) = host.process.as_mut().filter(|process| process.life == life) else { return Ok(()) };
         if let Running::Paused(waiting) = &mut process.running {
             waiting.push_back(input);
             return Ok(());
@@ -312,7 +313,7 @@ impl World {
             Input::Request { asked, request, target, body } => self.request(node, asked, request, target, body),
             Input::Chunk { slot, pin, after, bytes } => match process.pins.get(&slot).filter(|held| held.number == pin) {
                 Some(held) => {
-                    let event = held.read(slot, after, bytes);
+                    let event = held.read(&host.disk, slot, after, bytes);
                     self.step(node, event, None)
                 }
                 None => Ok(()),
@@ -346,14 +347,14 @@ impl World {
         };
         process.calls.insert(request, Call { asked, slot, key, origin });
         let event = match body {
-            Body::Read { key } => {
-                let stored = host.disk.object(slot, &key);
-                Event::Read { request, target, key, stored }
-            }
-            Body::Write { command, origin } => {
-                let stored = host.disk.metadata(slot, &command.key);
-                Event::Write { request, target, command, origin, stored }
-            }
+            Body::Read { key } => match host.disk.object(slot, &key) {
+                Ok(stored) => Event::Read { request, target, key, stored },
+                Err(Damaged) => Event::Damaged { slot, request: Some(request) },
+            },
+            Body::Write { command, origin } => match host.disk.metadata(slot, &command.key) {
+                Ok(stored) => Event::Write { request, target, command, origin, stored },
+                Err(Damaged) => Event::Damaged { slot, request: Some(request) },
+            },
             Body::OpenSession => Event::OpenSession { request, target },
         };
         self.step(node, event, asked.call.map(|call| Try { call, request }))

@@ -33,6 +33,8 @@ const INJECTED: &[Fault] = &[
     Fault::Flapping,
     Fault::Stop,
     Fault::Wipe,
+    Fault::TornLog,
+    Fault::Rot,
     Fault::Pause,
     Fault::Drain,
     Fault::Evict,
@@ -173,6 +175,8 @@ impl World {
             Fault::Flapping => self.flap(node),
             Fault::Stop => self.stop_for_a_while(node)?,
             Fault::Wipe => self.wipe(node),
+            Fault::TornLog => self.tear(node),
+            Fault::Rot => self.rot(node),
             Fault::LateJoin => {
                 let late = self.hosts[node].arrival == Arrival::Late;
                 self.start(node)?;

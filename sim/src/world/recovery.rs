@@ -11,7 +11,7 @@ use super::troubles::FOR_GOOD;
 use super::{Happening, Life, World};
 use crate::check::Violation;
 
-/// Between two wiped directories: so long at least, that the chains concerned have had time to hear of it.
+/// Between two wiped or damaged directories: so long at least, that the chains concerned have had time to hear of it.
 const WIPES: Duration = Duration::from_secs(5);
 
 /// How late a node that was gone for good comes back after the world has healed, at most.
@@ -30,7 +30,7 @@ pub(super) enum Undo {
 }
 
 impl World {
-    /// Whether a node's directory may be wiped: only where, in each of its chains, as they are and as they may be in a moment,
+    /// Whether a node's directory may be wiped, or damaged: only where, in each of its chains, as they are and as they may be in a moment,
     /// another copy is whole, its node is well, and nobody is about to take it out. The protocol cannot keep what is
     /// destroyed everywhere.
     pub(super) fn may_wipe(&self, node: usize) -> bool {
@@ -52,7 +52,10 @@ impl World {
             calm && self.realm.chain(slot).is_some()
                 && chains.filter(|chain| chain.replicas().any(|replica| replica.is(me))).all(|chain| {
                     let mut others = chain.copies().iter().filter(|copy| !copy.is(me));
-                    others.any(|copy| copy.is(&self.hosts[self.node_of(&copy.node)].identity) && well(&copy.node))
+                    others.any(|copy| {
+                        let host = &self.hosts[self.node_of(&copy.node)];
+                        copy.is(&host.identity) && !host.disk.is_damaged(slot) && well(&copy.node)
+                    })
                 })
         };
         (0..self.options.slots).map(Slot).all(kept)

@@ -9,7 +9,7 @@ use catena_store::{Part, Pinned as _};
 use super::hosts::Input;
 use super::{Happening, Life, World};
 use crate::check::{Violation, durable, state};
-use crate::disk::Pinned;
+use crate::disk::{Damaged, Disk, Pinned};
 use crate::faults::Fault;
 
 /// A slot that a process holds on to.
@@ -24,9 +24,12 @@ pub(super) struct Pin {
 
 impl Pin {
     /// A part of it, as an event.
-    pub(super) fn read(&self, slot: Slot, after: Option<Bytes>, bytes: usize) -> Event {
+    pub(super) fn read(&self, disk: &Disk, slot: Slot, after: Option<Bytes>, bytes: usize) -> Event {
         let Part { objects, end } = self.pinned.read(after.as_deref(), bytes).expect("no fault is planned");
-        Event::ChunkRead { slot, at: self.pinned.at(), after, objects, end }
+        match objects.iter().try_for_each(|(key, _)| disk.whole(slot, key)) {
+            Ok(()) => Event::ChunkRead { slot, at: self.pinned.at(), after, objects, end },
+            Err(Damaged) => Event::Damaged { slot, request: None },
+        }
     }
 }
 

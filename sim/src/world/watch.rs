@@ -45,8 +45,16 @@ impl World {
                 host.owed[slot.0 as usize] = Seq(0);
             }
         }
-        let left = chain.copies().iter().filter(|copy| self.directory(copy).is_some()).count();
-        demand!(left > 0, Continuity, "C3", "slot {slot}: the disks of all copies of {chain:?} have been wiped");
+        let mut left: Vec<&mut Host> =
+            self.hosts.iter_mut().filter(|host| chain.copies().iter().any(|copy| copy.is(&host.identity))).collect();
+        left.retain(|host| !host.disk.is_torn(slot));
+        demand!(!left.is_empty(), Continuity, "C3, D2", "slot {slot}: the disks of all copies of {chain:?} are wiped or damaged");
+        if left.iter().all(|host| host.disk.is_damaged(slot)) {
+            // Nobody has asked for that object yet. The protocol cannot keep what is destroyed everywhere: it reads again.
+            for host in left {
+                host.disk.mend(slot);
+            }
+        }
         // Whoever counts as a copy from now on has everything that is committed.
         for host in chain.copies().iter().filter_map(|member| self.directory(member)) {
             durable::holds(slot, &self.ledger, self.ledger.last(slot).seq, host.name(), host.disk.synced(slot))?;

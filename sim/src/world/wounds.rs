@@ -184,6 +184,27 @@ impl World {
         true
     }
 
+    /// Goes down, and finds one of its logs damaged when it is up again.
+    pub(super) fn tear(&mut self, node: usize) -> bool {
+        if !self.may_wipe(node) || !self.take_down(node, Crash::Kill) {
+            return false;
+        }
+        let slot = catena_core::Slot(u32::try_from(self.rng.index(self.options.slots as usize)).expect("a few slots"));
+        let tears = self.hosts[node].disk.tear(slot);
+        if tears {
+            self.wiped_at = self.now;
+        }
+        tears
+    }
+
+    pub(super) fn rot(&mut self, node: usize) -> bool {
+        let rots = self.may_wipe(node) && self.hosts[node].disk.rot(&mut self.rng);
+        if rots {
+            self.wiped_at = self.now;
+        }
+        rots
+    }
+
     pub(super) fn pause_until(&mut self, node: usize, until: Time) -> bool {
         let Some(process) = &mut self.hosts[node].process else { return false };
         let Running::Yes = process.running else { return false };

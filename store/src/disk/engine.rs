@@ -1,15 +1,18 @@
 //! fjall, with the settings that fit a node which shares its machine.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use catena_core::Slot;
 use fjall::config::CompressionPolicy;
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice, Snapshot};
 
-use super::keys::Space;
+use super::frame::corrupt;
+use super::keys::{Generation, Space, generations_range, parse_generation};
 use super::staged::Staged;
-use crate::StoreError;
+use crate::{Damage, StoreError};
 
 const MIB: u64 = 1 << 20;
 
@@ -100,6 +103,21 @@ impl Engine {
 
     pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Slice>, StoreError> {
         self.keyspace(space).get(key).map_err(|error| StoreError::failed("read a record", error))
+    }
+
+    /// The generations that there is anything of. One lookup each, whatever they hold.
+    pub(super) fn generations(&self, slot: Slot) -> Result<BTreeSet<Generation>, StoreError> {
+        let mut found = BTreeSet::new();
+        for space in Space::OF_GENERATIONS {
+            let mut from = Generation::default();
+            while let Some(record) = self.keyspace(space).range(generations_range(slot, from)).next() {
+                let key = record.key().map_err(|error| StoreError::failed("read the keys of a damaged slot", error))?;
+                let generation = parse_generation(&key).ok_or_else(|| corrupt(space, &key, Damage::Malformed("key")))?;
+                found.insert(generation);
+                from = generation.next();
+            }
+        }
+        Ok(found)
     }
 
     /// The store as it stood after some commit, all keyspaces alike.

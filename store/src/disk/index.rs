@@ -1,6 +1,6 @@
 //! What the writer remembers of each slot, so that it need not read to write.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use catena_core::{ChainVersion, Entry, EntryId, Operation, Seq, Slot};
 
@@ -16,6 +16,8 @@ pub(super) struct SlotIndex {
     last_generation: Generation,
     /// The entries after the trim point, without a gap.
     log: VecDeque<Logged>,
+    /// What there is of a damaged slot, to go when it is cleared.
+    ruins: BTreeSet<Generation>,
 }
 
 /// A log record on disk or staged.
@@ -40,7 +42,20 @@ impl Logged {
 impl SlotIndex {
     /// With an empty log. Generations up to `last_generation` are in use, or have been.
     pub(super) fn new(state: StateRecord, staging: Option<StagingRecord>, last_generation: Generation) -> Self {
-        Self { state, staging, last_generation, log: VecDeque::new() }
+        Self { state, staging, last_generation, ..Self::default() }
+    }
+
+    /// Of a slot with a damaged record, whose content nobody may use. It has generations of which there are records, and
+    /// some that are named as garbage.
+    pub(super) fn ruined(generations: BTreeSet<Generation>, garbage: &[Generation]) -> Self {
+        let ruins: BTreeSet<Generation> = generations.into_iter().chain(garbage.iter().copied()).collect();
+        let last_generation = ruins.last().copied().unwrap_or_default();
+        Self { last_generation, ruins, ..Self::default() }
+    }
+
+    /// What is to go when the slot is cleared.
+    pub(super) fn take_ruins(&mut self) -> BTreeSet<Generation> {
+        std::mem::take(&mut self.ruins)
     }
 
     /// The generation that the slot's content is of.

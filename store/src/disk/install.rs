@@ -53,10 +53,12 @@ impl FjallStore {
     pub(super) fn clear(&mut self, slot: Slot) {
         let index = self.index(slot);
         let generation = index.new_generation();
-        if let Some(staging) = index.staging.take() {
-            self.garbage.end(slot, staging.generation, &mut self.staged);
-            self.staged.remove(Space::Slots, slot_key(slot, Aspect::Staging).into());
+        let ruins = index.take_ruins();
+        let staged = index.staging.take().map(|staging| staging.generation);
+        for ended in ruins.into_iter().chain(staged) {
+            self.garbage.end(slot, ended, &mut self.staged);
         }
+        self.staged.remove(Space::Slots, slot_key(slot, Aspect::Staging).into());
         self.switch(slot, StateRecord { generation, ..StateRecord::default() });
     }
 

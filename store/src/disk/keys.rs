@@ -109,6 +109,11 @@ pub(super) fn slot_key(slot: Slot, aspect: Aspect) -> Vec<u8> {
     key
 }
 
+/// The slot that any key of a node's spaces begins with.
+pub(super) fn parse_slot(key: &[u8]) -> Option<Slot> {
+    key.first_chunk::<4>().map(|slot| Slot(u32::from_be_bytes(*slot)))
+}
+
 pub(super) fn parse_slot_key(key: &[u8]) -> Option<(Slot, Aspect)> {
     let (slot, rest) = key.split_first_chunk::<4>()?;
     let aspect = match rest {
@@ -150,6 +155,17 @@ pub(super) fn generation_range(slot: Slot, generation: Generation, after: Option
     let start = after.map_or(Bound::Included(first.to_vec()), |after| Bound::Excluded(after.to_vec()));
     let end = u64::from_be_bytes(first).checked_add(1);
     (start, end.map_or(Bound::Unbounded, |end| Bound::Excluded(end.to_be_bytes().to_vec())))
+}
+
+/// Everything of a slot from a generation on.
+pub(super) fn generations_range(slot: Slot, from: Generation) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    let (_, end) = generation_range(slot, Generation(u32::MAX), None);
+    (Bound::Included(prefix(slot, from).to_vec()), end)
+}
+
+/// The generation of a key in [`Space::OF_GENERATIONS`].
+pub(super) fn parse_generation(key: &[u8]) -> Option<Generation> {
+    split(key).map(|(_, generation, _)| generation)
 }
 
 fn prefix(slot: Slot, generation: Generation) -> [u8; 8] {

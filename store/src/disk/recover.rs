@@ -10,7 +10,7 @@ use super::chain_record::parse_chain;
 use super::engine::Engine;
 use super::frame::{Fields, corrupt, open};
 use super::index::{Logged, SlotIndex};
-use super::keys::{Aspect, Generation, Space, parse_position_key, parse_slot_key};
+use super::keys::{Aspect, Generation, Space, parse_position_key, parse_slot, parse_slot_key};
 use super::log_record::{LogRecord, LoggedOperation};
 use super::pinned::read_session;
 use super::reader::open_value;
@@ -41,28 +41,42 @@ struct FoundSlot {
     log: Vec<Entry>,
     /// An entry did not follow on the one before it: it and all later ones go.
     broken: bool,
+    /// The first record of it that was found damaged: nothing that depends on it is known (D2).
+    damage: Option<StoreError>,
 }
 
-/// Syncs, reads what there is of all slots but objects, and removes what is not linked.
+/// Syncs, reads what there is of all slots but objects, and removes what is not linked. Of a slot with a damaged record
+/// nothing is removed, and nothing is told but its chain.
 pub(super) fn recover(engine: &Engine) -> Result<Found, StoreError> {
     engine.sync_existing()?;
     let mut slots = Slots::default();
     let mut removed = Staged::default();
     for record in engine.keyspace(Space::Slots).iter() {
-        slots.read_slot(record)?;
+        let (key, record) = read(record)?;
+        let outcome = slots.read_slot(&key, &record);
+        slots.unless_damaged(&key, outcome)?;
     }
     for record in engine.keyspace(Space::Sessions).iter() {
-        slots.read_session(record)?;
+        let (key, record) = read(record)?;
+        let outcome = slots.read_session(&key, &record);
+        slots.unless_damaged(&key, outcome)?;
     }
     for record in engine.keyspace(Space::Log).iter() {
-        slots.read_entry(engine, record, &mut removed)?;
+        let (key, record) = read(record)?;
+        let outcome = slots.read_entry(engine, key.clone(), &record, &mut removed);
+        slots.unless_damaged(&key, outcome)?;
     }
     engine.commit(&mut removed)?;
     let mut garbage = Garbage::default();
+    let mut index = BTreeMap::new();
     for (&slot, found) in &slots.0 {
-        found.garbage.iter().for_each(|&generation| garbage.found(slot, generation));
+        if found.damage.is_some() {
+            index.insert(slot, SlotIndex::ruined(engine.generations(slot)?, &found.garbage));
+        } else {
+            found.garbage.iter().for_each(|&generation| garbage.found(slot, generation));
+            index.insert(slot, found.index(slot));
+        }
     }
-    let index = slots.0.iter().map(|(&slot, found)| (slot, found.index(slot))).collect();
     let recovered = slots.0.into_iter().filter(|(_, found)| !found.is_empty());
     let recovered = recovered.map(|(slot, found)| found.recovered(slot)).collect();
     Ok(Found { recovered, slots: index, garbage })
@@ -71,7 +85,7 @@ pub(super) fn recover(engine: &Engine) -> Result<Found, StoreError> {
 impl FoundSlot {
     fn is_empty(&self) -> bool {
         let applied_nothing = self.state.trim == EntryId::default() && self.sessions.is_empty();
-        applied_nothing && self.chain.is_none() && self.staging.is_none() && self.log.is_empty()
+        applied_nothing && self.chain.is_none() && self.staging.is_none() && self.log.is_empty() && self.damage.is_none()
     }
 
     fn last(&self) -> EntryId {
@@ -90,6 +104,9 @@ impl FoundSlot {
     }
 
     fn recovered(self, slot: Slot) -> Recovered {
+        if let Some(damage) = self.damage {
+            return Recovered { chain: self.chain, damaged: Some(damage.to_string()), ..Recovered::empty(slot) };
+        }
         Recovered {
             slot,
             chain: self.chain,
@@ -98,16 +115,29 @@ impl FoundSlot {
             sessions: self.sessions,
             log: self.log,
             staged: self.staging.map(|staging| (staging.pin, staging.last)),
+            damaged: None,
         }
     }
 }
 
 impl Slots {
-    fn read_slot(&mut self, record: Guard) -> Result<(), StoreError> {
-        let (key, record) = read(record)?;
-        let damaged = |damage| corrupt(Space::Slots, &key, damage);
-        let body = open(Space::Slots, &key, &record)?;
-        let (slot, aspect) = parse_slot_key(&key).ok_or_else(|| damaged(Damage::Malformed("key")))?;
+    /// Damage concerns the slot alone that the record is of, if its key says of which.
+    fn unless_damaged(&mut self, key: &[u8], outcome: Result<(), StoreError>) -> Result<(), StoreError> {
+        match (outcome, parse_slot(key)) {
+            // Not damaged: of another build.
+            (Err(error @ StoreError::Corrupt { reason: Damage::Format(_), .. }), _) => Err(error),
+            (Err(damage @ StoreError::Corrupt { .. }), Some(slot)) => {
+                self.0.entry(slot).or_default().damage.get_or_insert(damage);
+                Ok(())
+            }
+            (outcome, _) => outcome,
+        }
+    }
+
+    fn read_slot(&mut self, key: &[u8], record: &[u8]) -> Result<(), StoreError> {
+        let damaged = |damage| corrupt(Space::Slots, key, damage);
+        let body = open(Space::Slots, key, record)?;
+        let (slot, aspect) = parse_slot_key(key).ok_or_else(|| damaged(Damage::Malformed("key")))?;
         let found = self.0.entry(slot).or_default();
         match aspect {
             Aspect::Chain => {
@@ -123,21 +153,19 @@ impl Slots {
     }
 
     /// Session records come slot by slot, in the order of their names. Those of other generations are garbage.
-    fn read_session(&mut self, record: Guard) -> Result<(), StoreError> {
-        let (key, record) = read(record)?;
-        let found = self.of_generation(Space::Sessions, &key)?;
+    fn read_session(&mut self, key: &[u8], record: &[u8]) -> Result<(), StoreError> {
+        let found = self.of_generation(Space::Sessions, key)?;
         if let Some((found, ..)) = found {
-            found.sessions.push(read_session(&key, &record)?);
+            found.sessions.push(read_session(key, record)?);
         }
         Ok(())
     }
 
     /// Log records come slot by slot, in the order of their seqs. Those of other generations are garbage.
-    fn read_entry(&mut self, engine: &Engine, record: Guard, removed: &mut Staged) -> Result<(), StoreError> {
-        let (key, record) = read(record)?;
+    fn read_entry(&mut self, engine: &Engine, key: Slice, record: &[u8], removed: &mut Staged) -> Result<(), StoreError> {
         let damaged = |damage| corrupt(Space::Log, &key, damage);
         let Some((found, seq)) = self.of_generation(Space::Log, &key)? else { return Ok(()) };
-        let body = open(Space::Log, &key, &record)?;
+        let body = open(Space::Log, &key, record)?;
         let LogRecord { version, previous, at, origin, operation } = LogRecord::parse(body).map_err(damaged)?;
         let id = EntryId { version, seq };
         found.broken |= EntryId { version: previous, seq: Seq(seq.0 - 1) } != found.last();
@@ -154,12 +182,13 @@ impl Slots {
         Ok(())
     }
 
-    /// The slot of a key and the position it names, if it is of the slot's generation.
+    /// The slot of a key and the position it names, if it is of the slot's generation; nothing of a damaged slot, whose
+    /// generation may not be known.
     fn of_generation(&mut self, space: Space, key: &[u8]) -> Result<Option<(&mut FoundSlot, Seq)>, StoreError> {
         let malformed = || corrupt(space, key, Damage::Malformed("key"));
         let (slot, generation, seq) = parse_position_key(key).ok_or_else(malformed)?;
         let found = self.0.entry(slot).or_default();
-        Ok((found.state.generation == generation).then_some((found, seq)))
+        Ok((found.state.generation == generation && found.damage.is_none()).then_some((found, seq)))
     }
 }
 

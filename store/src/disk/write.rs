@@ -108,7 +108,8 @@ impl FjallStore {
         Ok(())
     }
 
-    /// The seq under which the object at `key` has its value apart.
+    /// The seq under which the object at `key` has its value apart. Of one whose record is damaged that is not known: its
+    /// value, if apart, stays until the generation goes, as it does with a damaged slot (D2).
     fn value_apart(&self, key: &Slice) -> Result<Option<Seq>, StoreError> {
         let record = match self.staged.object(key) {
             StagedRecord::Record(staged) => Some(staged.clone()),
@@ -116,7 +117,7 @@ impl FjallStore {
             StagedRecord::Nothing => self.engine.get(Space::Objects, key)?,
         };
         let Some(record) = record else { return Ok(None) };
-        let object = reader::parse_object(key, &record)?;
+        let Ok(object) = reader::parse_object(key, &record) else { return Ok(None) };
         Ok((object.value.placement() == Placement::Apart).then_some(object.metadata.version))
     }
 

@@ -208,6 +208,7 @@ impl SlotState {
             sessions: self.applied.sessions.iter().map(|(&name, session)| (name, session.clone())).collect(),
             log: self.log.values().cloned().collect(),
             staged: self.staging.as_ref().map(Staging::progress),
+            damaged: None,
         }
     }
 }

@@ -109,6 +109,7 @@ pub(crate) fn an_installed_snapshot_replaces_everything_but_the_chain(implementa
             sessions: vec![(Seq(11), session(11))],
             log: vec![],
             staged: None,
+            damaged: None,
         };
         assert_eq!(only_slot(store.recover().unwrap()), expected);
     }
@@ -192,6 +193,7 @@ pub(crate) fn a_cleared_slot_has_its_chain_and_nothing_else(implementation: &imp
         sessions: vec![],
         log: vec![put(1, "a", vec![1; 2000])],
         staged: None,
+        damaged: None,
     };
     assert_eq!(only_slot(store.recover().unwrap()), expected);
     submit_and_sync(&mut store, 5, [apply(&[put(1, "a", vec![1; 2000])])]);

@@ -125,7 +125,7 @@ impl Twin {
             let sessions = found.sessions();
             let TwinSlot { chain, trim, trim_at, log, objects: _, sessions: _, staged } = found;
             let staged = staged.map(|(pin, objects)| (pin, objects.last().map(|(key, _)| key.clone())));
-            Recovered { slot, chain, trim, trim_at, sessions, log, staged }
+            Recovered { slot, chain, trim, trim_at, sessions, log, staged, damaged: None }
         });
         recovered.collect()
     }

@@ -8,10 +8,10 @@ use super::{cluster_id, incarnation, metadata, node_id, seq, slot, version};
 use crate::Refusal;
 
 fn routing_mismatch() -> impl Strategy<Value = RoutingMismatch> {
-    use MismatchReason::{Inactive, NoReplica, WrongRole, WrongVersion};
+    use MismatchReason::{Damaged, Inactive, NoReplica, WrongRole, WrongVersion};
     use Role::{Head, Joining, Middle, Only, Tail};
     let role = prop_oneof![Just(Head), Just(Middle), Just(Tail), Just(Only), Just(Joining), Just(Role::None)];
-    let reason = prop_oneof![Just(NoReplica), Just(WrongVersion), Just(WrongRole), Just(Inactive)];
+    let reason = prop_oneof![Just(NoReplica), Just(WrongVersion), Just(WrongRole), Just(Inactive), Just(Damaged)];
     let parts = (slot(), version(), version(), role, reason);
     parts.prop_map(|(slot, expected, current, role, reason)| RoutingMismatch { slot, expected, current, role, reason })
 }
