@@ -75,9 +75,10 @@ pub struct Limits {
     /// Bytes of objects in one part of a snapshot, unless a single one is larger. More at a time would hold up the syncs of
     /// other slots. 256 KiB.
     pub chunk_bytes: usize,
-    /// Sessions of one slot. 4,096.
+    /// Sessions of one slot. 2,048. With the answers kept of each, a bound on the table, which every replica has in memory and
+    /// a snapshot's last part carries whole: 17 MB at most.
     pub slot_sessions: usize,
-    /// Writes of one session whose answers are kept. 256.
+    /// Writes of one session whose answers are kept. 128: twice what a client has in flight.
     pub session_writes: usize,
 }
 
@@ -95,8 +96,8 @@ impl Default for Limits {
             message_bytes: MIB / 4,
             retain_bytes: 64 * MIB,
             chunk_bytes: MIB / 4,
-            slot_sessions: 4096,
-            session_writes: 256,
+            slot_sessions: 2048,
+            session_writes: 128,
         }
     }
 }

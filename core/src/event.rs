@@ -216,6 +216,8 @@ pub enum Write {
     },
     /// The slot is as if it had never been, but for the chain: no objects, no log, no sessions, nothing staged.
     Clear,
+    /// A record of its objects is damaged: to be known after a restart too, until `Install` or `Clear` (D2).
+    Quarantine,
 }
 
 /// What a slot has on disk when a node starts. All of it is synced.
@@ -235,6 +237,8 @@ pub struct Recovered {
     pub log: Vec<Entry>,
     /// The snapshot of which parts are staged, and the last key of them.
     pub staged: Option<(Pin, Option<Bytes>)>,
+    /// Whether [`Write::Quarantine`] holds.
+    pub quarantined: bool,
     /// What is damaged of it, for people. Then nothing is known but, perhaps, the chain: all else is empty here, and stays on
     /// the disk as it is until a [`Write::Clear`] (D2).
     pub damaged: Option<String>,
@@ -251,6 +255,7 @@ impl Recovered {
             sessions: Vec::new(),
             log: Vec::new(),
             staged: None,
+            quarantined: false,
             damaged: None,
         }
     }

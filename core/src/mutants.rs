@@ -61,6 +61,7 @@ mutants! {
     TrustEarlyWatermark, "W3", "A watermark counts that arrives before matching.";
     TrimPointNotCompared, "C7", "Logs that do not meet at the trim point are taken to meet.";
     TrimUnacked, "W6", "What a successor that is being filled has not acknowledged is forgotten.";
+    ResumeFromAcked, "W6", "A joining replica that has restarted is sent what follows on what it had acknowledged before.";
     OnlySenderProbes, "W6", "A replica that is not matched waits to be asked.";
     CursorOverPins, "J3", "A joining replica goes on behind the parts of one snapshot with those of another.";
     EpochIgnored, "C1", "A node takes decisions and leases of a deposed leader.";
@@ -88,6 +89,7 @@ mutants! {
     FlapHistoryLost, "K3", "Flaps are not stored.";
     WipedDiskAccepted, "C11", "A wiped disk is accepted as the member that it was.";
     CorruptIsAbsent, "D2", "A member whose log is damaged goes on as one that has nothing.";
+    DamageForgotten, "D2", "A replica with a damaged object is as good as any other after a restart.";
     DamagedCopyCounts, "D2", "A copy that says that it is damaged counts as one.";
     RouteBeforeChain, "C1", "A route names a chain that is being stored.";
     TrimUncommitted, "W11", "Entries are applied and trimmed before they are committed.";

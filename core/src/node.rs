@@ -353,6 +353,7 @@ impl Node {
         self.load.writes = self.load.writes - load.writes + new.writes;
         self.load.bytes = self.load.bytes - load.bytes + new.bytes;
         self.load.retained = self.load.retained - load.retained + new.retained;
+        self.load.retaining = self.load.retaining - load.retaining + new.retaining;
         if deadline != replica.deadline() {
             self.timers.extend(replica.deadline().map(|at| (at, slot)));
             if let Some(at) = deadline {

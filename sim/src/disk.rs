@@ -111,7 +111,7 @@ impl Disk {
                         self.rotten.remove(&(batch.slot, key.clone()));
                     }
                 }
-                Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Stage { .. } => {}
+                Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Stage { .. } | Write::Quarantine => {}
             }
         }
     }
@@ -230,7 +230,7 @@ impl Synced {
                     self.trim = entry.id;
                     while self.log.pop_front_if(|logged| logged.seq <= entry.id.seq).is_some() {}
                 }),
-                Write::Stage { .. } => {}
+                Write::Stage { .. } | Write::Quarantine => {}
                 Write::Install { pin, end: _ } => {
                     self.trim = pin.at;
                     self.log.clear();

@@ -211,6 +211,7 @@ impl Trace {
                             self.add_entry(pin.at);
                         }
                         Write::Clear => self.add(7),
+                        Write::Quarantine => self.add(8),
                     }
                 }
             }

@@ -42,7 +42,7 @@ fn weight(batch: &Batch) -> usize {
         }
         Write::Stage { pin: _, objects } => objects.iter().map(|(key, object)| FRAME + key.len() + object.value.len()).sum(),
         Write::Install { pin: _, end } => end.sessions.iter().map(|(_, session)| session_weight(session)).sum(),
-        Write::Chain(_) | Write::Truncate { .. } | Write::Clear => 0,
+        Write::Chain(_) | Write::Truncate { .. } | Write::Clear | Write::Quarantine => 0,
     });
     writes.sum()
 }

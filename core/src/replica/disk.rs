@@ -10,6 +10,8 @@ pub(super) enum Promise {
     Applied(Seq),
     Adopted(ChainVersion),
     Cut,
+    /// What is on the disk is not to be relied on.
+    Quarantined,
     /// A part of a snapshot.
     Staged,
     /// A snapshot has become the state.
@@ -45,7 +47,7 @@ impl Replica {
                 Promise::Appended(to) => self.durable = self.durable.max(to),
                 Promise::Applied(to) => self.log.apply_to(to),
                 Promise::Adopted(version) => self.on_version_durable(version, cx),
-                Promise::Cut => {}
+                Promise::Cut | Promise::Quarantined => {}
                 Promise::Staged => self.on_staged(cx),
                 Promise::Installed(pin, end) => self.on_installed(&pin, end, cx),
                 Promise::Cleared => {
@@ -85,9 +87,16 @@ impl Replica {
         self.submit(vec![Write::Apply { entries, sessions }], Promise::Applied(to), cx);
     }
 
+    /// Whether the node keeps too much, and this replica no less of it than others on average: one busy slot costs no other
+    /// slot its snapshot (J3).
+    fn retains_too_much(&self, cx: &Context<'_>) -> bool {
+        let (own, all) = (self.log.retained(), cx.load.retained);
+        own > 0 && all > cx.config.limits.retain_bytes && own.saturating_mul(cx.load.retaining) >= all
+    }
+
     /// Forgets what is applied, as far as no successor may lack it (W6).
     pub(super) fn trim(&mut self, cx: &mut Context<'_>) {
-        if self.keep.is_some() && self.log.retained() > 0 && cx.load.retained > cx.config.limits.retain_bytes {
+        if self.keep.is_some() && self.retains_too_much(cx) {
             self.stop_keeping(cx);
         }
         let keep = if mutant!(TrimUnacked) { None } else { self.keep };

@@ -118,7 +118,7 @@ impl Replica {
         self.send(from, Message::Ack { committed: self.committed }, cx);
     }
 
-    /// The successor is matched, and its log ends at `last`. What it has committed it has, however late this comes.
+    /// The successor is matched, and its log ends at `last`. What a member has committed it has, however late this comes.
     fn on_have(&mut self, last: Seq, cx: &mut Context<'_>) {
         if self.successor.matched && mutant!(NoResend) {
             return;
@@ -127,7 +127,13 @@ impl Replica {
             return;
         }
         invariant!(last <= self.last(), "slot {}: the successor has {last}, beyond {}", self.slot, self.last());
-        let has = if self.keep.is_some() { last.max(self.successor.acked) } else { last.max(self.committed) };
+        // A successor that is being filled may have restarted in this version, without what it had said to have.
+        let filled = self.keep.is_some() && !mutant!(ResumeFromAcked);
+        let has = if filled { last } else { last.max(if self.keep.is_some() { self.successor.acked } else { self.committed }) };
+        if filled {
+            self.successor.acked = self.successor.acked.min(has);
+            self.keep = self.keep.map(|keep| keep.min(has).max(self.log.trim().seq));
+        }
         if has < self.log.trim().seq {
             self.successor.matched = false;
             return self.probe(cx); // what it lacks is gone: it needs a snapshot

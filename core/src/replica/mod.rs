@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use crate::log::Log;
 use crate::{
     CallError, Chain, ChainVersion, Effect, Entry, Envelope, Identity, Message, MismatchReason, NodeConfig, NodeId, Now,
-    Recovered, ReplicaState, Report, RequestId, Role, RoutingMismatch, Seq, Sessions, Slot, Target, Ticket, Time,
+    Recovered, ReplicaState, Report, RequestId, Role, RoutingMismatch, Seq, Sessions, Slot, Target, Ticket, Time, Write,
 };
 use disk::Promise;
 use pending::{Answer, Pending};
@@ -53,6 +53,8 @@ pub(crate) struct Load {
     pub(crate) bytes: usize,
     /// Of entries that are, and kept for a successor that is being filled.
     pub(crate) retained: usize,
+    /// How many replicas keep some.
+    pub(crate) retaining: usize,
 }
 
 /// A replica.
@@ -191,7 +193,11 @@ impl Replica {
     /// A replica as its disk has it: a member takes part again in a version newer than the one it knows (C10).
     pub(crate) fn recovered(mut recovered: Recovered, cx: &mut Context<'_>) -> Self {
         let chain = recovered.chain.take();
-        let damage = if recovered.damaged.is_some() && !mutant!(CorruptIsAbsent) { Damage::All } else { Damage::None };
+        let damage = match (&recovered.damaged, recovered.quarantined) {
+            (Some(_), _) if !mutant!(CorruptIsAbsent) => Damage::All,
+            (_, true) if !mutant!(DamageForgotten) => Damage::Objects,
+            (_, _) => Damage::None,
+        };
         let standing = match chain.as_ref().map_or(Role::None, |chain| chain.role(cx.me)) {
             Role::Joining | Role::None => Standing::Removed,
             _ if damage == Damage::All => Standing::Astray,
@@ -234,7 +240,10 @@ impl Replica {
 
     /// A record that was to be read is damaged: somebody else has to take its place (D2).
     pub(crate) fn on_damaged(&mut self, request: Option<RequestId>, cx: &mut Context<'_>) {
-        self.damage = self.damage.max(Damage::Objects);
+        if self.damage == Damage::None {
+            self.damage = Damage::Objects;
+            self.submit(vec![Write::Quarantine], Promise::Quarantined, cx);
+        }
         match request {
             Some(request) => {
                 let error = self.mismatch(self.version(), self.role(cx.me), MismatchReason::Damaged);
@@ -322,7 +331,8 @@ impl Replica {
     pub(crate) fn load(&self) -> Load {
         let uncommitted =
             usize::try_from(self.last().0.saturating_sub(self.committed.0)).expect("what is in memory is counted in usize");
-        Load { writes: uncommitted.max(self.pending.len()), bytes: self.log.weight(), retained: self.log.retained() }
+        let (bytes, retained) = (self.log.weight(), self.log.retained());
+        Load { writes: uncommitted.max(self.pending.len()), bytes, retained, retaining: usize::from(retained > 0) }
     }
 
     /// The route of a call must fit: not newer than this version, in which this replica acts in the right role (C2, R1).

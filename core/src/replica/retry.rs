@@ -40,9 +40,9 @@ impl Replica {
         self.retry_at = Some(now + cx.config.probe);
         self.listen(above.as_ref(), below.as_ref(), cx);
         if let Some(predecessor) = above {
-            if self.receiving.is_some() {
-                self.fetch(&predecessor, cx);
-            } else if !mutant!(OnlySenderProbes) {
+            let fetches = self.fetch(&predecessor, cx);
+            // Also while it may not ask for the next part yet: else the source takes it for unreachable (K2).
+            if !fetches && !mutant!(OnlySenderProbes) {
                 self.send(&predecessor, Message::Hello, cx);
             }
         }

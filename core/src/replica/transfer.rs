@@ -141,18 +141,19 @@ impl Replica {
         self.receiving == Some(Receiving::Installing)
     }
 
-    /// Asks for the next part, when it is time (J1: rate-limited over all slots of the node).
-    pub(super) fn fetch(&mut self, predecessor: &NodeId, cx: &mut Context<'_>) {
-        let Some(Receiving::Due(due)) = &mut self.receiving else { return };
+    /// Asks for the next part, when it is time (J1: rate-limited over all slots of the node). Whether it has asked.
+    pub(super) fn fetch(&mut self, predecessor: &NodeId, cx: &mut Context<'_>) -> bool {
+        let Some(Receiving::Due(due)) = &mut self.receiving else { return false };
         let at = (*due).max(*cx.copy_at);
         if at > cx.now.monotonic {
             self.retry_at = self.retry_at.map(|retry_at| retry_at.min(at));
-            return;
+            return false;
         }
         *due = cx.now.monotonic + cx.config.probe * PATIENCE; // should it be lost
         let (pin, after) = self.staged.as_ref().map_or((None, None), |staged| (Some(staged.pin.clone()), staged.after.clone()));
         let message = Message::Fetch { pin, after };
         self.send(predecessor, message, cx);
+        true
     }
 
     /// The link is new: what was asked for on the one before may be lost.

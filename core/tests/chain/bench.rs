@@ -7,8 +7,8 @@ use bytes::Bytes;
 use catena_core::{
     Action, Batch, CallError, Chain, ChainVersion, ClusterId, Command, Condition, Decisions, Effect, Entry, EntryId, Envelope,
     Epoch, Event, HeartbeatAnswer, Identity, Incarnation, Member, Message, Node, NodeConfig, NodeId, Now, Object, Operation,
-    Origin, Presence, Process, Recovered, ReplicaState, Reply, Report, RequestId, Revision, Seq, Session, Slot, SnapshotEnd,
-    Target, Time, WallTime, Write,
+    Origin, Presence, Process, Recovered, ReplicaState, ReplicaView, Reply, Report, RequestId, Revision, Seq, Session, Slot,
+    SnapshotEnd, Target, Time, WallTime, Write,
 };
 
 pub(crate) const SLOT: Slot = Slot(0);
@@ -63,6 +63,8 @@ pub(crate) struct Disk {
     pub(crate) pin: Option<State>,
     /// The log does not read.
     pub(crate) torn: bool,
+    /// It is known to be damaged.
+    pub(crate) quarantined: bool,
     /// So many parts of snapshots do not.
     pub(crate) unreadable: usize,
     pub(crate) sync: Sync,
@@ -95,6 +97,7 @@ impl Disk {
             staged: None,
             pin: None,
             torn: false,
+            quarantined: false,
             unreadable: 0,
             sync: Sync::AtOnce,
             held: Vec::new(),
@@ -117,6 +120,7 @@ impl Disk {
                 sessions: self.state.sessions.clone().into_iter().collect(),
                 log: self.log.clone(),
                 staged: staged.map(|(pin, objects)| (pin.clone(), objects.keys().next_back().cloned())),
+                quarantined: self.quarantined,
                 damaged: None,
             })
             .collect()
@@ -147,13 +151,15 @@ impl Disk {
                 assert_eq!(staged, pin);
                 let sessions = end.sessions.into_iter().collect();
                 self.state = State { trim: pin.at, trim_at: end.at_time, objects, sessions };
+                self.quarantined = false;
                 self.log.clear();
             }
             Write::Clear => {
-                self.torn = false;
+                (self.torn, self.quarantined) = (false, false);
                 self.log.clear();
                 (self.state, self.staged) = (State::default(), None);
             }
+            Write::Quarantine => self.quarantined = true,
         }
     }
 
@@ -403,6 +409,11 @@ impl Bench {
             Ok(other) => panic!("a read was answered {other:?}"),
             Err(error) => Err(error),
         }
+    }
+
+    /// A node's replica.
+    pub(crate) fn view(&self, name: &str) -> ReplicaView<'_> {
+        self.nodes[&id(name)].0.view(SLOT).unwrap()
     }
 
     /// How a node last reported to stand.

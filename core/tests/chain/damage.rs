@@ -79,6 +79,11 @@ fn a_damaged_object_is_refused_and_the_replica_serves_the_others_until_it_is_rep
     assert!(bench.replies[&put].is_ok());
     assert_eq!(bench.get("other").unwrap().as_deref(), Some(&b"2"[..]));
 
+    // A restart, after which nobody may ask for that object for long, mends nothing.
+    bench.restart("n3");
+    bench.decide(&["n1", "n2", "n3"], None);
+    bench.wait(200);
+    assert_eq!(bench.state("n3"), Some(ReplicaState::Damaged));
     bench.decide(&["n1", "n2"], None);
     bench.wait(200);
     assert_eq!(bench.state("n3"), Some(ReplicaState::Dropped), "it keeps nothing that may be damaged");

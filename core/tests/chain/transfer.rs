@@ -60,6 +60,49 @@ fn a_joiner_that_restarts_goes_on_behind_what_it_has_staged() {
 }
 
 #[test]
+fn a_joiner_that_restarts_without_what_it_had_acknowledged_is_sent_it_again() {
+    for writes in [10, 100] {
+        let mut config = NodeConfig::new(1);
+        config.limits.apply_entries = 1_000;
+        let mut bench = Bench::with(config);
+        bench.put("k", "1");
+        bench.wait(300);
+        bench.decide(&["n1", "n2", "n3"], Some("n4"));
+        bench.wait(100);
+        let before = bench.chunks;
+        for number in 0..writes {
+            bench.put(&format!("k{number}"), "1");
+        }
+        bench.wait(20);
+        assert_eq!(bench.view("n4").committed, bench.view("n3").committed, "it has acknowledged them");
+        // It knows again only what it has applied, and cuts the rest (C11).
+        bench.restart("n4");
+        assert!(bench.view("n4").committed < bench.view("n3").committed);
+        bench.wait(60);
+        assert_eq!(bench.view("n4").last, bench.view("n3").last);
+        assert_eq!(bench.chunks, before, "the log has it all");
+        bench.wait(300);
+        let tail = bench.disk("n3").state.clone();
+        assert_eq!(bench.disk("n4").state, tail);
+    }
+}
+
+#[test]
+fn a_joiner_that_must_wait_for_its_turn_to_copy_is_not_taken_for_silent() {
+    let mut bench = filled();
+    bench.config.copy_rate = 10;
+    bench.restart("n4");
+    bench.decide(&["n1", "n2", "n3"], Some("n4"));
+    for _ in 0..30 {
+        bench.wait(100);
+        for node in ["n3", "n4"] {
+            assert_eq!(bench.reports[&id(node)].silent, None, "{node}");
+        }
+    }
+    assert!((2..=4).contains(&bench.chunks), "{} parts of 12 bytes at 10 bytes a second", bench.chunks);
+}
+
+#[test]
 fn a_source_that_restarts_or_is_replaced_sends_another_snapshot_from_the_start() {
     for replaced in [false, true] {
         let mut bench = filled();

@@ -68,7 +68,7 @@ impl World {
                 Write::Install { pin, end: _ } => durable::replaced(slot, &self.ledger, debt, Some(pin.at), name)?,
                 Write::Clear => durable::replaced(slot, &self.ledger, debt, None, name)?,
                 Write::Append(_) => appends += 1,
-                Write::Chain(_) | Write::Apply { .. } | Write::Stage { .. } => {}
+                Write::Chain(_) | Write::Apply { .. } | Write::Stage { .. } | Write::Quarantine => {}
             }
         }
         let life = host.process.as_ref().expect("it was stepped").life;

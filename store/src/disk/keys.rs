@@ -8,7 +8,7 @@ use catena_core::{Seq, Slot};
 /// A part of the store with an index of its own. Shared by all slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Space {
-    /// What there is of a slot: chain, state, staging, garbage.
+    /// What there is of a slot: chain, state, staging, garbage, quarantine.
     Slots,
     /// Entries that are not applied yet.
     Log,
@@ -64,6 +64,7 @@ impl Space {
                 Some((slot, Aspect::Chain)) => format!("slot {slot} chain"),
                 Some((slot, Aspect::State)) => format!("slot {slot} state"),
                 Some((slot, Aspect::Staging)) => format!("slot {slot} staging"),
+                Some((slot, Aspect::Quarantine)) => format!("slot {slot} quarantine"),
                 Some((slot, Aspect::Garbage(generation))) => format!("slot {slot} garbage of generation {generation}"),
                 None => raw(),
             },
@@ -85,6 +86,7 @@ const CHAIN: u8 = 0;
 const STATE: u8 = 1;
 const STAGING: u8 = 2;
 const GARBAGE: u8 = 3;
+const QUARANTINE: u8 = 4;
 
 /// What a record in [`Space::Slots`] says of its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +95,7 @@ pub(super) enum Aspect {
     State,
     Staging,
     Garbage(Generation),
+    Quarantine,
 }
 
 pub(super) fn slot_key(slot: Slot, aspect: Aspect) -> Vec<u8> {
@@ -101,6 +104,7 @@ pub(super) fn slot_key(slot: Slot, aspect: Aspect) -> Vec<u8> {
         Aspect::Chain => key.push(CHAIN),
         Aspect::State => key.push(STATE),
         Aspect::Staging => key.push(STAGING),
+        Aspect::Quarantine => key.push(QUARANTINE),
         Aspect::Garbage(generation) => {
             key.push(GARBAGE);
             key.extend_from_slice(&generation.0.to_be_bytes());
@@ -120,6 +124,7 @@ pub(super) fn parse_slot_key(key: &[u8]) -> Option<(Slot, Aspect)> {
         [CHAIN] => Aspect::Chain,
         [STATE] => Aspect::State,
         [STAGING] => Aspect::Staging,
+        [QUARANTINE] => Aspect::Quarantine,
         [GARBAGE, generation @ ..] => Aspect::Garbage(Generation(u32::from_be_bytes(generation.try_into().ok()?))),
         _ => return None,
     };

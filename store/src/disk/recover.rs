@@ -39,6 +39,7 @@ struct FoundSlot {
     garbage: Vec<Generation>,
     sessions: Vec<(Seq, Session)>,
     log: Vec<Entry>,
+    quarantined: bool,
     /// An entry did not follow on the one before it: it and all later ones go.
     broken: bool,
     /// The first record of it that was found damaged: nothing that depends on it is known (D2).
@@ -85,7 +86,12 @@ pub(super) fn recover(engine: &Engine) -> Result<Found, StoreError> {
 impl FoundSlot {
     fn is_empty(&self) -> bool {
         let applied_nothing = self.state.trim == EntryId::default() && self.sessions.is_empty();
-        applied_nothing && self.chain.is_none() && self.staging.is_none() && self.log.is_empty() && self.damage.is_none()
+        applied_nothing
+            && self.chain.is_none()
+            && self.staging.is_none()
+            && self.log.is_empty()
+            && !self.quarantined
+            && self.damage.is_none()
     }
 
     fn last(&self) -> EntryId {
@@ -115,6 +121,7 @@ impl FoundSlot {
             sessions: self.sessions,
             log: self.log,
             staged: self.staging.map(|staging| (staging.pin, staging.last)),
+            quarantined: self.quarantined,
             damaged: None,
         }
     }
@@ -148,6 +155,7 @@ impl Slots {
             Aspect::State => found.state = StateRecord::parse(body).map_err(damaged)?,
             Aspect::Staging => found.staging = Some(StagingRecord::parse(body).map_err(damaged)?),
             Aspect::Garbage(generation) => found.garbage.push(generation),
+            Aspect::Quarantine => found.quarantined = true,
         }
         Ok(())
     }

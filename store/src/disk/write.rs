@@ -36,6 +36,7 @@ impl FjallStore {
             Write::Stage { pin, objects } => self.stage(slot, pin, &objects),
             Write::Install { pin, end } => self.install(slot, &pin, &end),
             Write::Clear => self.clear(slot),
+            Write::Quarantine => self.staged.put(Space::Slots, slot_key(slot, Aspect::Quarantine).into(), |_| {}),
         }
         Ok(())
     }

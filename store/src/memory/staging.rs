@@ -64,6 +64,7 @@ impl SlotState {
             installed.sessions = self.applied.sessions.clone();
         }
         self.applied = installed;
+        self.quarantined = false;
         self.forget_log();
     }
 }
@@ -98,7 +99,7 @@ impl Unsynced {
                 Some((pin.clone(), objects.last().map(|(key, _)| key.clone()).or(last)))
             }
             Write::Install { .. } | Write::Clear => None,
-            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Apply { .. } => progress,
+            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Apply { .. } | Write::Quarantine => progress,
         });
         Self { batch, staging: Some(Step { before, after }) }
     }
@@ -112,7 +113,7 @@ impl Unsynced {
             Write::Stage { pin, .. } => Some(!is_of(&staged, pin) && !is_of(&step.before, pin)),
             Write::Install { .. } => Some(false),
             Write::Clear => Some(true),
-            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Apply { .. } => None,
+            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Apply { .. } | Write::Quarantine => None,
         });
         staged == step.before || first == Some(true)
     }

@@ -19,6 +19,7 @@ pub(super) struct SlotState {
     pub(super) applied: Applied,
     log: BTreeMap<Seq, Entry>,
     pub(super) staging: Option<Staging>,
+    pub(super) quarantined: bool,
 }
 
 /// What a pin holds on to. Objects and sessions are shared with pins, and copied when they are written while one lives.
@@ -109,6 +110,7 @@ impl SlotState {
                 self.install(staging, end);
             }
             Write::Clear => *self = Self { chain: self.chain.take(), ..Self::default() },
+            Write::Quarantine => self.quarantined = true,
         }
     }
 
@@ -173,7 +175,7 @@ impl SlotState {
                 trim = EntryId::default();
                 true
             }
-            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Stage { .. } => true,
+            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Stage { .. } | Write::Quarantine => true,
         })
     }
 
@@ -196,7 +198,7 @@ impl SlotState {
     fn is_empty(&self) -> bool {
         let Applied { trim, trim_at: _, objects: _, sessions } = &self.applied;
         let applied_nothing = *trim == EntryId::default() && sessions.is_empty();
-        applied_nothing && self.chain.is_none() && self.log.is_empty() && self.staging.is_none()
+        applied_nothing && self.chain.is_none() && self.log.is_empty() && self.staging.is_none() && !self.quarantined
     }
 
     fn recovered(&self, slot: Slot) -> Recovered {
@@ -208,6 +210,7 @@ impl SlotState {
             sessions: self.applied.sessions.iter().map(|(&name, session)| (name, session.clone())).collect(),
             log: self.log.values().cloned().collect(),
             staged: self.staging.as_ref().map(Staging::progress),
+            quarantined: self.quarantined,
             damaged: None,
         }
     }

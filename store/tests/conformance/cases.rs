@@ -55,6 +55,7 @@ pub(crate) fn what_is_synced_survives_a_crash(implementation: &impl Implementati
         sessions: vec![],
         log: vec![entries[3].clone()],
         staged: None,
+        quarantined: false,
         damaged: None,
     };
     assert_eq!(recovered, expected);

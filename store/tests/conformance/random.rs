@@ -65,6 +65,7 @@ enum Shape {
     /// Stages the rest and installs it.
     Finish,
     Clear,
+    Quarantine,
 }
 
 /// An operation, by indices.
@@ -99,6 +100,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         1 => Just(Shape::Install),
         1 => Just(Shape::Finish),
         1 => Just(Shape::Clear),
+        1 => Just(Shape::Quarantine),
     ]
 }
 
@@ -159,6 +161,7 @@ impl Writer {
                 vec![stage, install]
             }
             Shape::Clear => vec![Write::Clear],
+            Shape::Quarantine => vec![Write::Quarantine],
         }
     }
 

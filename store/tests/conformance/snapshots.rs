@@ -109,6 +109,7 @@ pub(crate) fn an_installed_snapshot_replaces_everything_but_the_chain(implementa
             sessions: vec![(Seq(11), session(11))],
             log: vec![],
             staged: None,
+            quarantined: false,
             damaged: None,
         };
         assert_eq!(only_slot(store.recover().unwrap()), expected);
@@ -193,6 +194,7 @@ pub(crate) fn a_cleared_slot_has_its_chain_and_nothing_else(implementation: &imp
         sessions: vec![],
         log: vec![put(1, "a", vec![1; 2000])],
         staged: None,
+        quarantined: false,
         damaged: None,
     };
     assert_eq!(only_slot(store.recover().unwrap()), expected);

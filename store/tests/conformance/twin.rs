@@ -40,6 +40,7 @@ pub(crate) struct TwinSlot {
     pub(crate) objects: BTreeMap<Bytes, Object>,
     pub(crate) sessions: BTreeMap<Seq, Session>,
     pub(crate) staged: Staged,
+    pub(crate) quarantined: bool,
 }
 
 impl TwinSlot {
@@ -118,14 +119,15 @@ impl Twin {
     pub(crate) fn recovered(&self) -> Vec<Recovered> {
         let slots = self.visible().into_iter();
         let known = slots.filter(|(_, slot)| {
-            let content = slot.last() != EntryId::default() || !slot.sessions.is_empty() || slot.staged.is_some();
+            let content =
+                slot.last() != EntryId::default() || !slot.sessions.is_empty() || slot.staged.is_some() || slot.quarantined;
             slot.chain.is_some() || content
         });
         let recovered = known.map(|(slot, found)| {
             let sessions = found.sessions();
-            let TwinSlot { chain, trim, trim_at, log, objects: _, sessions: _, staged } = found;
+            let TwinSlot { chain, trim, trim_at, log, objects: _, sessions: _, staged, quarantined } = found;
             let staged = staged.map(|(pin, objects)| (pin, objects.last().map(|(key, _)| key.clone())));
-            Recovered { slot, chain, trim, trim_at, sessions, log, staged, damaged: None }
+            Recovered { slot, chain, trim, trim_at, sessions, log, staged, quarantined, damaged: None }
         });
         recovered.collect()
     }
@@ -185,12 +187,14 @@ fn run(slot: &mut TwinSlot, batch: &Batch, staged: &Staged) {
                 after.log = vec![];
                 after.objects = objects.into_iter().collect();
                 after.sessions = end.sessions.iter().cloned().collect();
+                after.quarantined = false;
                 writer = None;
             }
             Write::Clear => {
                 after = TwinSlot { chain: after.chain, ..TwinSlot::default() };
                 writer = None;
             }
+            Write::Quarantine => after.quarantined = true,
         }
     }
     *slot = after;
