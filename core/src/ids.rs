@@ -43,6 +43,10 @@ number! {
     Epoch(u64)
 }
 number! {
+    /// Counts a leadership's questions of who is there; a node says the latest that it has heard back (C3). 0 is "none".
+    RollCall(u64)
+}
+number! {
     /// Counts the coordinator's decisions over all slots and nodes; a node reports up to which one it has applied them.
     Revision(u64)
 }

@@ -111,8 +111,8 @@ pub use entry::{Entry, Operation, Refusal};
 pub use error::{CallError, Kind, MismatchReason, Resource, RoutingMismatch};
 pub use event::{Batch, Effect, Event, Recovered, Reply, Target, Write};
 pub use ids::{
-    ChainVersion, ClusterId, EntryId, Epoch, Incarnation, InvalidNodeId, NodeId, Process, RequestId, Revision, Seq, Slot, Ticket,
-    slot_of,
+    ChainVersion, ClusterId, EntryId, Epoch, Incarnation, InvalidNodeId, NodeId, Process, RequestId, Revision, RollCall, Seq,
+    Slot, Ticket, slot_of,
 };
 pub use message::{
     Chunk, Decisions, Envelope, Heartbeat, HeartbeatAnswer, LogSummary, Message, NodeRecord, Pin, Presence, ReplicaState, Report,

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::{
-    Chain, ChainVersion, Entry, EntryId, Epoch, Incarnation, Metadata, NodeId, Object, Process, Revision, Seq, Session, Slot,
-    WallTime,
+    Chain, ChainVersion, Entry, EntryId, Epoch, Incarnation, Metadata, NodeId, Object, Process, Revision, RollCall, Seq, Session,
+    Slot, WallTime,
 };
 
 /// A message between two neighbours, about one slot under one chain version (C2).
@@ -179,6 +179,10 @@ pub struct Heartbeat {
     pub reports: Vec<Report>,
     /// Whether the node is here to stay.
     pub presence: Presence,
+    /// The newest leadership that this process has heard of: an older one learns here that it is over (C1).
+    pub epoch: Epoch,
+    /// The latest roll call of that leadership that it has heard. So this was sent after that (C3).
+    pub roll_call: RollCall,
 }
 
 /// Whether a node is here to stay.
@@ -248,12 +252,21 @@ pub struct HeartbeatAnswer {
 pub struct Decisions {
     /// The leadership that says so; a node takes nothing of an older one than it has heard of (C1).
     pub epoch: Epoch,
+    /// The latest roll call of it.
+    pub roll_call: RollCall,
     /// Chains to adopt.
     pub chains: Vec<Chain>,
     /// Versions to stop serving in (C4).
     pub fences: Vec<(Slot, ChainVersion)>,
     /// Slots whose data the node may forget: it is no replica of this version, whose chain is whole without it.
     pub drops: Vec<(Slot, ChainVersion)>,
+}
+
+impl Decisions {
+    /// Nothing, of this leadership.
+    pub fn none(epoch: Epoch) -> Self {
+        Self { epoch, roll_call: RollCall(0), chains: Vec::new(), fences: Vec::new(), drops: Vec::new() }
+    }
 }
 
 /// A storage node as the coordinator knows it.

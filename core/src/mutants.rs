@@ -85,6 +85,7 @@ mutants! {
     NewLeaderForgetsLeases, "C5", "A new leader assumes that no lease is out.";
     UncertainLeaderGrants, "C5", "A leader that may have been followed goes on answering.";
     NoDriftMargin, "C4", "A lease is taken to have run out without regard to drift.";
+    NeighboursNotParted, "K2", "Two neighbours that do not reach each other stay neighbours.";
     StallUnnoticed, "K2", "A node whose disk does nothing tells the coordinator that all is well.";
     FlapHistoryLost, "K3", "Flaps are not stored.";
     WipedDiskAccepted, "C11", "A wiped disk is accepted as the member that it was.";

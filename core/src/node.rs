@@ -7,7 +7,7 @@ use crate::lease::Lease;
 use crate::replica::{Context, Load, Replica, ReplicaView};
 use crate::{
     CallError, ChainVersion, Decisions, Effect, Epoch, Event, Heartbeat, HeartbeatAnswer, Identity, MismatchReason, NodeConfig,
-    Now, Presence, Recovered, Revision, Role, RoutingMismatch, Slot, Target, Ticket, Time, slot_of,
+    Now, Presence, Recovered, Revision, Role, RollCall, RoutingMismatch, Slot, Target, Ticket, Time, slot_of,
 };
 
 /// A heartbeat sent out of turn, to fetch a newer version (C2), follows the last one no sooner than this. Chosen here:
@@ -35,6 +35,8 @@ pub struct Node {
     presence: Presence,
     /// The newest leadership heard of.
     epoch: Epoch,
+    /// The latest roll call of it.
+    roll_call: RollCall,
     /// Joining replicas that a restart has interrupted; they go on with the first step.
     rejoining: Vec<Slot>,
     /// When the next part of a snapshot may be asked for, over all slots.
@@ -71,6 +73,7 @@ impl Node {
             lease: Lease::default(),
             presence: Presence::Staying,
             epoch: Epoch(0),
+            roll_call: RollCall(0),
             rejoining: Vec::new(),
             copy_at: now.monotonic,
             load: Load::default(),
@@ -241,8 +244,8 @@ impl Node {
     }
 
     fn take(&mut self, decisions: Decisions, out: &mut Vec<Effect>) {
-        let Decisions { epoch, chains, fences, drops } = decisions;
-        self.epoch = self.epoch.max(epoch);
+        let Decisions { epoch, roll_call, chains, fences, drops } = decisions;
+        (self.epoch, self.roll_call) = (self.epoch, self.roll_call).max((epoch, roll_call));
         for chain in chains {
             let slot = chain.slot;
             self.replicas[slot.0 as usize].get_or_insert_with(|| Box::new(Replica::new(slot)));
@@ -294,6 +297,8 @@ impl Node {
             applied: self.applied,
             reports,
             presence: self.presence,
+            epoch: self.epoch,
+            roll_call: self.roll_call,
         }));
     }
 

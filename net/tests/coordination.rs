@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use catena_core::{
     ChainVersion, Decisions, Epoch, Heartbeat, HeartbeatAnswer, Kind, Presence, RegisterError, ReplicaState, Report, Revision,
-    Slot,
+    RollCall, Slot,
 };
 use catena_net::coordination::{FromCoordinator, JoinError, Joined, Register, Registered, join};
 use catena_net::proto::coordination_client::CoordinationClient;
@@ -68,13 +68,14 @@ fn heartbeat(sequence: u64) -> Heartbeat {
         fenced: true,
         silent: Some(node_id("b")),
     };
-    Heartbeat { sequence, applied: Revision(sequence), reports: vec![report], presence: Presence::Leaving }
+    let (epoch, roll_call) = (Epoch(5), RollCall(7));
+    Heartbeat { sequence, applied: Revision(sequence), reports: vec![report], presence: Presence::Leaving, epoch, roll_call }
 }
 
 fn decisions() -> Decisions {
     let chains = route(1, 1, &[&record("a", local(1))]).chains;
     let (fences, drops) = (vec![(Slot(1), ChainVersion(2))], vec![(Slot(3), ChainVersion(4))]);
-    Decisions { epoch: Epoch(5), chains, fences, drops }
+    Decisions { epoch: Epoch(5), roll_call: RollCall(8), chains, fences, drops }
 }
 
 #[tokio::test]

@@ -199,9 +199,12 @@ impl Job {
 
     /// Until when a try that is sent now may take: long where no other may follow it.
     pub(super) fn attempt_deadline(&self, now: Time, config: &ClientConfig) -> Time {
-        /// Over half an hour, from the default.
+        /// Over half an hour, from the default: a large value may need it.
         const DOUBLINGS: u32 = 10;
-        let most = config.attempt_timeout.saturating_mul(1 << self.timeouts.min(DOUBLINGS));
+        /// Of opening a session, which is small: one try that was lost must not hold up the calls of later.
+        const DOUBLINGS_OF_OPEN: u32 = 2;
+        let doublings = if self.until.is_some() { DOUBLINGS } else { DOUBLINGS_OF_OPEN };
+        let most = config.attempt_timeout.saturating_mul(1 << self.timeouts.min(doublings));
         let most = now + most.min(ClientConfig::FOREVER);
         match (self.until, self.repeat()) {
             (Some(until), Repeat::Harmful) => until,

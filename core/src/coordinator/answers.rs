@@ -26,9 +26,12 @@ impl Leader {
             return; // of a directory that has been replaced
         }
         node.leaving |= heartbeat.presence == Presence::Leaving;
-        self.heard(from, now, out);
+        if heartbeat.epoch == self.leadership.epoch {
+            node.roll_call = node.roll_call.max(heartbeat.roll_call);
+        }
+        self.heard(from, out);
         for report in heartbeat.reports {
-            self.on_report(from, report);
+            self.on_report(from, report, now);
         }
         if !self.certain(now) {
             return; // another may lead: this one grants nothing (C5)
@@ -37,9 +40,13 @@ impl Leader {
         out.push(CoordinatorEffect::Answer { to: from.clone(), answer });
     }
 
-    fn on_report(&mut self, from: &NodeId, report: Report) {
+    fn on_report(&mut self, from: &NodeId, report: Report, now: Now) {
         let slot = report.slot;
         let Some(state) = self.slots.get_mut(&slot) else { return };
+        if let Some(silent) = &report.silent {
+            let pair = (from.min(silent).clone(), from.max(silent).clone());
+            self.parted.insert(pair, now.monotonic);
+        }
         let node = self.nodes.get_mut(from).expect("the caller has looked it up");
         if report.state == ReplicaState::Dropped {
             state.leftovers.remove(from);
@@ -80,10 +87,10 @@ impl Leader {
         let granted = complete && !node.leaving && !self.losing(to);
         let version = |slot: &Slot| (*slot, self.slots[slot].version());
         let decisions = Decisions {
-            epoch: self.leadership.epoch,
             chains,
             fences: node.fences.iter().map(version).collect(),
             drops: node.drops.iter().take(CHAINS_PER_ANSWER).map(|(slot, version)| (*slot, *version)).collect(),
+            ..self.decisions()
         };
         let nodes = self.node_news.range(after).map(|(_, node)| self.nodes[node].stored.record.clone()).collect();
         if granted {

@@ -2,7 +2,7 @@
 //! C11); and what happens to the data of nodes that are replicas no more.
 
 use super::leader::Leader;
-use super::placement::distinct;
+use super::placement::{distinct, spread};
 use super::plan::Next;
 use super::{CoordinatorEffect, Health, Standing, StoredNode, Wait};
 use crate::{Chain, CoordinatorConfig, Decisions, Member, NodeId, Now, ReplicaState, Slot};
@@ -62,7 +62,8 @@ impl Leader {
         let state = self.slots.get_mut(&slot).expect("every slot has a state");
         state.avoid.retain(|_, until| *until > now.monotonic);
         let away = |node: &NodeId| matches!(nodes[node].health, Health::Stopped | Health::Unheard);
-        state.absent.retain(|node, until| *until > now.monotonic && away(node));
+        let expected = |node: &NodeId| away(node) && nodes[node].stored.standing == Standing::Member;
+        state.absent.retain(|node, until| *until > now.monotonic && expected(node));
         let absent = state.absent.len();
         let usable = |member: &&Member| nodes[&member.node].stored.standing == Standing::Member && !kept.contains(member);
         let staying: Vec<&Member> = chain.members.iter().filter(usable).collect();
@@ -136,16 +137,20 @@ impl Leader {
                 && chain.position(id).is_none()
                 && !state.avoid.contains_key(*id)
         });
-        let (mut best, mut wait) = (None, Wait::NoCandidate);
-        for (id, node) in fitting {
-            wait = Wait::Turn;
-            let (load, coming) = (&node.load, node.load.joining + self.claimed(id));
-            let key = (!state.leftovers.contains(id), load.tails + coming, load.heads, load.replicas + coming, id);
-            if coming < config.joins_per_node && best.as_ref().is_none_or(|best| key < *best) {
-                best = Some(key);
-            }
-        }
-        best.map(|(.., id)| id.clone()).ok_or(wait)
+        let coming = |id: &NodeId| self.nodes[id].load.joining + self.claimed(id);
+        let mut fitting: Vec<&NodeId> = fitting.map(|(id, _)| id).collect();
+        fitting.sort_by_key(|id| {
+            let (load, coming) = (&self.nodes[*id].load, coming(id));
+            (!state.leftovers.contains(*id), load.tails + coming, load.heads, load.replicas + coming, *id)
+        });
+        // Not one that leaves no room for the others that are missing.
+        let staying: Vec<&NodeId> = staying.iter().map(|member| &member.node).collect();
+        let fits = |id: &&NodeId, chosen: &[&NodeId]| chosen.iter().all(|other| self.compatible(id, other));
+        let chosen = spread(staying.clone(), &fitting, config.cluster.replicas as usize, &fits);
+        let joiners = &chosen[staying.len()..];
+        let first = joiners.iter().find(|id| coming(id) < config.joins_per_node);
+        let wait = if joiners.is_empty() { Wait::NoCandidate } else { Wait::Turn };
+        first.map(|id| (*id).clone()).ok_or(wait)
     }
 
     /// The chain is whole: who has data of it and is no replica may forget it.
@@ -166,7 +171,7 @@ impl Leader {
             node.drops.insert(slot, report.version);
             state.dropping.insert(id.clone());
             let drops = vec![(slot, report.version)];
-            let decisions = Decisions { epoch: leadership.epoch, chains: Vec::new(), fences: Vec::new(), drops };
+            let decisions = Decisions { drops, ..Decisions::none(leadership.epoch) };
             out.push(CoordinatorEffect::Decide { to: id.clone(), decisions });
         }
     }

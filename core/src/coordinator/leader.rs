@@ -7,7 +7,7 @@ use super::plan::SlotState;
 use super::registry::NodeState;
 use super::{Change, CoordinatorEffect, Leadership, Note, Record, Route, StoredNode, TICK};
 use crate::{
-    Chain, ChainVersion, CoordinatorConfig, Decisions, NodeId, Now, RequestId, Revision, Slot, Succession, Ticket, Time,
+    Chain, ChainVersion, CoordinatorConfig, Decisions, NodeId, Now, RequestId, Revision, RollCall, Slot, Succession, Ticket, Time,
 };
 
 /// One leadership.
@@ -43,8 +43,12 @@ pub(super) struct Leader {
     pub(super) tried_moves: usize,
     /// Whether replicas may be spread unevenly.
     pub(super) uneven: bool,
+    /// Pairs of nodes of which one has said not to hear the other, and when it last did (K2).
+    pub(super) parted: BTreeMap<(NodeId, NodeId), Time>,
     /// When the failure detector took nodes out (K4).
     pub(super) taken_out: VecDeque<(Time, NodeId)>,
+    /// The latest roll call (C3).
+    pub(super) roll_call: RollCall,
     /// Commits that let a node in.
     registrations: BTreeSet<Ticket>,
     /// Joins that are being stored, by node.
@@ -115,7 +119,9 @@ impl Leader {
             avoiding_until: now.monotonic,
             tried_moves: 0,
             uneven: true,
+            parted: BTreeMap::new(),
             taken_out: VecDeque::new(),
+            roll_call: RollCall(0),
             registrations: BTreeSet::new(),
             claims: BTreeMap::new(),
             storing: VecDeque::new(),
@@ -137,6 +143,11 @@ impl Leader {
     pub(super) fn deadline(&self) -> Time {
         let renew_at = self.certain_until.map(|_| self.renew_at);
         renew_at.into_iter().chain([self.next_tick]).min().expect("one of them is there")
+    }
+
+    /// Nothing decided, by this leadership.
+    pub(super) fn decisions(&self) -> Decisions {
+        Decisions { roll_call: self.roll_call, ..Decisions::none(self.leadership.epoch) }
     }
 
     /// Whether nobody else can have followed it (C5).
@@ -180,8 +191,8 @@ impl Leader {
         if now.monotonic >= self.next_tick {
             self.next_tick = now.monotonic + TICK;
             self.watch(config, now, out);
-            self.dirty.append(&mut self.open);
             self.rebalance(config, now);
+            self.dirty.append(&mut self.open);
         }
         if self.certain(now) {
             self.reconcile(config, now, out);
@@ -264,8 +275,7 @@ impl Leader {
         }
         for (to, slots) in concerned {
             let chains = slots.iter().filter_map(|slot| self.slots[slot].chain.clone()).collect();
-            let decisions = Decisions { epoch: self.leadership.epoch, chains, fences: Vec::new(), drops: Vec::new() };
-            out.push(CoordinatorEffect::Decide { to, decisions });
+            out.push(CoordinatorEffect::Decide { to, decisions: Decisions { chains, ..self.decisions() } });
         }
         if any {
             out.push(CoordinatorEffect::RouteChanged { slots: changed });

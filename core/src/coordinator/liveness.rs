@@ -8,11 +8,11 @@ use crate::{CoordinatorConfig, NodeId, Now, Rejoin, WallTime};
 
 impl Leader {
     /// A heartbeat has come.
-    pub(super) fn heard(&mut self, id: &NodeId, now: Now, out: &mut Vec<CoordinatorEffect>) {
+    pub(super) fn heard(&mut self, id: &NodeId, out: &mut Vec<CoordinatorEffect>) {
         let awake = self.awake.now();
         let node = self.nodes.get_mut(id).expect("the caller has looked it up");
         node.heard_awake = awake;
-        node.heard_at = Some(now.monotonic);
+        node.heard = true;
         let health = if node.leaving { Health::Stopped } else { Health::Healthy };
         node.out &= health != Health::Healthy;
         node.restrained &= health != Health::Healthy;
@@ -46,11 +46,12 @@ impl Leader {
     pub(super) fn watch(&mut self, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) {
         let awake = self.awake.now();
         let grace = self.grace(config);
+        self.parted.retain(|_, at| now.monotonic.since(*at) <= config.restraint_window);
         let ids: Vec<NodeId> = self.nodes.keys().cloned().collect();
         for id in ids {
             let node = &self.nodes[&id];
             let silence = awake.saturating_sub(node.heard_awake);
-            let dead_after = if node.heard_at.is_some() { config.dead_after } else { grace };
+            let dead_after = if node.heard { config.dead_after } else { grace };
             match node.health {
                 Health::Healthy if silence >= config.suspect_after => {
                     self.set_health(&id, Health::Suspect, out);
@@ -71,14 +72,26 @@ impl Leader {
     /// one that hangs at the leader before may need several tries.
     pub(super) fn grace(&self, config: &CoordinatorConfig) -> Duration {
         const LOOKING: u32 = 8;
-        let heard = self.nodes.values().filter(|node| node.heard_at.is_some()).count();
+        let heard = self.nodes.values().filter(|node| node.heard).count();
         let grace = config.with_drift(config.dead_after);
         if heard * 2 >= self.nodes.len() { grace } else { grace * LOOKING }
     }
 
-    /// A dead node leaves its chains, unless too many have lately (K4).
+    /// A dead node leaves its chains, unless too many have lately: then it stays until it comes back or an operator evicts it,
+    /// for time alone makes it no more likely that the node is what is broken (K4).
     fn take_out(&mut self, id: &NodeId, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) {
-        if self.nodes[id].out || self.nodes[id].slots.is_empty() || !self.may_take_out(id, config, now, out) {
+        let node = &self.nodes[id];
+        if node.out || node.restrained {
+            return;
+        }
+        if node.slots.is_empty() {
+            // This leader does not know when it was taken out: the one before may have done it just now.
+            if !node.heard && !self.taken_out.iter().any(|(_, taken)| taken == id) {
+                self.taken_out.push_back((now.monotonic, id.clone()));
+            }
+            return;
+        }
+        if !self.may_take_out(id, config, now, out) {
             return;
         }
         let node = self.nodes.get_mut(id).expect("just looked at");
@@ -87,7 +100,13 @@ impl Leader {
     }
 
     /// Whether the failure detector may take out one more; counts it.
-    fn may_take_out(&mut self, id: &NodeId, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) -> bool {
+    pub(super) fn may_take_out(
+        &mut self,
+        id: &NodeId,
+        config: &CoordinatorConfig,
+        now: Now,
+        out: &mut Vec<CoordinatorEffect>,
+    ) -> bool {
         let window = config.restraint_window;
         while self.taken_out.pop_front_if(|(at, _)| now.monotonic.since(*at) > window).is_some() {}
         if self.taken_out.iter().any(|(_, node)| node == id) {
@@ -119,7 +138,10 @@ impl Leader {
         stored.flaps.retain(recent);
         stored.flaps.push(now.wall);
         let flaps = stored.flaps.len();
-        if stored.standing == Standing::Member && flaps >= threshold && self.may_take_out(id, config, now, out) {
+        // A new leader evicts nobody before it has heard for so long who is there (C5).
+        let settled = now.monotonic >= self.elected_at + config.with_drift(config.dead_after);
+        let evicts = stored.standing == Standing::Member && flaps >= threshold && settled;
+        if evicts && self.may_take_out(id, config, now, out) {
             stored.standing = Standing::Evicted { reason: Eviction::Flapping, at: now.wall };
             stored.evictions += 1;
             stored.flaps.clear();

@@ -109,6 +109,11 @@ impl Coordinator {
                 }
             },
             CoordinatorEvent::Heartbeat { from, incarnation, heartbeat } => {
+                // The node has heard of a later leadership: this one is over (C1).
+                let shared = self.config.succession != Succession::Exclusive;
+                if shared && self.epoch().is_some_and(|epoch| epoch < heartbeat.epoch) {
+                    self.follow(out);
+                }
                 if let Stage::Leading(leader) = &mut self.stage {
                     leader.on_heartbeat(&from, incarnation, heartbeat, &self.config, now, out);
                 }

@@ -1,8 +1,8 @@
 //! What operators order: drain, evict, readmit.
 
 use super::leader::Leader;
-use super::{CoordinatorEffect, Eviction, Note, Order, OrderError, Record, Standing, StoredNode};
-use crate::{Chain, CoordinatorConfig, NodeId, Now, RequestId};
+use super::{CoordinatorEffect, Eviction, Health, Note, Order, OrderError, Record, Standing, StoredNode};
+use crate::{Chain, CoordinatorConfig, Member, NodeId, Now, RequestId};
 
 impl Leader {
     pub(super) fn on_order(
@@ -60,18 +60,30 @@ impl Leader {
 
     /// Every chain of the node must find as many replicas elsewhere as it has, or as it should have.
     fn room_without(&self, node: &NodeId, config: &CoordinatorConfig) -> Result<(), OrderError> {
+        // With what has been ordered and is being stored, so that two orders at once are judged as one after the other.
+        let stays = |id: &NodeId| self.nodes[id].placeable() && self.latest(id).standing == Standing::Member;
         for chain in self.chains_of(node) {
-            let possible = self.possible_without(chain, node, config);
-            let replicas = config.cluster.replicas;
+            let possible = self.possible_without(chain, node, config, stays);
+            let replicas = chain.members.len().min(config.cluster.replicas as usize);
             if possible < replicas {
+                let [possible, replicas] = [possible, replicas].map(|count| u32::try_from(count).expect("a few replicas"));
                 return Err(OrderError::NoRoom { slot: chain.slot, node: node.clone(), replicas, possible });
             }
         }
         Ok(())
     }
 
+    /// Every chain of the node must have another copy that is not known to be lost or away. (One that is evicted as well is
+    /// there until others are filled from it.)
     fn copies_without(&self, node: &NodeId) -> Result<(), OrderError> {
-        let last = |chain: &&Chain| chain.copies().iter().all(|copy| copy.node == *node);
+        let counts = |copy: &Member, chain: &Chain| {
+            let there = self.nodes.get(&copy.node).is_some_and(|node| {
+                let away = matches!(node.health, Health::Dead | Health::Stopped);
+                !away && node.stored.record.incarnation == copy.incarnation
+            });
+            copy.node != *node && there && !self.is_unfit(copy, chain)
+        };
+        let last = |chain: &&Chain| !chain.copies().iter().any(|copy| counts(copy, chain));
         match self.chains_of(node).find(last) {
             Some(chain) => Err(OrderError::LastCopy { slot: chain.slot, node: node.clone() }),
             None => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::leader::Leader;
 use super::registry::Load;
-use super::{Record, StoredNode};
+use super::{Record, StoredNode, Wait};
 use crate::{Chain, ChainVersion, CoordinatorConfig, Member, NodeId, Now, Slot};
 
 /// Replicas that are looked at in one step for one that can be moved; the search goes on in the next. Chosen here: a few
@@ -58,9 +58,11 @@ impl Leader {
         Chain { slot, version, epoch: self.leadership.epoch, members, tail_ready: true, joining: None }
     }
 
-    /// Chooses replicas to be moved from the fullest to the emptiest node, while nothing else is under way.
+    /// Chooses replicas to be moved from the fullest to the emptiest node, while no chain is being repaired. Those that nothing
+    /// can be done about now hold up nobody.
     pub(super) fn rebalance(&mut self, config: &CoordinatorConfig, now: Now) {
-        if !self.uneven || !self.open.is_empty() || !self.stranded.is_empty() || !self.dirty.is_empty() {
+        let repairing = |slot: &Slot| matches!(self.slots[slot].wait, Some(Wait::Fencing | Wait::Joining | Wait::Turn));
+        if !self.uneven || !self.dirty.is_empty() || self.open.iter().any(repairing) {
             return;
         }
         let placeable = self.nodes.iter().filter(|(_, node)| node.placeable());
@@ -121,16 +123,21 @@ impl Leader {
             && others.into_iter().all(|member| self.compatible(to, &member.node))
     }
 
-    /// How many replicas a chain can have without this node, with the labels at hand.
-    pub(super) fn possible_without(&self, chain: &Chain, node: &NodeId, config: &CoordinatorConfig) -> u32 {
+    /// How many replicas a chain can have without this node, with the labels of those others that may be counted on.
+    pub(super) fn possible_without(
+        &self,
+        chain: &Chain,
+        node: &NodeId,
+        config: &CoordinatorConfig,
+        counts: impl Fn(&NodeId) -> bool,
+    ) -> usize {
         let staying = chain.members.iter().map(|member| &member.node).filter(|member| *member != node);
-        let mut chosen: Vec<&NodeId> = staying.filter(|id| self.nodes[*id].placeable()).collect();
-        for id in self.nodes.iter().filter(|(id, other)| *id != node && other.placeable()).map(|(id, _)| id) {
-            if !chosen.contains(&id) && chosen.iter().all(|other| self.compatible(id, other)) {
-                chosen.push(id);
-            }
-        }
-        u32::try_from(chosen.len()).unwrap_or(u32::MAX).min(config.cluster.replicas)
+        let chosen: Vec<&NodeId> = staying.filter(|id| counts(id)).collect();
+        let others = self.nodes.keys().filter(|id| *id != node && !chosen.contains(id) && counts(id));
+        let others: Vec<&NodeId> = others.collect();
+        let fits = |id: &&NodeId, chosen: &[&NodeId]| chosen.iter().all(|other| self.compatible(id, other));
+        let wanted = config.cluster.replicas as usize;
+        spread(chosen, &others, wanted, &fits).len().min(wanted)
     }
 }
 
@@ -139,15 +146,55 @@ impl Leader {
 fn choose(nodes: &[&StoredNode], loads: &[Load], replicas: usize) -> Vec<usize> {
     let mut by_load: Vec<usize> = (0..nodes.len()).collect();
     by_load.sort_unstable_by_key(|node| (loads[*node].replicas, loads[*node].tails, loads[*node].heads, *node));
-    let mut chosen: Vec<usize> = Vec::with_capacity(replicas);
-    for node in by_load {
-        if chosen.len() < replicas && chosen.iter().all(|other| distinct(nodes[node], nodes[*other])) {
-            chosen.push(node);
-        }
-    }
+    let fits = |node: &usize, chosen: &[usize]| chosen.iter().all(|other| distinct(nodes[*node], nodes[*other]));
+    let mut chosen = spread(Vec::new(), &by_load, replicas, &fits);
     chosen.sort_unstable_by_key(|node| (std::cmp::Reverse(loads[*node].tails), *node));
     if let Some((_, others)) = chosen.split_last_mut() {
         others.sort_unstable_by_key(|node| (loads[*node].heads, *node));
     }
     chosen
+}
+
+/// Sets of nodes that are looked at for one that goes together. Chosen here: far more than labels of one kind need, and a
+/// millisecond at most.
+const SETS: usize = 4096;
+
+/// `chosen`, and up to `wanted` in all of those `others` that go together with them, the first ones first where there is a
+/// choice; where not as many go together, the most that were found.
+pub(super) fn spread<T: Clone>(chosen: Vec<T>, others: &[T], wanted: usize, fits: &impl Fn(&T, &[T]) -> bool) -> Vec<T> {
+    let (mut best, mut current, mut left) = (chosen.clone(), chosen, SETS);
+    search(&mut current, others, wanted, fits, &mut best, &mut left);
+    best
+}
+
+/// Adds to `current` what comes next; whether no better set is to be looked for.
+fn search<T: Clone>(
+    current: &mut Vec<T>,
+    others: &[T],
+    wanted: usize,
+    fits: &impl Fn(&T, &[T]) -> bool,
+    best: &mut Vec<T>,
+    left: &mut usize,
+) -> bool {
+    if current.len() > best.len() {
+        best.clone_from(current);
+    }
+    if current.len() >= wanted || *left == 0 {
+        return true;
+    }
+    *left -= 1;
+    for (index, other) in others.iter().enumerate() {
+        // Fewer are left than it takes to beat the best.
+        if current.len() + others.len() - index <= best.len() {
+            return false;
+        }
+        if fits(other, current) {
+            current.push(other.clone());
+            if search(current, &others[index + 1..], wanted, fits, best, left) {
+                return true;
+            }
+            current.pop();
+        }
+    }
+    false
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::leader::Leader;
 use super::{CoordinatorEffect, Health, Record, Standing, Wait};
-use crate::{Chain, ChainVersion, CoordinatorConfig, Decisions, Member, NodeId, Now, ReplicaState, Revision, Slot, Time};
+use crate::{
+    Chain, ChainVersion, CoordinatorConfig, Decisions, Member, NodeId, Now, ReplicaState, Revision, RollCall, Slot, Time,
+};
 
 /// What this leader knows of a slot.
 #[derive(Debug, Default)]
@@ -15,8 +17,8 @@ pub(super) struct SlotState {
     pub(super) revision: Revision,
     /// Its next version is being stored.
     pub(super) deciding: bool,
-    /// Members that are to go, and since when that is planned.
-    pub(super) removal: Option<BTreeMap<NodeId, Time>>,
+    /// Members that are to go, and the roll call that was made when that was planned.
+    pub(super) removal: Option<BTreeMap<NodeId, RollCall>>,
     /// Nodes that may forget its data, and have been told so.
     pub(super) dropping: BTreeSet<NodeId>,
     /// Nodes that have data of it, and may be no replica.
@@ -91,7 +93,7 @@ impl Leader {
 
     fn next(&mut self, slot: Slot, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) -> Next {
         let chain = self.slots[&slot].chain.clone().expect("the caller has looked");
-        let victims = self.victims(&chain, config);
+        let victims = self.victims(&chain, config, now, out);
         let (going, kept): (Vec<Member>, Vec<Member>) = victims.into_iter().partition(|victim| self.can_spare(&chain, victim));
         if let Some(next) = self.remove_one(&chain, &going, config, now, out) {
             return Next::Change(next);
@@ -105,6 +107,7 @@ impl Leader {
         // A last copy that should go stays in service until others are filled from it (C3).
         match self.fill(&chain, &kept, config, now) {
             Next::Settled | Next::Wait(_) if !kept.is_empty() => Next::Wait(Wait::LastCopy),
+            Next::Settled if self.unheard_neighbour(&chain).is_some() => Next::Wait(Wait::Restrained),
             next => next,
         }
     }
@@ -136,11 +139,12 @@ impl Leader {
     }
 
     /// Members that have to go, the most urgent first.
-    fn victims(&self, chain: &Chain, config: &CoordinatorConfig) -> Vec<Member> {
+    fn victims(&mut self, chain: &Chain, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) -> Vec<Member> {
         let gone = chain.members.iter().filter(|member| self.is_gone(member) || self.is_unfit(member, chain));
         let mut victims: Vec<Member> = gone.cloned().collect();
         if victims.is_empty() {
-            victims.extend(self.unheard_neighbour(chain));
+            let unheard = self.unheard_neighbour(chain);
+            victims.extend(unheard.filter(|member| self.may_take_out(&member.node, config, now, out)));
         }
         if victims.is_empty() && chain.joining.is_none() && chain.tail_ready {
             victims.extend(self.surplus(chain, config));
@@ -157,7 +161,7 @@ impl Leader {
 
     /// Whether a member has last said that what it has is of no use, or damaged (C7, D2). In whatever version it said so: a
     /// newer one does not mend it, and it may not have spoken in that yet.
-    fn is_unfit(&self, member: &Member, chain: &Chain) -> bool {
+    pub(super) fn is_unfit(&self, member: &Member, chain: &Chain) -> bool {
         self.nodes.get(&member.node).is_some_and(|node| {
             let state = node.reports.get(&chain.slot).map(|report| report.state);
             let unfit = matches!(state, Some(ReplicaState::Astray | ReplicaState::Damaged));
@@ -165,10 +169,13 @@ impl Leader {
         })
     }
 
-    /// Two healthy neighbours, of which one does not hear the other: the later of the two goes, or the one that alone is not
-    /// heard (K2).
+    /// Two healthy neighbours, of which one does not hear the other (K2): the one goes that more nodes have lately not heard,
+    /// or that has not heard more of them; of two alike the one that alone is not heard, or else the later.
     fn unheard_neighbour(&self, chain: &Chain) -> Option<Member> {
-        let healthy = |node: &NodeId| self.nodes[node].health == Health::Healthy;
+        if mutant!(NeighboursNotParted) {
+            return None;
+        }
+        let healthy = |node: &NodeId| self.nodes.get(node).is_some_and(|node| node.health == Health::Healthy);
         let unheard_by = |member: &Member| {
             let silent = self.report(&member.node, chain.slot, chain.version)?.silent.as_ref()?;
             (healthy(&member.node) && healthy(silent)).then_some(silent)
@@ -177,12 +184,28 @@ impl Leader {
             let silent = chain.members.iter().find(|other| unheard_by(member) == Some(&other.node))?;
             let mutual = unheard_by(silent) == Some(&member.node);
             let later = chain.position(&member.node) > chain.position(&silent.node);
-            Some(if mutual && later { member.clone() } else { silent.clone() })
+            let (mine, theirs) = (self.parted_from(&member.node), self.parted_from(&silent.node));
+            let member_goes = if mine == theirs { mutual && later } else { mine > theirs };
+            Some(if member_goes { member.clone() } else { silent.clone() })
         })
     }
 
-    /// One member more than there have to be: the one that is being moved, or on the fullest node; never the new tail.
+    /// From how many nodes this one has been parted lately: either has said not to hear the other.
+    fn parted_from(&self, node: &NodeId) -> usize {
+        self.parted.keys().filter(|(a, b)| a == node || b == node).count()
+    }
+
+    /// One member more than there have to be: the one that is drained or moved, or on the fullest node; never the new tail.
     fn surplus(&self, chain: &Chain, config: &CoordinatorConfig) -> Option<Member> {
+        let drains = |member: &&Member| self.nodes[&member.node].stored.standing == Standing::Draining;
+        let drained = chain.members.iter().find(drains);
+        let others = chain.members.iter().filter(|member| !drains(member)).count();
+        // Whoever drains goes once there are as many others as the labels allow, also of nodes that are away just now.
+        let member = |id: &NodeId| self.nodes[id].stored.standing == Standing::Member;
+        let enough = |node: &NodeId| others > 0 && others >= self.possible_without(chain, node, config, member);
+        if let Some(member) = drained.filter(|member| enough(&member.node)) {
+            return Some(member.clone());
+        }
         if chain.members.len() <= config.cluster.replicas as usize {
             return None;
         }
@@ -196,9 +219,7 @@ impl Leader {
             let moved = moving == Some(&member.node);
             (draining, moved, conflicting, node.load.replicas, std::cmp::Reverse(member.node.clone()))
         };
-        // A tail that drains goes once another one has been activated behind it.
-        let drains = chain.members.iter().find(|member| self.nodes[&member.node].stored.standing == Standing::Draining);
-        drains.or_else(|| older.iter().max_by_key(key)).cloned()
+        drained.or_else(|| older.iter().max_by_key(key)).cloned()
     }
 
     /// Takes out the first member that may go: another copy has answered since that was planned (C3), and it cannot serve
@@ -211,7 +232,7 @@ impl Leader {
         now: Now,
         out: &mut Vec<CoordinatorEffect>,
     ) -> Option<Chain> {
-        self.plan_removal(chain, victims, now, out);
+        self.plan_removal(chain, victims, out);
         let planned = self.slots[&chain.slot].removal.as_ref()?;
         let victim = victims.iter().find(|victim| {
             let since = planned[&victim.node];
@@ -242,16 +263,15 @@ impl Leader {
         self.state(slot).avoid.insert(node.clone(), until);
     }
 
-    /// Whether a copy has answered after `since`, under its incarnation.
-    fn answers(&self, copy: &Member, since: Time) -> bool {
-        let heard_at = self.nodes.get(&copy.node).and_then(|node| node.heard_at);
-        self.is_there(copy) && heard_at.is_some_and(|at| at > since || mutant!(StaleCopyCounts))
+    /// Whether a copy has answered a roll call, or a later one, under its incarnation.
+    fn answers(&self, copy: &Member, roll_call: RollCall) -> bool {
+        self.is_there(copy) && (self.nodes[&copy.node].roll_call >= roll_call || mutant!(StaleCopyCounts))
     }
 
     /// Whether a member's node has answered lately, under its incarnation.
     fn is_there(&self, member: &Member) -> bool {
         self.nodes.get(&member.node).is_some_and(|node| {
-            let heard = node.heard_at.is_some() && matches!(node.health, Health::Healthy | Health::Suspect);
+            let heard = node.heard && matches!(node.health, Health::Healthy | Health::Suspect);
             heard && node.stored.record.incarnation == member.incarnation
         })
     }
@@ -268,7 +288,7 @@ impl Leader {
     }
 
     /// Notes which members are to go, and tells those: stop serving; and the others: say that you are there.
-    fn plan_removal(&mut self, chain: &Chain, victims: &[Member], now: Now, out: &mut Vec<CoordinatorEffect>) {
+    fn plan_removal(&mut self, chain: &Chain, victims: &[Member], out: &mut Vec<CoordinatorEffect>) {
         let slot = chain.slot;
         let before = self.state(slot).removal.take().unwrap_or_default();
         for node in before.keys().filter(|node| !victims.iter().any(|victim| victim.node == **node)) {
@@ -279,22 +299,22 @@ impl Leader {
         if victims.is_empty() {
             return;
         }
-        let epoch = self.leadership.epoch;
-        let decide = |to: &NodeId, fences| CoordinatorEffect::Decide {
-            to: to.clone(),
-            decisions: Decisions { epoch, chains: Vec::new(), fences, drops: Vec::new() },
-        };
         let mut planned = BTreeMap::new();
         for victim in victims {
-            let since = before.get(&victim.node).copied();
-            if since.is_none() {
+            let roll_call = before.get(&victim.node).copied();
+            if roll_call.is_none() {
+                self.roll_call = self.roll_call.next();
                 if let Some(node) = self.nodes.get_mut(&victim.node) {
                     node.fences.insert(slot);
                 }
+                let decide = |to: &NodeId, fences| CoordinatorEffect::Decide {
+                    to: to.clone(),
+                    decisions: Decisions { fences, ..self.decisions() },
+                };
                 out.push(decide(&victim.node, vec![(slot, chain.version)]));
                 out.extend(self.copies_left(chain, victim).map(|copy| decide(&copy.node, Vec::new())));
             }
-            planned.insert(victim.node.clone(), since.unwrap_or(now.monotonic));
+            planned.insert(victim.node.clone(), roll_call.unwrap_or(self.roll_call));
         }
         self.state(slot).removal = Some(planned);
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::leader::Leader;
 use super::{CoordinatorEffect, Health, RegisterError, Standing, StoredNode};
-use crate::{ChainVersion, CoordinatorConfig, NodeId, NodeRecord, Now, Report, Revision, Slot, Time};
+use crate::{ChainVersion, CoordinatorConfig, NodeId, NodeRecord, Now, Report, Revision, RollCall, Slot, Time};
 
 /// A node, as this leader knows it.
 #[derive(Debug)]
@@ -15,8 +15,10 @@ pub(super) struct NodeState {
     pub(super) health: Health,
     /// The last heartbeat, on the clock that counts only when this process is awake; or the election.
     pub(super) heard_awake: Duration,
-    /// The last heartbeat, on the plain clock (C3).
-    pub(super) heard_at: Option<Time>,
+    /// Whether its present directory has been heard by this leader.
+    pub(super) heard: bool,
+    /// The latest roll call of this leadership that it has said back (C3).
+    pub(super) roll_call: RollCall,
     /// When it was last granted a lease, by whichever leader (C4, C5).
     pub(super) granted_at: Time,
     /// It has said that it stops, and serves nobody.
@@ -68,7 +70,7 @@ impl NodeState {
 
     /// Whether some process of it is there.
     fn alive(&self, config: &CoordinatorConfig, now: Now, awake: Duration) -> bool {
-        let heard = self.heard_at.is_some() && awake.saturating_sub(self.heard_awake) < config.suspect_after;
+        let heard = self.heard && awake.saturating_sub(self.heard_awake) < config.suspect_after;
         !self.leaving && (heard || self.may_hold_lease(config, now))
     }
 }
@@ -90,7 +92,8 @@ impl Leader {
             // It is there, and has to wait until nobody can be at its old place any more: that is no silence.
             let awake = self.awake.now();
             let same_disk = record.incarnation == known.record.incarnation;
-            if let Some(node) = self.nodes.get_mut(&record.node).filter(|node| same_disk && node.health == Health::Unheard) {
+            let waits = same_disk && matches!(reason, RegisterError::Elsewhere { .. });
+            if let Some(node) = self.nodes.get_mut(&record.node).filter(|node| waits && node.health == Health::Unheard) {
                 node.heard_awake = awake;
             }
             return out.push(CoordinatorEffect::Refused { node: record.node, reason });
@@ -138,6 +141,7 @@ impl Leader {
         let Some(node) = self.nodes.get_mut(id) else { return };
         let slots: Vec<Slot> = std::mem::take(&mut node.reports).into_keys().collect();
         node.leaving = false;
+        node.roll_call = RollCall(0);
         if node.health == Health::Stopped {
             node.health = Health::Unheard;
             node.heard_awake = self.awake.now();
@@ -157,7 +161,8 @@ impl Leader {
             let other_directory = node.stored.record.incarnation != stored.record.incarnation;
             node.stored = stored;
             if other_directory {
-                node.heard_at = None;
+                (node.heard, node.roll_call) = (false, RollCall(0));
+                node.drops.clear();
             }
             self.dirty.extend(node.slots.iter().copied());
         } else {
@@ -167,7 +172,8 @@ impl Leader {
                 revision,
                 health: Health::Unheard,
                 heard_awake: self.awake.now(),
-                heard_at: None,
+                heard: false,
+                roll_call: RollCall(0),
                 granted_at,
                 leaving: false,
                 out: false,

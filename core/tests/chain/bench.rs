@@ -285,7 +285,8 @@ impl Bench {
     fn decisions(&self, to: &NodeId) -> Decisions {
         let version = self.chain.version;
         let wanted = |list: &[NodeId]| list.iter().filter(|node| *node == to).map(|_| (SLOT, version)).collect();
-        Decisions { epoch: Epoch(1), chains: vec![self.chain.clone()], fences: wanted(&self.fences), drops: wanted(&self.drops) }
+        let chains = vec![self.chain.clone()];
+        Decisions { chains, fences: wanted(&self.fences), drops: wanted(&self.drops), ..Decisions::none(Epoch(1)) }
     }
 
     pub(crate) fn deliver(&mut self, to: &NodeId, event: Event) {

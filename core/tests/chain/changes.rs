@@ -1,6 +1,6 @@
 //! Chains whose members change: fences, removals, activations (C3–C11).
 
-use catena_core::{Action, CallError, Event, MismatchReason, ReplicaState, Reply, RoutingMismatch};
+use catena_core::{Action, CallError, Decisions, Event, MismatchReason, ReplicaState, Reply, RoutingMismatch};
 
 use crate::bench::{Bench, Sync, id};
 
@@ -157,12 +157,8 @@ fn a_removed_replica_comes_back_and_cuts_what_never_was() {
 fn a_version_is_relayed_by_a_neighbour_while_the_coordinator_says_nothing() {
     let mut bench = Bench::new();
     bench.decide(&["n1", "n2", "n3"], None);
-    let decisions = catena_core::Decisions {
-        epoch: bench.chain.epoch,
-        chains: vec![bench.chain.clone()],
-        fences: Vec::new(),
-        drops: Vec::new(),
-    };
+    let chains = vec![bench.chain.clone()];
+    let decisions = Decisions { chains, ..Decisions::none(bench.chain.epoch) };
     bench.chain.version = catena_core::ChainVersion(1); // what heartbeats are answered
     bench.deliver(&id("n2"), Event::Decided(decisions));
     bench.wait(200);
@@ -177,12 +173,8 @@ fn a_decision_of_a_deposed_leader_is_not_taken() {
     let mut bench = Bench::new();
     bench.chain.epoch = catena_core::Epoch(5);
     bench.decide(&["n1", "n2", "n3"], None);
-    let decisions = |bench: &Bench, epoch| catena_core::Decisions {
-        epoch: catena_core::Epoch(epoch),
-        chains: vec![bench.chain.clone()],
-        fences: Vec::new(),
-        drops: Vec::new(),
-    };
+    let decisions =
+        |bench: &Bench, epoch| Decisions { chains: vec![bench.chain.clone()], ..Decisions::none(catena_core::Epoch(epoch)) };
     let newer = decisions(&bench, 5);
     bench.deliver(&id("n1"), Event::Decided(newer));
     bench.decide(&["n2", "n3"], None);

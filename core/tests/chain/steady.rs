@@ -163,7 +163,7 @@ fn an_answer_to_the_process_before_teaches_a_restarted_node_nothing() {
     };
     let needs_everything = Some((Revision(0), 1));
     assert_eq!(heartbeat(Event::CoordinatorUp, 0), needs_everything);
-    let decisions = Decisions { epoch: Epoch(1), chains: Vec::new(), fences: Vec::new(), drops: Vec::new() };
+    let decisions = Decisions::none(Epoch(1));
     let (lease, nodes) = (Some(Duration::from_millis(600)), Vec::new());
     heartbeat(Event::Answer(HeartbeatAnswer { sequence: 5000, lease, revision: Revision(99), decisions, nodes }), 1);
     assert_eq!(heartbeat(Event::Wake, 200), needs_everything);

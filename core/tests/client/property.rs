@@ -155,6 +155,19 @@ impl World {
         self.client.refuse(&sent, error);
     }
 
+    /// Everything that is on its way arrives and is answered, questions for the route too.
+    fn serve(&mut self) {
+        self.collect();
+        for sent in std::mem::take(&mut self.network) {
+            let result = self.server.handle(&sent.body, Condition::Holds);
+            self.answer(sent.attempt, result);
+        }
+        if !self.client.asked().is_empty() {
+            self.client.event(ClientEvent::Route(route(self.version, self.version, &["a"])));
+        }
+        self.collect();
+    }
+
     /// Everything that is on its way arrives, and nothing is answered.
     fn settle(&mut self) {
         self.client.pass(ms(10_000));
@@ -202,15 +215,7 @@ proptest! {
         world.network.clear();
         let end = world.client.now + ms(6_000);
         while world.client.now < end {
-            for sent in std::mem::take(&mut world.network) {
-                let result = world.server.handle(&sent.body, Condition::Holds);
-                world.answer(sent.attempt, result);
-            }
-            let ask = !world.client.asked().is_empty();
-            if ask {
-                world.client.event(ClientEvent::Route(route(world.version, world.version, &["a"])));
-            }
-            world.collect();
+            world.serve();
             if world.network.is_empty() {
                 world.client.pass(ms(5));
                 world.collect();
@@ -242,11 +247,7 @@ proptest! {
             world.calls.insert(call);
             world.client.event(ClientEvent::Call { call, request });
             for _ in 0..2_000 {
-                world.collect();
-                for sent in std::mem::take(&mut world.network) {
-                    let result = world.server.handle(&sent.body, Condition::Holds);
-                    world.answer(sent.attempt, result);
-                }
+                world.serve();
                 if world.ended.contains_key(&call) {
                     break;
                 }

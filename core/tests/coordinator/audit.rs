@@ -1,6 +1,6 @@
 //! Judges every chain by the rules, from what really happened rather than from what a coordinator believes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use catena_core::{Chain, ChainVersion, Change, Decisions, Epoch, Incarnation, Member, NodeId, Record, Revision, Slot};
@@ -15,7 +15,7 @@ pub(crate) struct Audit {
     pub(crate) history: BTreeMap<Slot, Vec<Chain>>,
     revision: Revision,
     epoch: Epoch,
-    /// When a coordinator last took a heartbeat of a node and its directory.
+    /// When the last heartbeat was sent that a coordinator took of a node and its directory.
     heard: BTreeMap<(usize, NodeId, Incarnation), Duration>,
     /// When a coordinator, in an epoch, first told a member that it is to go.
     planned: BTreeMap<(usize, Epoch, Slot, ChainVersion, NodeId), Duration>,
@@ -29,8 +29,8 @@ struct Decision {
 }
 
 impl Audit {
-    pub(crate) fn heard(&mut self, seat: usize, node: &NodeId, incarnation: Incarnation, now: Duration) {
-        self.heard.insert((seat, node.clone(), incarnation), now);
+    pub(crate) fn heard(&mut self, seat: usize, node: &NodeId, incarnation: Incarnation, sent_at: Duration) {
+        self.heard.insert((seat, node.clone(), incarnation), sent_at);
     }
 
     pub(crate) fn told(&mut self, seat: usize, to: &NodeId, decisions: &Decisions, now: Duration) {
@@ -108,7 +108,7 @@ impl Audit {
         assert_eq!(names.len(), next.replicas().count(), "a node holds one replica of a chain: {}", tale());
     }
 
-    /// C3: a ready copy that stays was heard after the removal was planned.
+    /// C3: a ready copy that stays has answered after the removal was planned.
     fn copy_stays(&self, before: &Chain, next: &Chain, gone: &Member) {
         let decision = &self.decided[&(next.epoch, next.slot, next.version)];
         let key = (decision.seat, next.epoch, before.slot, before.version, gone.node.clone());
@@ -119,6 +119,16 @@ impl Audit {
             .filter(|copy| *copy != gone)
             .any(|copy| decision.heard.get(&(copy.node.clone(), copy.incarnation)).is_some_and(|heard| heard > planned));
         assert!(answered, "slot {}: {} is cut, and no copy has answered since: {before:?}", before.slot, gone.node);
+    }
+
+    /// Members that were taken out of a chain.
+    pub(crate) fn taken_out(&self, slot: Slot) -> BTreeSet<NodeId> {
+        let gone = |pair: &[Chain]| {
+            let [before, after] = pair else { unreachable!("pairs") };
+            let members = before.members.iter().filter(|member| !after.members.contains(member));
+            members.map(|member| member.node.clone()).collect::<Vec<_>>()
+        };
+        self.history[&slot].windows(2).flat_map(gone).collect()
     }
 
     /// C4, at every moment: who serves is a member of the version that is in effect.

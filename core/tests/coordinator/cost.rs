@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use catena_core::{
     Change, Coordinator, CoordinatorEffect, CoordinatorEvent, Epoch, Heartbeat, Incarnation, Leadership, NodeId, Now, Presence,
-    Record, ReplicaState, Report, Revision, Slot, Time, Wait, WallTime,
+    Record, ReplicaState, Report, Revision, RollCall, Slot, Time, Wait, WallTime,
 };
 
 use crate::bench::{config, record};
@@ -18,6 +18,7 @@ struct Cluster {
     coordinator: Coordinator,
     now: Duration,
     applied: Vec<Revision>,
+    roll_calls: Vec<RollCall>,
     names: Vec<NodeId>,
     /// Who says nothing.
     silent: fn(usize) -> bool,
@@ -36,6 +37,7 @@ impl Cluster {
             coordinator: Coordinator::new(config, Now::default()),
             now: Duration::ZERO,
             applied: vec![Revision(0); names.len()],
+            roll_calls: vec![RollCall(0); names.len()],
             names,
             silent: |_| false,
             chains: 0,
@@ -67,6 +69,7 @@ impl Cluster {
                     CoordinatorEffect::Answer { to, answer } => {
                         let node = self.names.binary_search(&to).unwrap();
                         self.applied[node] = self.applied[node].max(answer.revision);
+                        self.roll_calls[node] = answer.decisions.roll_call;
                         self.carried += answer.decisions.chains.len() + answer.nodes.len() + answer.decisions.fences.len();
                     }
                     _ => {}
@@ -84,8 +87,14 @@ impl Cluster {
                 continue;
             }
             let (from, incarnation) = (self.names[node].clone(), Incarnation(node as u128));
-            let heartbeat =
-                Heartbeat { sequence: 1, applied: self.applied[node], reports: reports(node), presence: Presence::Staying };
+            let heartbeat = Heartbeat {
+                sequence: 1,
+                applied: self.applied[node],
+                reports: reports(node),
+                presence: Presence::Staying,
+                epoch: Epoch(1),
+                roll_call: self.roll_calls[node],
+            };
             self.step(CoordinatorEvent::Heartbeat { from, incarnation, heartbeat });
         }
         start.elapsed()

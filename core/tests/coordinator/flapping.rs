@@ -1,5 +1,7 @@
 //! Nodes that come and go, and a failure detector that holds back (K3, K4).
 
+use std::collections::BTreeSet;
+
 use catena_core::{Eviction, Health, Note, Order, Record, Rejoin, Slot, Standing, Wait};
 
 use crate::bench::{Bench, config, id, ms};
@@ -160,4 +162,40 @@ fn an_operator_takes_out_what_the_failure_detector_does_not() {
     assert_eq!(bench.shape(0), "b c");
     bench.obeyed(Order::Evict(id("b")));
     bench.until("cut", |bench| bench.shape(0) == "c");
+}
+
+#[test]
+fn whom_the_failure_detector_has_spared_it_does_not_take_out_later() {
+    let mut config = config(10, 3, 5);
+    config.restraint_window = ms(5_000);
+    let mut bench = Bench::placed(config, &["a", "b", "c", "d", "e"]);
+    for name in ["a", "b", "c", "d"] {
+        bench.node(name).cut = true;
+    }
+    bench.run(3_000);
+    let taken_out = |bench: &Bench| (0..10).flat_map(|slot| bench.audit.taken_out(Slot(slot))).collect::<BTreeSet<_>>().len();
+    assert_eq!(taken_out(&bench), 2, "of five, 34 % rounded up");
+    bench.run(20_000);
+    assert_eq!(taken_out(&bench), 2, "time alone is no reason");
+    // Nor is a coordinator that has not seen it.
+    bench.restart_coordinator(0);
+    bench.run(4_000);
+    assert_eq!(taken_out(&bench), 2);
+}
+
+#[test]
+fn a_new_leader_evicts_nobody_for_flapping_before_it_has_listened() {
+    let mut config = config(1, 3, 3);
+    config.restraint_percent = 100;
+    let mut bench = Bench::placed(config, &["a", "b", "c"]);
+    flap(&mut bench, "a");
+    flap(&mut bench, "a");
+    bench.restart_coordinator(0);
+    let now = bench.now;
+    let node = bench.node("a");
+    (node.stream, node.dial_at) = (None, now);
+    bench.until("heard", |bench| bench.leading().is_some() && bench.health("a") == Health::Healthy);
+    bench.node("a").cut = true;
+    bench.until("suspect", |bench| bench.health("a") == Health::Suspect);
+    assert_eq!(bench.standing("a"), Standing::Member);
 }

@@ -1,6 +1,8 @@
 //! Coordinators that follow each other (C1, C5).
 
-use catena_core::{CoordinatorEffect, CoordinatorEvent, Health, Heartbeat, Order, OrderError, Presence, Slot, Succession};
+use catena_core::{
+    CoordinatorEffect, CoordinatorEvent, Epoch, Health, Heartbeat, Order, OrderError, Presence, RollCall, Slot, Succession,
+};
 
 use crate::bench::{Bench, config, id, ms};
 
@@ -143,7 +145,7 @@ fn a_commit_of_a_leadership_before_is_not_taken_for_one_of_this() {
     out.clear();
     seat.step(now, CoordinatorEvent::Deposed, &mut out);
     out.clear();
-    let leadership = catena_core::Leadership { epoch: catena_core::Epoch(9), beat: 0 };
+    let leadership = catena_core::Leadership { epoch: Epoch(9), beat: 0 };
     seat.step(now, CoordinatorEvent::Elected { leadership, stored: bench.store.everything() }, &mut out);
     out.clear();
     let request = catena_core::RequestId(2);
@@ -196,7 +198,14 @@ fn a_member_that_was_cut_unheard_is_told_by_the_next_leader_though_it_reports_no
     let incarnation = record.incarnation;
     bench.seats[0].coordinator.step(now, CoordinatorEvent::Register(record), &mut out);
     out.clear();
-    let heartbeat = Heartbeat { sequence: 99, applied, reports: Vec::new(), presence: Presence::Staying };
+    let heartbeat = Heartbeat {
+        sequence: 99,
+        applied,
+        reports: Vec::new(),
+        presence: Presence::Staying,
+        epoch: Epoch(0),
+        roll_call: RollCall(0),
+    };
     let event = CoordinatorEvent::Heartbeat { from: id("c"), incarnation, heartbeat };
     bench.seats[0].coordinator.step(now, event, &mut out);
     let told = out.iter().any(|effect| match effect {

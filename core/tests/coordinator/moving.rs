@@ -189,3 +189,54 @@ fn so_many_slots_are_balanced_at_a_time() {
     bench.run(3000);
     assert_eq!((0..40).filter(|slot| bench.shape(*slot).contains('+')).count(), 3);
 }
+
+#[test]
+fn of_two_drains_for_which_there_is_no_room_together_the_second_is_refused() {
+    let mut bench = with_spares(&["d"]);
+    bench.store.delay = ms(50);
+    let requests = [bench.order(Order::Drain(id("a"))), bench.order(Order::Drain(id("b")))];
+    bench.until("judged", |bench| requests.iter().all(|request| bench.done.contains_key(request)));
+    assert_eq!(bench.done[&requests[0]], Ok(()));
+    assert!(matches!(bench.done[&requests[1]], Err(OrderError::NoRoom { .. })), "{:?}", bench.done);
+    bench.until("drained", |bench| bench.shape(0) == "b c d");
+}
+
+#[test]
+fn where_chains_are_short_for_want_of_racks_a_node_can_still_be_drained() {
+    let mut config = config(1, 3, 3);
+    config.restraint_percent = 100;
+    let mut bench = Bench::new(config);
+    bench.until("leading", |bench| bench.leading().is_some());
+    for (name, rack) in [("a", "1"), ("b", "2"), ("c", "2")] {
+        bench.add(name, &[("rack", rack)]);
+    }
+    bench.until("placed", |bench| !bench.shape(0).is_empty());
+    let drained = bench.shape(0).split(' ').find(|name| *name != "a").unwrap().to_owned();
+    bench.obeyed(Order::Drain(id(&drained)));
+    let other = if drained == "b" { "c" } else { "b" };
+    bench.until("drained", |bench| bench.shape(0).contains(other) && !bench.shape(0).contains(&drained));
+}
+
+#[test]
+fn evicting_a_member_whose_other_copies_are_dead_is_refused() {
+    let mut config = config(1, 3, 3);
+    config.restraint_percent = 1;
+    let mut bench = Bench::placed(config, &["a", "b", "c"]);
+    bench.kill("c");
+    bench.until("cut", |bench| bench.shape(0) == "a b");
+    bench.kill("b");
+    bench.run(3_000);
+    assert_eq!(bench.shape(0), "a b", "the failure detector holds back");
+    assert_eq!(bench.refusal(Order::Evict(id("a"))), OrderError::LastCopy { slot: Slot(0), node: id("a") });
+}
+
+#[test]
+fn a_chain_that_cannot_be_whole_does_not_keep_others_from_being_balanced() {
+    let mut config = config(12, 1, 2);
+    config.restraint_percent = 100;
+    let mut bench = Bench::placed(config, &["a", "b"]);
+    bench.kill("b");
+    bench.run(3_000);
+    bench.add("c", &[]);
+    bench.until("balanced", |bench| replicas(bench, "a") == 3 && replicas(bench, "c") == 3);
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use catena_core::{
     Chain, ChainVersion, ClusterId, Decisions, Epoch, Heartbeat, HeartbeatAnswer, Identity, Incarnation, NodeId, NodeRecord,
-    Presence, Process, ReplicaState, Report, Revision, Role, Slot,
+    Presence, Process, ReplicaState, Report, Revision, Role, RollCall, Slot,
 };
 
 const MS: Duration = Duration::from_millis(1);
@@ -56,6 +56,7 @@ pub(crate) struct Node {
     pub(crate) answer: Option<HeartbeatAnswer>,
     pub(crate) lease_until: Option<Duration>,
     epoch: Epoch,
+    roll_call: RollCall,
     applied: Revision,
     sent: BTreeMap<u64, Duration>,
     heard_at: Duration,
@@ -82,6 +83,8 @@ pub(crate) struct Replica {
     filled_at: Option<Duration>,
     unheard: BTreeMap<NodeId, Duration>,
     silent: Option<NodeId>,
+    /// Whom it is made to report.
+    accused: Option<NodeId>,
 }
 
 impl Node {
@@ -106,6 +109,7 @@ impl Node {
             answer: None,
             lease_until: None,
             epoch: Epoch(0),
+            roll_call: RollCall(0),
             applied: Revision(0),
             sent: BTreeMap::new(),
             heard_at: Duration::ZERO,
@@ -135,7 +139,8 @@ impl Node {
         let me = self.identity();
         (self.up, self.paused, self.presence, self.process) = (true, false, Presence::Staying, self.process + 1);
         (self.stream, self.dial_at, self.heard_at) = (None, now, now);
-        (self.sequence, self.applied, self.epoch, self.lease_until) = (0, Revision(0), Epoch(0), None);
+        (self.sequence, self.applied, self.lease_until) = (0, Revision(0), None);
+        (self.epoch, self.roll_call) = (Epoch(0), RollCall(0));
         self.sent.clear();
         self.answer = None;
         self.next_heartbeat = Duration::ZERO;
@@ -180,6 +185,13 @@ impl Node {
         self.leased(now) && self.replicas.get(&slot).is_some_and(|replica| replica.serving(&me))
     }
 
+    /// It reports not to hear this node.
+    pub(crate) fn accuse(&mut self, slot: Slot, silent: NodeId) {
+        let replica = self.replicas.get_mut(&slot).unwrap();
+        replica.accused = Some(silent);
+        self.unreported.insert(slot, None);
+    }
+
     /// Whether it takes part in this version.
     pub(crate) fn acts(&self, slot: Slot, version: ChainVersion) -> bool {
         let acting = |replica: &Replica| replica.chain.version == version && replica.acting();
@@ -215,7 +227,8 @@ impl Node {
         self.sent.insert(self.sequence, clock);
         self.unreported.values_mut().for_each(|told| *told = told.or(Some(self.sequence)));
         let reports = self.unreported.keys().map(|slot| self.replicas[slot].report(*slot)).collect();
-        Some(Heartbeat { sequence: self.sequence, applied: self.applied, reports, presence: self.presence })
+        let (sequence, applied, presence) = (self.sequence, self.applied, self.presence);
+        Some(Heartbeat { sequence, applied, reports, presence, epoch: self.epoch, roll_call: self.roll_call })
     }
 
     pub(crate) fn answered(&mut self, answer: HeartbeatAnswer, now: Duration) {
@@ -245,7 +258,7 @@ impl Node {
     }
 
     fn take(&mut self, decisions: Decisions) {
-        self.epoch = self.epoch.max(decisions.epoch);
+        (self.epoch, self.roll_call) = (self.epoch, self.roll_call).max((decisions.epoch, decisions.roll_call));
         let me = self.identity();
         for chain in decisions.chains {
             let slot = chain.slot;
@@ -316,7 +329,8 @@ impl Replica {
         let (state, fence) = (ReplicaState::Dropped, ChainVersion(0));
         let (filled_at, unheard, silent) = (None, BTreeMap::new(), None);
         let has_data = chain.version == ChainVersion(1) && chain.role(me).is_member();
-        let mut replica = Self { chain: chain.clone(), state, fence, has_data, damage: None, filled_at, unheard, silent };
+        let mut replica =
+            Self { chain: chain.clone(), state, fence, has_data, damage: None, filled_at, unheard, silent, accused: None };
         replica.adopt(chain, me);
         replica
     }
@@ -336,7 +350,13 @@ impl Replica {
 
     fn report(&self, slot: Slot) -> Report {
         let fenced = self.fence >= self.chain.version;
-        Report { slot, version: self.chain.version, state: self.state, fenced, silent: self.silent.clone() }
+        Report {
+            slot,
+            version: self.chain.version,
+            state: self.state,
+            fenced,
+            silent: self.accused.clone().or_else(|| self.silent.clone()),
+        }
     }
 
     fn acting(&self) -> bool {

@@ -113,3 +113,14 @@ fn a_spare_in_the_wrong_failure_domain_is_not_used() {
     bench.until("whole", |bench| bench.shape(0) == "b d c");
     assert!(bench.nodes.contains_key(&id("d")));
 }
+
+#[test]
+fn nodes_that_go_together_are_found_also_where_the_first_ones_do_not() {
+    let mut bench = Bench::new(config(4, 2, 3));
+    bench.until("leading", |bench| bench.leading().is_some());
+    bench.add("a", &[("rack", "1"), ("zone", "1")]);
+    bench.add("b", &[("rack", "1")]);
+    bench.add("c", &[("zone", "1")]);
+    bench.until("placed", |bench| bench.store.chains.len() == 4);
+    assert!(chains(&bench).iter().all(|chain| chain.len() == 2), "{:?}", chains(&bench));
+}

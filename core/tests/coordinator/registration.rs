@@ -146,3 +146,20 @@ fn what_a_node_has_reported_survives_every_change_of_its_record_but_a_registrati
     bench.run(2000);
     assert_eq!(bench.admitted.len(), admitted, "an order lets nobody in");
 }
+
+#[test]
+fn one_that_is_refused_for_its_labels_again_and_again_dies_all_the_same() {
+    let mut bench = Bench::placed(config(1, 3, 3), &["a", "b", "c"]);
+    bench.kill("c");
+    bench.restart_coordinator(0);
+    bench.node("c").record.labels.insert("rack".to_owned(), "other".to_owned());
+    bench.start("c");
+    for _ in 0..100 {
+        let now = bench.now;
+        let node = bench.node("c");
+        (node.stream, node.dial_at) = (None, now);
+        bench.run(50);
+    }
+    assert!(bench.refused.iter().any(|reason| matches!(reason, RegisterError::OtherLabels { .. })));
+    assert_eq!(bench.shape(0), "a b");
+}

@@ -1,6 +1,6 @@
 //! Members that restart, die, or are the last.
 
-use catena_core::{Health, ReplicaState, Slot, Wait};
+use catena_core::{Health, Order, ReplicaState, Slot, Wait};
 
 use crate::bench::{Bench, config, id, ms};
 
@@ -246,4 +246,49 @@ fn two_neighbours_that_do_not_reach_each_other_are_parted() {
     bench.until("parted", |bench| bench.shape(0) == "a b d");
     bench.run(20_000);
     assert_eq!(bench.shape(0), "a b d");
+}
+
+#[test]
+fn a_node_that_no_other_reaches_goes_whichever_neighbour_misses_it_first() {
+    for (lonely, rest) in [("a", ["b", "c", "d", "e"]), ("b", ["a", "c", "d", "e"]), ("c", ["a", "b", "d", "e"])] {
+        let mut bench = three(&["d", "e"]);
+        for other in rest {
+            bench.part(lonely, other);
+        }
+        bench.until("whole without it", |bench| bench.shape(0).len() == 5 && !bench.shape(0).contains(lonely));
+        bench.run(5_000);
+        assert!(!bench.shape(0).contains(lonely), "{lonely}: {:?}", bench.shapes(0));
+    }
+}
+
+#[test]
+fn when_no_node_reaches_another_few_are_taken_out_and_the_rest_wait() {
+    let mut bench = three(&["d", "e"]);
+    let names = ["a", "b", "c", "d", "e"];
+    for a in names {
+        for b in names.iter().filter(|b| **b > a) {
+            bench.part(a, b);
+        }
+    }
+    bench.run(10_000);
+    assert_eq!(bench.audit.taken_out(Slot(0)).len(), 2, "of five, 34 % rounded up: {:?}", bench.shapes(0));
+}
+
+#[test]
+fn a_silent_neighbour_that_nobody_knows_is_no_reason_for_anything() {
+    let mut bench = three(&["d"]);
+    bench.node("a").accuse(Slot(0), id("nobody"));
+    bench.run(2_000);
+    assert_eq!(bench.shape(0), "a b c");
+}
+
+#[test]
+fn a_heartbeat_that_was_on_its_way_when_a_removal_was_planned_says_nothing_of_the_copy() {
+    let mut bench = three(&[]);
+    // Every heartbeat takes longer than a fence takes to be acknowledged.
+    bench.delay = Box::new(|| ms(60));
+    bench.run(500);
+    bench.kill("b");
+    bench.obeyed(Order::Evict(id("c")));
+    bench.until("cut", |bench| bench.shape(0) == "a b" || bench.shape(0) == "a c" || bench.shape(0) == "a");
 }

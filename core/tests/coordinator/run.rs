@@ -1,5 +1,7 @@
 //! How time passes on the bench: what is due arrives, machines and nodes take their turns.
 
+use std::time::Duration;
+
 use catena_core::{CoordinatorEffect, CoordinatorEvent, Decisions, HeartbeatAnswer, NodeId};
 
 use crate::audit::Audit;
@@ -9,7 +11,8 @@ use crate::node::{Conversation, Node};
 /// What a coordinator's driver gets.
 pub(crate) enum Inbound {
     Event(CoordinatorEvent),
-    FromNode(u64, CoordinatorEvent),
+    /// Of which conversation, and when it was sent.
+    FromNode(u64, Duration, CoordinatorEvent),
 }
 
 /// What is under way.
@@ -94,7 +97,7 @@ impl Bench {
         let (seat, stream) = (node.seat, node.stream.unwrap());
         if !node.cut && self.seats[seat].up {
             let process = self.seats[seat].process;
-            self.post(Mail::ToSeat(seat, process, Inbound::FromNode(stream.number, event)));
+            self.post(Mail::ToSeat(seat, process, Inbound::FromNode(stream.number, self.now, event)));
         }
     }
 
@@ -102,7 +105,7 @@ impl Bench {
         let (delay, stream) = match &mail {
             Mail::ToStore(seat, ..) => (self.store.delay, (Stream::OfStore(*seat), true)),
             Mail::ToSeat(seat, _, Inbound::Event(_)) => (self.store.delay, (Stream::OfStore(*seat), false)),
-            Mail::ToSeat(_, _, Inbound::FromNode(number, _)) => ((self.delay)(), (Stream::OfNode(*number), true)),
+            Mail::ToSeat(_, _, Inbound::FromNode(number, ..)) => ((self.delay)(), (Stream::OfNode(*number), true)),
             Mail::Registered(_, number) | Mail::Answer(_, number, _) | Mail::Decide(_, number, _) => {
                 ((self.delay)(), (Stream::OfNode(*number), false))
             }
@@ -183,7 +186,7 @@ impl Bench {
     fn take(&mut self, seat: usize, inbound: Inbound) {
         match inbound {
             Inbound::Event(event) => self.step(seat, event),
-            Inbound::FromNode(number, CoordinatorEvent::Register(record)) => {
+            Inbound::FromNode(number, _, CoordinatorEvent::Register(record)) => {
                 let newest = self.seats[seat].streams.get(&record.node).map_or(0, |stream| stream.number);
                 if number > newest {
                     let stream = Conversation { number, registered: false };
@@ -192,10 +195,10 @@ impl Bench {
                     self.step(seat, CoordinatorEvent::Register(record));
                 }
             }
-            Inbound::FromNode(number, event) => {
+            Inbound::FromNode(number, sent_at, event) => {
                 let CoordinatorEvent::Heartbeat { from, incarnation, .. } = &event else { unreachable!("nodes send no other") };
                 if self.seats[seat].streams.get(from) == Some(&Conversation { number, registered: true }) {
-                    self.audit.heard(seat, from, *incarnation, self.now);
+                    self.audit.heard(seat, from, *incarnation, sent_at);
                     self.step(seat, event);
                 }
             }

@@ -1,6 +1,6 @@
 //! Nodes that leave in order and come back.
 
-use catena_core::{Health, Record, Slot, Wait};
+use catena_core::{Health, Order, Record, Slot, Wait};
 
 use crate::bench::{Bench, config, id, ms};
 
@@ -84,4 +84,15 @@ fn a_cluster_that_is_stopped_and_started_as_a_whole_moves_no_data() {
     let copies: u32 = bench.nodes.values().map(|node| node.copies).sum();
     assert_eq!(copies, 0);
     assert!(["a", "b", "c", "d", "e"].iter().all(|name| bench.standing(name) == catena_core::Standing::Member));
+}
+
+#[test]
+fn one_that_is_evicted_meanwhile_is_awaited_no_more() {
+    let mut bench = four();
+    bench.stop("b");
+    bench.run(2_000);
+    assert_eq!(bench.shape(0), "a c");
+    bench.obeyed(Order::Evict(id("b")));
+    bench.run(2_000);
+    assert_eq!(bench.shape(0), "a c d");
 }

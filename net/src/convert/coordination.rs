@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use catena_core::{
-    ChainVersion, ClusterId, Decisions, Heartbeat, HeartbeatAnswer, MAX_SLOTS, NodeRecord, Presence, ReplicaState, Report,
-    Revision, Route, Slot,
+    ChainVersion, ClusterId, Decisions, Epoch, Heartbeat, HeartbeatAnswer, MAX_SLOTS, NodeRecord, Presence, ReplicaState, Report,
+    Revision, RollCall, Route, Slot,
 };
 
 use super::common::epoch;
@@ -94,9 +94,9 @@ fn slots(field: &'static str, slots: u32) -> Result<u32> {
 
 impl From<Heartbeat> for proto::Heartbeat {
     fn from(heartbeat: Heartbeat) -> Self {
-        let Heartbeat { sequence, applied, reports, presence } = heartbeat;
+        let Heartbeat { sequence, applied, reports, presence, epoch, roll_call } = heartbeat;
         let presence = proto::Presence::from(presence).into();
-        Self { sequence, applied: applied.0, reports: each(reports), presence }
+        Self { sequence, applied: applied.0, reports: each(reports), presence, epoch: epoch.0, roll_call: roll_call.0 }
     }
 }
 
@@ -109,6 +109,8 @@ impl TryFrom<proto::Heartbeat> for Heartbeat {
             applied: revision("heartbeat.applied", heartbeat.applied)?,
             reports: all(heartbeat.reports)?,
             presence: Number::new(heartbeat.presence).try_into()?,
+            epoch: Epoch(heartbeat.epoch),
+            roll_call: RollCall(heartbeat.roll_call),
         })
     }
 }
@@ -175,8 +177,8 @@ impl TryFrom<proto::HeartbeatAnswer> for HeartbeatAnswer {
 
 impl From<Decisions> for proto::Decisions {
     fn from(decisions: Decisions) -> Self {
-        let Decisions { epoch, chains, fences, drops } = decisions;
-        Self { epoch: epoch.0, chains: each(chains), fences: each(fences), drops: each(drops) }
+        let Decisions { epoch, roll_call, chains, fences, drops } = decisions;
+        Self { epoch: epoch.0, roll_call: roll_call.0, chains: each(chains), fences: each(fences), drops: each(drops) }
     }
 }
 
@@ -186,6 +188,7 @@ impl TryFrom<proto::Decisions> for Decisions {
     fn try_from(decisions: proto::Decisions) -> Result<Self> {
         Ok(Self {
             epoch: epoch("decisions.epoch", decisions.epoch)?,
+            roll_call: RollCall(decisions.roll_call),
             chains: all(decisions.chains)?,
             fences: each(decisions.fences),
             drops: each(decisions.drops),

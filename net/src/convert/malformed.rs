@@ -149,7 +149,9 @@ fn of_a_heartbeat() {
     let active = proto::ReplicaState::Active.into();
     let silent = proto::Report { state: active, silent: "a b".to_owned(), ..proto::Report::default() };
     assert_named(Report::try_from(silent), "report.silent: \"a b\"");
-    let beat = |presence, applied| Heartbeat::try_from(proto::Heartbeat { sequence: 1, applied, reports: vec![], presence });
+    let beat = |presence, applied| {
+        Heartbeat::try_from(proto::Heartbeat { sequence: 1, applied, presence, ..proto::Heartbeat::default() })
+    };
     assert_eq!(beat(0, 1), Err(ConvertError::Missing { field: "heartbeat.presence" }));
     assert_named(beat(1, u64::MAX), "heartbeat.applied is 18446744073709551615");
 }

@@ -225,7 +225,7 @@ impl<R: Reader> Driver<R> {
 
     /// Looks through what the coordinator wants, and takes note of it.
     fn check(&mut self, decisions: &Decisions) -> Result<(), NodeError> {
-        let Decisions { epoch: _, chains, fences, drops } = decisions;
+        let Decisions { epoch: _, roll_call: _, chains, fences, drops } = decisions;
         let others = fences.iter().chain(drops).map(|(slot, _)| *slot);
         check_slots(&self.name, self.node.config().slots, chains.iter().map(|chain| chain.slot).chain(others))?;
         for chain in chains {

@@ -85,17 +85,24 @@ pub(crate) enum Heard {
 mod tests {
     use std::time::Duration;
 
-    use catena_core::{Presence, Revision};
+    use catena_core::{Presence, Revision, RollCall};
 
     use super::*;
 
     fn answer(sequence: u64, lease: Option<Duration>, epoch: u64) -> HeartbeatAnswer {
-        let decisions = Decisions { epoch: Epoch(epoch), chains: Vec::new(), fences: Vec::new(), drops: Vec::new() };
+        let decisions = Decisions::none(Epoch(epoch));
         HeartbeatAnswer { sequence, lease, revision: Revision(1), decisions, nodes: Vec::new() }
     }
 
     fn heartbeat(sequence: u64) -> Heartbeat {
-        Heartbeat { sequence, applied: Revision(0), reports: Vec::new(), presence: Presence::Staying }
+        Heartbeat {
+            sequence,
+            applied: Revision(0),
+            reports: Vec::new(),
+            presence: Presence::Staying,
+            epoch: Epoch(0),
+            roll_call: RollCall(0),
+        }
     }
 
     #[test]

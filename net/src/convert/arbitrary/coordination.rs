@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use catena_core::{ChainVersion, Decisions, Heartbeat, HeartbeatAnswer, MAX_SLOTS, Presence, ReplicaState, Report, Route, Slot};
+use catena_core::{
+    ChainVersion, Decisions, Epoch, Heartbeat, HeartbeatAnswer, MAX_SLOTS, Presence, ReplicaState, Report, RollCall, Route, Slot,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -33,19 +35,23 @@ fn report() -> impl Strategy<Value = Report> {
 
 pub(in crate::convert) fn heartbeat() -> impl Strategy<Value = Heartbeat> {
     let presence = prop_oneof![Just(Presence::Staying), Just(Presence::Leaving)];
-    (any::<u64>(), revision(), vec(report(), 0..5), presence).prop_map(|(sequence, applied, reports, presence)| Heartbeat {
-        sequence,
-        applied,
-        reports,
-        presence,
-    })
+    let heard = (any::<u64>().prop_map(Epoch), any::<u64>().prop_map(RollCall));
+    (any::<u64>(), revision(), vec(report(), 0..5), presence, heard).prop_map(
+        |(sequence, applied, reports, presence, (epoch, roll_call))| Heartbeat {
+            sequence,
+            applied,
+            reports,
+            presence,
+            epoch,
+            roll_call,
+        },
+    )
 }
 
 pub(in crate::convert) fn decisions() -> impl Strategy<Value = Decisions> {
     let versions = || vec((slot(), version()), 0..4);
-    (epoch(), vec(chain(), 0..4), versions(), versions()).prop_map(
-        |(epoch, chains, fences, drops): (_, _, Vec<(Slot, ChainVersion)>, _)| Decisions { epoch, chains, fences, drops },
-    )
+    (epoch(), any::<u64>().prop_map(RollCall), vec(chain(), 0..4), versions(), versions())
+        .prop_map(|(epoch, roll_call, chains, fences, drops)| Decisions { epoch, roll_call, chains, fences, drops })
 }
 
 pub(in crate::convert) fn heartbeat_answer() -> impl Strategy<Value = HeartbeatAnswer> {
