@@ -78,6 +78,12 @@ impl Disk {
     }
 
     /// Damages the record of an object, if there is one. Whether there is.
+    pub(crate) fn spoil(&mut self, slot: Slot, key: &Bytes) -> bool {
+        let (_, objects) = self.platter.objects(slot);
+        objects.iter().any(|(there, _)| there == key) && self.rotten.insert((slot, key.clone()))
+    }
+
+    /// Damages the record of some object. Whether there was one.
     pub(crate) fn rot(&mut self, rng: &mut Rng) -> bool {
         let slot = Slot(u32::try_from(rng.index(self.synced.len())).expect("a few slots"));
         let (_, objects) = self.platter.objects(slot);

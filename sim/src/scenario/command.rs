@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use catena_core::{ChainVersion, Comparison, Condition, Origin, Seq, Slot};
+use catena_core::{ChainVersion, Condition, Origin, Seq, Slot};
 
-use super::error::Problem;
-use super::names::{Names, links};
 use super::shape::Shape;
-use super::words::{Words, bytes, duration, number, version};
 
 /// Every command and how it is written.
 pub(crate) const USAGES: &[(&str, &str)] = &[
@@ -22,7 +19,7 @@ pub(crate) const USAGES: &[(&str, &str)] = &[
     ("get", "get KEY [OPTION=VALUE …] [&]"),
     ("wait", "wait"),
     ("load", "load COUNT [bytes=N]"),
-    ("traffic", "traffic every=DURATION|off"),
+    ("traffic", "traffic every=DURATION [readers=N]|off"),
     ("kill", "kill NODE|COORDINATOR …"),
     ("power-off", "power-off NODE …"),
     ("start", "start NODE|COORDINATOR …"),
@@ -31,9 +28,12 @@ pub(crate) const USAGES: &[(&str, &str)] = &[
     ("pause", "pause NODE|COORDINATOR …"),
     ("resume", "resume NODE|COORDINATOR …"),
     ("stall", "stall NODE DURATION"),
+    ("damage", "damage NODE log|KEY [slot=N]"),
     ("jump", "jump NODE forward|back DURATION"),
     ("cut", "cut END END, or cut END->END"),
     ("mend", "mend [END END, or END->END]"),
+    ("hold", "hold COORDINATOR->NODE"),
+    ("deliver", "deliver"),
     ("drain", "drain NODE"),
     ("evict", "evict NODE"),
     ("readmit", "readmit NODE"),
@@ -64,8 +64,8 @@ pub(crate) enum Command {
         count: usize,
         bytes: usize,
     },
-    /// A put every so often, until it is off.
-    Traffic(Option<Duration>),
+    /// Calls in the background, until they are off.
+    Traffic(Option<Pace>),
     Process {
         deed: Deed,
         whom: Vec<Party>,
@@ -75,6 +75,11 @@ pub(crate) enum Command {
         node: usize,
         long: Duration,
     },
+    /// A record does not read any more as it was written.
+    Damage {
+        node: usize,
+        what: Record,
+    },
     /// The wall clock jumps by so many nanoseconds.
     Jump {
         node: usize,
@@ -83,12 +88,34 @@ pub(crate) enum Command {
     Cut(Vec<Link>),
     /// `None`: everything.
     Mend(Option<Vec<Link>>),
+    /// What these coordinators tell these nodes to do is kept back.
+    Hold(Vec<(usize, usize)>),
+    /// What was kept back arrives, late; nothing is any more.
+    Deliver,
     Order {
         kind: OrderKind,
         node: usize,
     },
     Status,
     Replicas(Slot),
+}
+
+/// How much happens in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace {
+    /// A put so often.
+    pub(crate) every: Duration,
+    /// So many read what is being put, each as soon as it can.
+    pub(crate) readers: usize,
+}
+
+/// What can be damaged on a disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// Shows when a process reads it, at its start.
+    Log(Slot),
+    /// By key. Shows when somebody wants it.
+    Object(Bytes),
 }
 
 /// Whether a command waits for its call to end.
@@ -108,6 +135,8 @@ pub(crate) struct CallWish {
     pub(crate) manner: Manner,
     /// Its first request arrives a second time, so much later.
     pub(crate) again: Option<Duration>,
+    /// Its caller waits so long.
+    pub(crate) deadline: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -182,6 +211,8 @@ pub(crate) enum Goal {
     Part(usize, Part),
     /// A coordinator leads.
     Leads(usize),
+    /// A coordinator has let a node in, and the node may not know yet.
+    Registered(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -206,160 +237,4 @@ pub(crate) enum Part {
     Nowhere,
     /// Has stopped serving.
     Fenced,
-}
-
-/// So long a condition is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-impl Command {
-    /// Parses a command. `names` are those of the cluster before; a `cluster` replaces them.
-    pub(crate) fn parse(text: &str, names: &mut Names) -> Result<Self, Problem> {
-        let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let known = USAGES.iter().find(|(known, _)| *known == word);
-        let (name, usage) = *known.ok_or_else(|| Problem::UnknownCommand { word: word.to_owned() })?;
-        let words = &mut Words::new(name, usage, rest);
-        let command = match name {
-            "cluster" => {
-                let shape = Shape::parse(words)?;
-                *names = shape.names();
-                Command::Cluster(Box::new(shape))
-            }
-            "no-rest" => Command::NoRest,
-            "run" => Command::Run(duration(words.next()?)?),
-            "until" => Self::until(words, names)?,
-            "expect-whole" => Command::Until { goal: Goal::Whole, within: within(words)? },
-            "put" | "delete" | "get" => Self::call(name, words, names)?,
-            "wait" => Command::Wait,
-            "load" => {
-                let count = words.next()?;
-                let bytes = words.option("bytes").map_or(Ok(10), number)?;
-                Command::Load { count: number(count)?, bytes }
-            }
-            "traffic" => match words.option("every") {
-                Some(every) => Command::Traffic(Some(duration(every)?)),
-                None if words.flag("off") => Command::Traffic(None),
-                None => return Err(Problem::Usage { usage }),
-            },
-            "stall" => Command::Stall { node: names.node(words.next()?)?, long: duration(words.next()?)? },
-            "jump" => {
-                let node = names.node(words.next()?)?;
-                let sign = match words.next()? {
-                    "forward" => 1,
-                    "back" => -1,
-                    _ => return Err(Problem::Usage { usage }),
-                };
-                let by = i64::try_from(duration(words.next()?)?.as_nanos()).map_err(|_| Problem::Usage { usage })?;
-                Command::Jump { node, by: sign * by }
-            }
-            "cut" => Command::Cut(links(words, names)?),
-            "mend" if words.is_empty() => Command::Mend(None),
-            "mend" => Command::Mend(Some(links(words, names)?)),
-            "drain" => Command::Order { kind: OrderKind::Drain, node: names.node(words.next()?)? },
-            "evict" => Command::Order { kind: OrderKind::Evict, node: names.node(words.next()?)? },
-            "readmit" => Command::Order { kind: OrderKind::Readmit, node: names.node(words.next()?)? },
-            "status" => Command::Status,
-            "replicas" => Command::Replicas(slot(words)?),
-            _ => Self::process(name, words, names)?,
-        };
-        words.end("none here")?;
-        Ok(command)
-    }
-
-    fn process(name: &str, words: &mut Words<'_>, names: &Names) -> Result<Self, Problem> {
-        let (deed, coordinators) = match name {
-            "kill" => (Deed::Kill, true),
-            "start" => (Deed::Start, true),
-            "pause" => (Deed::Pause, true),
-            "resume" => (Deed::Resume, true),
-            "power-off" => (Deed::PowerOff, false),
-            "stop" => (Deed::Stop, false),
-            "wipe" => (Deed::Wipe, false),
-            _ => unreachable!("every other command is parsed before"),
-        };
-        let mut whom = vec![names.party(words.next()?)?];
-        while !words.is_empty() {
-            whom.push(names.party(words.next()?)?);
-        }
-        let fits = |party: &Party| match party {
-            Party::Node(_) => true,
-            Party::Coordinator(_) => coordinators,
-            Party::Client(_) | Party::Store => false,
-        };
-        if whom.iter().all(fits) { Ok(Command::Process { deed, whom }) } else { Err(words.misused()) }
-    }
-
-    fn until(words: &mut Words<'_>, names: &Names) -> Result<Self, Problem> {
-        let slot = slot(words)?;
-        let within = within(words)?;
-        let first = words.next()?;
-        let goal = if first == "whole" {
-            Goal::Whole
-        } else if words.is_empty() {
-            Goal::Version(slot, version(first)?)
-        } else {
-            match (names.party(first)?, words.next()?) {
-                (Party::Coordinator(seat), "leads") => Goal::Leads(seat),
-                (Party::Node(node), "joining") => Goal::Part(node, Part::Joining),
-                (Party::Node(node), "copying") => Goal::Part(node, Part::Copying),
-                (Party::Node(node), "unready") => Goal::Part(node, Part::Unready),
-                (Party::Node(node), "member") => Goal::Part(node, Part::Copy),
-                (Party::Node(node), "nowhere") => Goal::Part(node, Part::Nowhere),
-                (Party::Node(node), "fenced") => Goal::Part(node, Part::Fenced),
-                (Party::Node(node), "received") => Goal::Mark(node, slot, Mark::Received, Seq(number(words.next()?)?)),
-                (Party::Node(node), "durable") => Goal::Mark(node, slot, Mark::Durable, Seq(number(words.next()?)?)),
-                (Party::Node(node), "committed") => Goal::Mark(node, slot, Mark::Committed, Seq(number(words.next()?)?)),
-                (Party::Node(node), "applied") => Goal::Mark(node, slot, Mark::Applied, Seq(number(words.next()?)?)),
-                (Party::Node(node), health) => Goal::Health(node, health.to_owned()),
-                (_, _) => return Err(words.misused()),
-            }
-        };
-        Ok(Command::Until { goal, within })
-    }
-
-    fn call(name: &str, words: &mut Words<'_>, names: &Names) -> Result<Self, Problem> {
-        const KNOWN: &str = "client=, if-version=, again=, at=, route=, session=, number=, if-exists, if-absent, exactly-once";
-        let key = bytes(words.next()?)?;
-        let action = match name {
-            "put" => Wanted::Put(bytes(words.next()?)?),
-            "delete" => Wanted::Delete,
-            _ => Wanted::Get,
-        };
-        let client = words.option("client").map_or(Ok(0), |client| names.client(client))?;
-        let again = words.option("again").map(duration).transpose()?;
-        let mut conditions = Vec::new();
-        if let Some(wanted) = words.option("if-version") {
-            conditions.push(Condition::Version(Comparison::Eq, Seq(number(wanted)?)));
-        }
-        for (flag, exists) in [("if-exists", true), ("if-absent", false)] {
-            if words.flag(flag) {
-                conditions.push(Condition::Exists(exists));
-            }
-        }
-        let manner = Self::manner(words, names)?;
-        let waiting = if words.flag("&") { Waiting::Later } else { Waiting::Here };
-        words.end(KNOWN)?;
-        Ok(Command::Call { wish: CallWish { client, key, action, conditions, manner, again }, waiting })
-    }
-
-    fn manner(words: &mut Words<'_>, names: &Names) -> Result<Manner, Problem> {
-        let route = words.option("route").map(version).transpose()?;
-        let session: Option<u64> = words.option("session").map(number).transpose()?;
-        let write = words.option("number").map_or(Ok(1), number)?;
-        let origin = session.map(|session| Origin { session: Seq(session), number: write, answered_below: 0 });
-        if let Some(node) = words.option("at") {
-            return Ok(Manner::By { node: names.node(node)?, version: route, origin });
-        }
-        if route.is_some() || session.is_some() {
-            return Err(words.misused()); // a client's machine has a route and sessions of its own
-        }
-        Ok(if words.flag("exactly-once") { Manner::ExactlyOnce } else { Manner::AtMostOnce })
-    }
-}
-
-fn within(words: &mut Words<'_>) -> Result<Duration, Problem> {
-    words.option("within").map_or(Ok(PATIENCE), duration)
-}
-
-fn slot(words: &mut Words<'_>) -> Result<Slot, Problem> {
-    words.option("slot").map_or(Ok(0), number).map(Slot)
 }

@@ -4,13 +4,15 @@
 //! But nothing is left to chance: every message and every sync takes 1 ms, and what happens is what the script says. So a
 //! reader can follow it, and its output is the same every time.
 //!
-//! `command.rs` has the commands, `script.rs` the file format, `shape.rs` the settings of a cluster; `run.rs` runs, `render.rs`
-//! shows.
+//! `command.rs` has the commands, `parse.rs` and `script.rs` how they are written, `shape.rs` the settings of a cluster; `run.rs`
+//! and `deeds.rs` run them, `render.rs` shows.
 
 mod command;
+mod deeds;
 mod error;
 mod lines;
 mod names;
+mod parse;
 mod render;
 mod run;
 mod scene;
@@ -110,7 +112,9 @@ impl Halt {
     pub fn severity(&self) -> Severity {
         match self {
             Halt::Violated { violation, .. } => violation.severity,
-            Halt::Unmet { .. } | Halt::NoCluster { .. } | Halt::NobodyLeads { .. } => Severity::Liveness,
+            Halt::Unmet { .. } | Halt::NoCluster { .. } | Halt::NobodyLeads { .. } | Halt::NothingThere { .. } => {
+                Severity::Liveness
+            }
         }
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use catena_core::client::{Body, Failure};
 use catena_core::{
-    Action, CallError, Chain, Comparison, Condition, Entry, Eviction, Health, Metadata, Operation, Role, Slot, Standing, Status,
-    Wait,
+    Action, CallError, Chain, Comparison, Condition, Decisions, Entry, Eviction, Health, Metadata, Operation, Role, Slot,
+    Standing, Status, Wait,
 };
 
 use crate::check::histories::Watermarks;
@@ -67,11 +67,35 @@ pub(super) fn seen(seen: &Seen, who: impl Fn(usize) -> String, stage: &Stage) ->
         Seen::Standing(node, standing) => format!("{node} is {}", self::standing(*standing)),
         Seen::Fenced(node, slot, version) => format!("{}{} is fenced in v{version}", of(*slot, stage), self::node(*node)),
         Seen::Cut(node, slot, last) => format!("{}{} cuts its log back to {last}", of(*slot, stage), self::node(*node)),
+        Seen::Copies(node, slot, pin, after) => {
+            let how = match after {
+                Some(after) => format!("goes on with {}'s snapshot as of {}, behind {}", pin.source, pin.at.seq, text(after)),
+                None => format!("begins anew, with {}'s snapshot as of {}", pin.source, pin.at.seq),
+            };
+            format!("{}{} {how}", of(*slot, stage), self::node(*node))
+        }
         Seen::Installed(node, slot, at) => format!("{}{} has the snapshot as of {at}", of(*slot, stage), self::node(*node)),
         Seen::Dropped(node, slot) => format!("{}{} has dropped its data", of(*slot, stage), self::node(*node)),
+        Seen::Late(node, decisions) => {
+            format!("{} is told, late, under epoch {}: {}", self::node(*node), decisions.epoch, self::decisions(decisions, stage))
+        }
+        Seen::StoreRefuses(seat, epoch, chains) => {
+            let chains: Vec<String> =
+                chains.iter().map(|chain| format!("{}{}", of(chain.slot, stage), self::chain(chain))).collect();
+            format!("the store refuses {} by c{}: epoch {epoch} is over", chains.join(", "), seat + 1)
+        }
         Seen::Order(Ok(())) => "the order is stored".to_owned(),
         Seen::Order(Err(error)) => format!("the order is refused: {error}"),
     }
+}
+
+/// What a node is told to do.
+fn decisions(decisions: &Decisions, stage: &Stage) -> String {
+    let Decisions { epoch: _, chains, fences, drops } = decisions;
+    let chains = chains.iter().map(|chain| format!("{}{}", of(chain.slot, stage), self::chain(chain)));
+    let fences = fences.iter().map(|(slot, version)| format!("{}stop serving in v{version}", of(*slot, stage)));
+    let drops = drops.iter().map(|(slot, version)| format!("{}drop the data of v{version}", of(*slot, stage)));
+    chains.chain(fences).chain(drops).collect::<Vec<_>>().join(", ")
 }
 
 /// How a call ended.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use catena_core::Time;
 use catena_core::client::Delivery;
-use catena_core::{NodeId, Order, Time};
 
-use super::command::{CallWish, Command, Deed, Goal, Link, OrderKind, Party, Waiting};
+use super::command::{CallWish, Command, Goal, Pace, Waiting};
 use super::lines::{Line, condensed};
 use super::render;
 use super::scene::Scene;
@@ -16,7 +16,7 @@ use super::traffic::Traffic;
 use crate::check::Violation;
 use crate::history::{self, CallId, Wish};
 use crate::trace::Printing;
-use crate::world::script::{Curtain, End, Stage, Step};
+use crate::world::script::{Curtain, Stage, Step};
 
 /// A call that a command waits for has ended by then: the client's machine gives up before.
 const CALL: Duration = Duration::from_secs(30);
@@ -48,6 +48,12 @@ pub enum Halt {
         /// Of the command.
         line: usize,
     },
+    /// A record that is to be damaged is not there.
+    #[error("line {line}: there is no such record on that disk: wait until it is written, with until NODE applied SEQ")]
+    NothingThere {
+        /// Of the command.
+        line: usize,
+    },
     /// Nobody leads who could be told.
     #[error("line {line}: no coordinator leads, so nobody takes the order: wait for one")]
     NobodyLeads {
@@ -59,9 +65,9 @@ pub enum Halt {
 /// A script under way.
 pub(super) struct Run {
     printing: Printing,
-    scene: Option<Scene>,
+    pub(super) scene: Option<Scene>,
     /// Of the command under way.
-    line: usize,
+    pub(super) line: usize,
     /// Of blocks that have ended.
     outputs: Vec<Vec<String>>,
 }
@@ -105,11 +111,11 @@ impl Run {
         self.checked(ended).map(drop)
     }
 
-    fn checked<T>(&self, result: Result<T, Violation>) -> Result<T, Halt> {
+    pub(super) fn checked<T>(&self, result: Result<T, Violation>) -> Result<T, Halt> {
         result.map_err(|violation| Halt::Violated { line: self.line, violation })
     }
 
-    fn scene(&mut self) -> Result<&mut Scene, Halt> {
+    pub(super) fn scene(&mut self) -> Result<&mut Scene, Halt> {
         let line = self.line;
         self.scene.as_mut().ok_or(Halt::NoCluster { line })
     }
@@ -132,12 +138,13 @@ impl Run {
                 self.await_met(until, CALL, |scene| scene.open.is_empty(), "a call goes on")
             }
             Command::Load { count, bytes } => self.load(*count, *bytes),
-            Command::Traffic(every) => self.traffic(*every),
+            Command::Traffic(pace) => self.traffic(*pace),
             Command::Process { deed, whom } => whom.iter().try_for_each(|party| self.process(*deed, *party)),
             Command::Stall { node, long } => {
                 self.scene()?.stage.stall(*node, *long);
                 Ok(())
             }
+            Command::Damage { node, what } => self.damage(*node, what),
             Command::Jump { node, by } => {
                 self.scene()?.stage.jump(*node, *by);
                 Ok(())
@@ -148,6 +155,11 @@ impl Run {
                 Ok(())
             }
             Command::Mend(Some(links)) => links.iter().try_for_each(|link| self.mend(*link)),
+            Command::Hold(lines) => {
+                self.scene()?.stage.hold(lines);
+                Ok(())
+            }
+            Command::Deliver => self.deliver(),
             Command::Order { kind, node } => self.order(*kind, *node),
             Command::Status => {
                 let scene = self.scene()?;
@@ -267,113 +279,21 @@ impl Run {
         Ok(())
     }
 
-    fn traffic(&mut self, every: Option<Duration>) -> Result<(), Halt> {
+    fn traffic(&mut self, pace: Option<Pace>) -> Result<(), Halt> {
         let scene = self.scene()?;
         let before = scene.traffic.take();
-        if let Some(every) = every {
-            scene.traffic = Some(Traffic::new(every, scene.stage.now()));
+        if let Some(pace) = pace {
+            scene.traffic = Some(Traffic::new(pace, scene.stage.now()));
         } else if let Some(traffic) = before {
             // Those that are under way are waited for.
             let until = scene.stage.now() + CALL;
             let open = |scene: &Scene| traffic.open(&scene.stage);
             self.await_met(until, CALL, |scene| !open(scene), "traffic goes on")?;
             let scene = self.scene()?;
-            let text = traffic.summary(&scene.stage);
-            scene.say(scene.stage.now(), &text);
+            for text in traffic.summary(&scene.stage) {
+                scene.say(scene.stage.now(), &text);
+            }
         }
         Ok(())
-    }
-
-    fn process(&mut self, deed: Deed, party: Party) -> Result<(), Halt> {
-        let stage = &mut self.scene()?.stage;
-        let done = match (deed, party) {
-            (Deed::Kill, Party::Node(node)) => {
-                stage.kill_node(node);
-                Ok(())
-            }
-            (Deed::PowerOff, Party::Node(node)) => {
-                stage.power_off(node);
-                Ok(())
-            }
-            (Deed::Wipe, Party::Node(node)) => {
-                stage.wipe(node);
-                Ok(())
-            }
-            (Deed::Pause, Party::Node(node)) => {
-                stage.pause_node(node);
-                Ok(())
-            }
-            (Deed::Start, Party::Node(node)) => stage.start_node(node),
-            (Deed::Stop, Party::Node(node)) => stage.stop_node(node),
-            (Deed::Resume, Party::Node(node)) => stage.resume_node(node),
-            (Deed::Kill, Party::Coordinator(seat)) => stage.kill_coordinator(seat),
-            (Deed::Resume, Party::Coordinator(seat)) => stage.resume_coordinator(seat),
-            (Deed::Start, Party::Coordinator(seat)) => {
-                stage.start_coordinator(seat);
-                Ok(())
-            }
-            (Deed::Pause, Party::Coordinator(seat)) => {
-                stage.pause_coordinator(seat);
-                Ok(())
-            }
-            (_, Party::Client(_) | Party::Store) | (Deed::PowerOff | Deed::Stop | Deed::Wipe, Party::Coordinator(_)) => {
-                unreachable!("the parser lets nothing else through")
-            }
-        };
-        self.checked(done)?;
-        self.look();
-        Ok(())
-    }
-
-    /// Notes what a command has brought about by itself.
-    fn look(&mut self) {
-        if let Some(scene) = &mut self.scene {
-            scene.stage.notice();
-            scene.collect();
-        }
-    }
-
-    fn cut(&mut self, link: Link) -> Result<(), Halt> {
-        let stage = &mut self.scene()?.stage;
-        match (link.from, link.to) {
-            (Party::Client(client), _) | (_, Party::Client(client)) => stage.cut_off_client(client),
-            (Party::Coordinator(seat), Party::Store) => stage.cut_store(seat),
-            (from, to) => stage.cut(end(from), end(to)),
-        }
-        Ok(())
-    }
-
-    fn mend(&mut self, link: Link) -> Result<(), Halt> {
-        let stage = &mut self.scene()?.stage;
-        match (link.from, link.to) {
-            (Party::Client(client), _) | (_, Party::Client(client)) => stage.mend_client(client),
-            (Party::Coordinator(seat), Party::Store) => stage.mend_store(seat),
-            (from, to) => stage.mend(end(from), end(to)),
-        }
-        Ok(())
-    }
-
-    fn order(&mut self, kind: OrderKind, node: usize) -> Result<(), Halt> {
-        let line = self.line;
-        let id = NodeId::new(&render::node(node)).expect("letters and digits");
-        let order = match kind {
-            OrderKind::Drain => Order::Drain(id),
-            OrderKind::Evict => Order::Evict(id),
-            OrderKind::Readmit => Order::Readmit(id),
-        };
-        let asked = self.scene()?.stage.order(order);
-        if !self.checked(asked)? {
-            return Err(Halt::NobodyLeads { line });
-        }
-        self.look();
-        Ok(())
-    }
-}
-
-fn end(party: Party) -> End {
-    match party {
-        Party::Node(node) => End::Node(node),
-        Party::Coordinator(seat) => End::Coordinator(seat),
-        Party::Client(_) | Party::Store => unreachable!("the caller has looked"),
     }
 }

@@ -50,6 +50,9 @@ impl Scene {
                 self.stage.begin_direct(wanted, &direct, wish.again)
             }
         };
+        if let Some(deadline) = wish.deadline {
+            self.stage.give_up(client, call, deadline);
+        }
         self.callers.insert(call, client);
         self.open.insert(call);
         self.stage.notice();
@@ -58,8 +61,7 @@ impl Scene {
 
     pub(super) fn send_traffic(&mut self) {
         let Some(traffic) = &mut self.traffic else { return };
-        let call = traffic.send(&mut self.stage);
-        self.quiet.insert(call);
+        self.quiet.extend(traffic.send(&mut self.stage));
     }
 
     /// Takes in what was seen since.
@@ -92,7 +94,12 @@ impl Scene {
                         continue;
                     }
                 }
-                Seen::Chain(_) | Seen::Fenced(..) | Seen::Cut(..) | Seen::Installed(..) | Seen::Dropped(..)
+                Seen::Chain(_)
+                | Seen::Fenced(..)
+                | Seen::Cut(..)
+                | Seen::Copies(..)
+                | Seen::Installed(..)
+                | Seen::Dropped(..)
                     if !render::few(&self.stage) =>
                 {
                     if let Seen::Chain(_) = &seen {
@@ -141,6 +148,7 @@ impl Scene {
             }),
             Goal::Part(node, part) => self.has_part(*node, *part),
             Goal::Leads(seat) => stage.leads(*seat),
+            Goal::Registered(node) => stage.registered(*node),
         }
     }
 

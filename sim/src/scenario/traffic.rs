@@ -1,24 +1,27 @@
-//! Puts in the background, so that a scenario shows what callers notice.
+//! Calls in the background, so that a scenario shows what callers notice.
 
-use std::time::Duration;
-
+use bytes::Bytes;
 use catena_core::Time;
 use catena_core::client::Delivery;
 
+use super::command::Pace;
 use crate::history::{CallId, Deed, Outcome, Wish};
 use crate::world::script::Stage;
 
-/// A put every so often, by the first client, exactly once.
+/// A put every so often, by the first client, exactly once; and readers of what is being put.
 #[derive(Debug)]
 pub(super) struct Traffic {
-    every: Duration,
+    pace: Pace,
     next: Time,
-    calls: Vec<CallId>,
+    puts: Vec<CallId>,
+    gets: Vec<CallId>,
+    /// By reader: its last call.
+    reading: Vec<Option<CallId>>,
 }
 
 impl Traffic {
-    pub(super) fn new(every: Duration, now: Time) -> Self {
-        Self { every, next: now, calls: Vec::new() }
+    pub(super) fn new(pace: Pace, now: Time) -> Self {
+        Self { pace, next: now, puts: Vec::new(), gets: Vec::new(), reading: vec![None; pace.readers] }
     }
 
     /// When the next one is.
@@ -26,34 +29,51 @@ impl Traffic {
         self.next
     }
 
-    pub(super) fn send(&mut self, stage: &mut Stage) -> CallId {
-        let number = self.calls.len();
+    /// Begins the next calls.
+    pub(super) fn send(&mut self, stage: &mut Stage) -> Vec<CallId> {
+        let number = self.puts.len();
         let keys = stage.options().slots as usize * 4;
-        let wish = Wish {
-            key: format!("t{}", number % keys).into(),
-            deed: Deed::Put { value: number.to_string().into() },
-            conditions: Vec::new(),
-        };
-        let call = stage.begin(0, wish, Delivery::ExactlyOnce, None);
-        self.calls.push(call);
-        self.next = self.next + self.every;
-        call
+        let key = Bytes::from(format!("t{}", number % keys));
+        let wish = |deed| Wish { key: key.clone(), deed, conditions: Vec::new() };
+        let put = Deed::Put { value: number.to_string().into() };
+        let mut begun = vec![stage.begin(0, wish(put), Delivery::ExactlyOnce, None)];
+        self.puts.extend(&begun);
+        for reading in &mut self.reading {
+            if reading.is_none_or(|call| stage.call(call).returned.is_some()) {
+                let get = stage.begin(0, wish(Deed::Get), Delivery::AtMostOnce, None);
+                *reading = Some(get);
+                self.gets.push(get);
+                begun.push(get);
+            }
+        }
+        self.next = self.next + self.pace.every;
+        begun
     }
 
     /// Whether one of them has not ended.
     pub(super) fn open(&self, stage: &Stage) -> bool {
-        self.calls.iter().any(|call| stage.call(*call).returned.is_none())
+        self.puts.iter().chain(&self.gets).any(|call| stage.call(*call).returned.is_none())
     }
 
-    pub(super) fn summary(&self, stage: &Stage) -> String {
-        let count = |wanted: fn(&Outcome) -> bool| self.calls.iter().filter(|call| wanted(&stage.call(**call).outcome)).count();
-        let done = count(|outcome| matches!(outcome, Outcome::Written { .. }));
-        let unknown = count(|outcome| *outcome == Outcome::Unknown);
-        format!(
+    /// What came of them, a line for those who write and one for those who read.
+    pub(super) fn summary(&self, stage: &Stage) -> Vec<String> {
+        let count = |calls: &[CallId], wanted: fn(&Outcome) -> bool| {
+            calls.iter().filter(|call| wanted(&stage.call(**call).outcome)).count()
+        };
+        let done = count(&self.puts, |outcome| matches!(outcome, Outcome::Written { .. }));
+        let unknown = count(&self.puts, |outcome| *outcome == Outcome::Unknown);
+        let mut lines = vec![format!(
             "traffic: {} puts, {done} done, {unknown} unknown, {} not executed; the slowest took {} ms",
-            self.calls.len(),
-            self.calls.len() - done - unknown,
-            stage.slowest(&self.calls).as_millis()
-        )
+            self.puts.len(),
+            self.puts.len() - done - unknown,
+            stage.slowest(&self.puts).as_millis()
+        )];
+        if self.pace.readers > 0 {
+            let answered = count(&self.gets, |outcome| matches!(outcome, Outcome::Read(_)));
+            let (gets, slowest) = (self.gets.len(), stage.slowest(&self.gets).as_millis());
+            let readers = self.pace.readers;
+            lines.push(format!("{readers} readers: {gets} gets, {answered} answered; the slowest took {slowest} ms"));
+        }
+        lines
     }
 }

@@ -104,6 +104,21 @@ impl Realm {
         self.nodes.get(id)
     }
 
+    /// An operation that the store has refused because its coordinator leads no more: whose it is, under which epoch, and the
+    /// chains that it would have made.
+    pub(super) fn refused(&self, errand: u64) -> Option<(usize, Epoch, Vec<Chain>)> {
+        let Errand { seat, deed: Deed::Store { epoch, changes, .. }, outcome: Some(CoordinatorEvent::Deposed), .. } =
+            self.errands.get(&errand)?
+        else {
+            return None;
+        };
+        let chains = changes.iter().filter_map(|change| match &change.record {
+            Record::Chain(chain) => Some(chain.clone()),
+            Record::Node(_) => None,
+        });
+        Some((*seat, *epoch, chains.collect()))
+    }
+
     fn perform(&mut self, deed: &Deed) -> Result<CoordinatorEvent, ConfigError> {
         match deed {
             Deed::Observe => self.store.observe().map(CoordinatorEvent::Observed),

@@ -75,6 +75,12 @@ impl Seat {
         self.process.as_ref().map(|process| process.life)
     }
 
+    /// Whether it has let the node in, on its newest stream.
+    pub(super) fn has_let_in(&self, node: usize) -> bool {
+        let guest = self.process.as_ref().and_then(|process| process.guests[node]);
+        guest.is_some_and(|guest| guest.standing == Registration::Done)
+    }
+
     /// Whether it answers just now.
     pub(super) fn answers(&self) -> bool {
         self.process.as_ref().is_some_and(|process| process.paused.is_none())

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::client::{AttemptId, Body, ClientEvent, Delivery, Failure};
-use catena_core::{Action, Command, Order, Origin, Target};
+use catena_core::{Action, Command, Event, Order, Origin, Slot, Target};
 
-use super::{Direct, End, SCRIPTED, Stage};
+use super::{Direct, End, SCRIPTED, Seen, Stage};
 use crate::check::Violation;
 use crate::disk::Crash;
 use crate::history::{CallId, Deed, Wish};
+use crate::world::clients::Prompt;
 use crate::world::hosts::{Asked, Input, Running, Silence};
 use crate::world::recovery::Undo;
 use crate::world::streams::Way;
@@ -75,6 +76,17 @@ impl Stage {
     /// A disk does nothing for so long.
     pub(crate) fn stall(&mut self, node: usize, long: Duration) {
         self.world.hosts[node].stalled_until = self.world.now + long;
+    }
+
+    /// A slot's log does not read any more. Whether there is one.
+    pub(crate) fn damage_log(&mut self, node: usize, slot: Slot) -> bool {
+        self.world.hosts[node].disk.tear(slot)
+    }
+
+    /// An object's record does not. Whether there is one.
+    pub(crate) fn damage_object(&mut self, node: usize, key: &Bytes) -> bool {
+        let slot = self.slot_of(key);
+        self.world.hosts[node].disk.spoil(slot, key)
     }
 
     /// A wall clock jumps, by so many nanoseconds.
@@ -147,6 +159,21 @@ impl Stage {
         }
     }
 
+    /// From now on what these coordinators tell these nodes to do is kept back.
+    pub(crate) fn hold(&mut self, lines: &[(usize, usize)]) {
+        self.holding.extend(lines);
+    }
+
+    /// What was kept back arrives, over whatever path: it is the node's own machine that has to see that it is late.
+    pub(crate) fn deliver(&mut self) -> Result<(), Violation> {
+        self.holding.clear();
+        for (node, decisions) in std::mem::take(&mut self.held) {
+            self.see(Seen::Late(node, decisions.clone()));
+            self.world.input_any(node, Input::Event(Event::Decided(decisions)))?;
+        }
+        Ok(())
+    }
+
     /// An operator orders something. Whether anybody leads who could be told.
     pub(crate) fn order(&mut self, order: Order) -> Result<bool, Violation> {
         self.world.order(order)
@@ -160,6 +187,12 @@ impl Stage {
         }
         self.known.open.insert(call, self.world.now);
         self.world.begin_call(client, wish, delivery)
+    }
+
+    /// A call's caller waits so long, and no longer.
+    pub(crate) fn give_up(&mut self, client: usize, call: CallId, deadline: Duration) {
+        let at = self.world.now + deadline;
+        self.world.queue.push(at, Happening::Prompt { client, prompt: Prompt::GiveUp { call } });
     }
 
     /// A request goes to one node, whatever routes say. It arrives after the usual time.

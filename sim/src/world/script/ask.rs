@@ -30,6 +30,11 @@ impl Stage {
         self.world.seats[seat].route().is_some()
     }
 
+    /// Whether a coordinator has let a node in.
+    pub(crate) fn registered(&self, node: usize) -> bool {
+        self.world.seats.iter().any(|seat| seat.has_let_in(node))
+    }
+
     /// The coordinator that leads, by the newest claim.
     pub(crate) fn leader(&self) -> Option<usize> {
         let epoch = |seat: &usize| self.world.seats[*seat].status().map(|status| status.epoch);
@@ -68,7 +73,7 @@ impl Stage {
 
     /// Whether some slot's state is being copied to the node: it has got a part.
     pub(crate) fn copies(&self, node: usize) -> bool {
-        self.copying.iter().any(|(to, _)| *to == node)
+        self.copying.keys().any(|(to, _)| *to == node)
     }
 
     /// For which call an entry was ordered; `None`: for none.

@@ -7,15 +7,17 @@ mod notice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bytes::Bytes;
 use catena_core::client::{AttemptId, Body, ClientEvent, Failure};
 use catena_core::{
-    CallError, Chain, ChainVersion, Entry, Epoch, Health, Kind, Message, NodeId, OrderError, Origin, Reply, Seq, Slot, Standing,
-    Time,
+    CallError, Chain, ChainVersion, Chunk, Decisions, Entry, Epoch, Health, Kind, Message, NodeId, OrderError, Origin, Pin,
+    Reply, Seq, Slot, Standing, Time,
 };
 
 use super::clients::Prompt;
 use super::hosts::{Asked, Input};
-use super::{HAPPENINGS, Happening, World};
+use super::streams::Down;
+use super::{HAPPENINGS, Happening, Life, World};
 use crate::check::{Checker, Severity, Violation};
 use crate::clock::Clock;
 use crate::history::{CallId, Outcome};
@@ -44,7 +46,21 @@ pub(crate) struct Stage {
     /// Coordinators that do not reach the store.
     without_store: BTreeSet<usize>,
     /// Replicas that have got a part of a snapshot, and not the whole.
-    copying: BTreeSet<(usize, Slot)>,
+    copying: BTreeMap<(usize, Slot), Copying>,
+    /// By coordinator and node: what the one tells the other to do is kept back.
+    holding: BTreeSet<(usize, usize)>,
+    /// What was, and for whom.
+    held: Vec<(usize, Decisions)>,
+}
+
+/// A copy of a slot that is under way.
+#[derive(Clone, Debug)]
+struct Copying {
+    /// The process that it is known to go on in.
+    life: Life,
+    pin: Pin,
+    /// A process after that has got the first part, up to this key: the next one shows whether it goes on from there.
+    opened: Option<Bytes>,
 }
 
 /// Something that a reader would want to know.
@@ -82,10 +98,16 @@ pub(crate) enum Seen {
     Fenced(usize, Slot, ChainVersion),
     /// A replica has cut its log back to here.
     Cut(usize, Slot, Seq),
+    /// A replica has got parts of a snapshot before, and gets more: from behind this key on, or from the beginning.
+    Copies(usize, Slot, Pin, Option<Bytes>),
     /// A snapshot has become a replica's state.
     Installed(usize, Slot, Seq),
     /// A slot's data is gone from a node that has no part in it.
     Dropped(usize, Slot),
+    /// What a node was to be told long ago reaches it now.
+    Late(usize, Decisions),
+    /// The store refuses chains that a coordinator decided on under an epoch that is over.
+    StoreRefuses(usize, Epoch, Vec<Chain>),
     /// An operator's order is stored, or refused.
     Order(Result<(), OrderError>),
 }
@@ -125,8 +147,10 @@ impl Stage {
             cut_off: BTreeSet::new(),
             again: BTreeMap::new(),
             asked: BTreeMap::new(),
-            copying: BTreeSet::new(),
+            copying: BTreeMap::new(),
             without_store: BTreeSet::new(),
+            holding: BTreeSet::new(),
+            held: Vec::new(),
         })
     }
 
@@ -162,7 +186,12 @@ impl Stage {
             });
         }
         if let Some(happening) = self.watch(happening) {
+            let errand = if let Happening::StoreActs { errand } = happening { Some(errand) } else { None };
             self.world.happen(happening)?;
+            let refused = errand.and_then(|errand| self.world.realm.refused(errand));
+            if let Some((seat, epoch, chains)) = refused.filter(|(_, _, chains)| !chains.is_empty()) {
+                self.see(Seen::StoreRefuses(seat, epoch, chains));
+            }
         }
         self.notice();
         Ok(Step::Happened)
@@ -207,14 +236,44 @@ impl Stage {
                 let (attempt, call, node) = arrival.errand();
                 self.asked.insert((*client, attempt), (node, call));
             }
-            Happening::Frame { to, envelope, .. } => {
-                if let Message::Chunk(_) = envelope.message {
-                    self.copying.insert((*to, envelope.slot));
+            Happening::FromCoordinator { node, down, .. } => {
+                if let Some((seat, decisions)) = self.world.lines.seat_of(*node).zip(told(down))
+                    && self.holding.contains(&(seat, *node))
+                {
+                    self.held.push((*node, decisions.clone()));
+                    return None;
+                }
+            }
+            Happening::Frame { from, to, connection, envelope } if self.world.network.arrives(*from, *to, *connection) => {
+                if let Message::Chunk(chunk) = &envelope.message {
+                    self.watch_copy(*to, envelope.slot, chunk);
                 }
             }
             _ => {} // of no interest, or seen in what comes of it
         }
         Some(happening)
+    }
+
+    /// A part of a snapshot arrives. That a copy begins and goes on is nothing to tell; that it begins again, or survives its
+    /// process, is.
+    fn watch_copy(&mut self, node: usize, slot: Slot, chunk: &Chunk) {
+        let Some(life) = self.world.hosts[node].process.as_ref().map(|process| process.life) else { return };
+        let (pin, after) = (chunk.pin.clone(), chunk.after.clone());
+        let begun = Copying { life, pin: pin.clone(), opened: None };
+        let Some(known) = self.copying.get_mut(&(node, slot)) else {
+            self.copying.insert((node, slot), begun);
+            return;
+        };
+        if known.pin != pin {
+            *known = begun;
+            self.see(Seen::Copies(node, slot, pin, None));
+        } else if known.life != life && after.is_none() {
+            known.opened = chunk.objects.last().map(|(key, _)| key.clone());
+        } else if known.life != life {
+            let goes_on = known.opened != after;
+            *known = begun;
+            self.see(Seen::Copies(node, slot, pin, after.filter(|_| goes_on)));
+        }
     }
 
     fn see(&mut self, seen: Seen) {
@@ -271,6 +330,18 @@ fn ending(event: &ClientEvent) -> Option<(AttemptId, Ending)> {
         | ClientEvent::RouteFailed { .. }
         | ClientEvent::Wake => None,
     }
+}
+
+/// What a node is told to do, if it is anything.
+fn told(down: &Down) -> Option<&Decisions> {
+    let decisions = match down {
+        Down::Decided(decisions) => decisions,
+        Down::Answer(answer) => &answer.decisions,
+        Down::Registered | Down::Refused => return None,
+    };
+    let Decisions { epoch: _, chains, fences, drops } = decisions;
+    let nothing = chains.is_empty() && fences.is_empty() && drops.is_empty();
+    (!nothing).then_some(decisions)
 }
 
 fn outcome_of(kind: Kind) -> Outcome {
