@@ -1,6 +1,7 @@
 //! Every scenario shows what its file says, and ends with clean checkers.
 #![cfg(not(madsim))]
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -10,7 +11,7 @@ use catena_sim::scenario::{files, play};
 #[test]
 fn every_scenario_shows_what_its_file_says() {
     let files = files().expect("the folder is there");
-    assert!(files.len() >= 30, "only {} scenarios", files.len());
+    assert!(files.len() >= 36, "only {} scenarios", files.len());
     let mut wrong = Vec::new();
     for file in files {
         let name = file.file_name().expect("a file").to_string_lossy().into_owned();
@@ -25,6 +26,27 @@ fn every_scenario_shows_what_its_file_says() {
     }
     let how = "if that is meant: cargo run --release -p catena-sim -- scenario --write";
     assert!(wrong.is_empty(), "{}\n{how}", wrong.join("\n"));
+}
+
+#[test]
+fn every_fault_that_was_seen_elsewhere_has_its_story() {
+    // The faults of another system have letters, and files name those that they show. `z` is none of a history but a cost: it
+    // is held by core/tests/coordinator/cost.rs.
+    let faults: BTreeSet<char> = ('a'..='y').collect();
+    let mut told = BTreeSet::new();
+    for file in files().expect("the folder is there") {
+        let text = std::fs::read_to_string(&file).expect("a readable file");
+        let tags = text.lines().filter_map(|line| line.strip_prefix("# parity: ")).flat_map(|tags| tags.split(", "));
+        for tag in tags {
+            let fault = tag.parse().ok().filter(|letter| faults.contains(letter));
+            told.insert(fault.unwrap_or_else(|| panic!("{}: {tag:?} names no fault: use a to y", file.display())));
+        }
+    }
+    let untold: Vec<&char> = faults.difference(&told).collect();
+    assert!(
+        untold.is_empty(),
+        "no scenario shows the faults {untold:?}: name them in the file that does, as in `# parity: a, o`"
+    );
 }
 
 #[test]
@@ -58,6 +80,12 @@ fn exit_codes_tell_a_difference_from_a_mistake_and_from_what_did_not_happen() {
             "cluster nodes=1 replicas=1\n----\nv1 = n1\n\nuntil v2 within=1s\n----\n",
             11,
             "line 5: not so within 1000 ms",
+        ),
+        (
+            "undamaged.txt",
+            "cluster nodes=1 replicas=1\n----\nv1 = n1\n\ndamage n1 a\n----\n",
+            11,
+            "line 5: there is no such record on that disk",
         ),
     ];
     for (name, text, code, says) in cases {
