@@ -91,7 +91,7 @@ pub(super) fn seen(seen: &Seen, who: impl Fn(usize) -> String, stage: &Stage) ->
 
 /// What a node is told to do.
 fn decisions(decisions: &Decisions, stage: &Stage) -> String {
-    let Decisions { epoch: _, chains, fences, drops } = decisions;
+    let Decisions { epoch: _, roll_call: _, chains, fences, drops } = decisions;
     let chains = chains.iter().map(|chain| format!("{}{}", of(chain.slot, stage), self::chain(chain)));
     let fences = fences.iter().map(|(slot, version)| format!("{}stop serving in v{version}", of(*slot, stage)));
     let drops = drops.iter().map(|(slot, version)| format!("{}drop the data of v{version}", of(*slot, stage)));

@@ -339,7 +339,7 @@ fn told(down: &Down) -> Option<&Decisions> {
         Down::Answer(answer) => &answer.decisions,
         Down::Registered | Down::Refused => return None,
     };
-    let Decisions { epoch: _, chains, fences, drops } = decisions;
+    let Decisions { epoch: _, roll_call: _, chains, fences, drops } = decisions;
     let nothing = chains.is_empty() && fences.is_empty() && drops.is_empty();
     (!nothing).then_some(decisions)
 }
