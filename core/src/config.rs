@@ -47,6 +47,9 @@ pub struct NodeConfig {
     pub session_idle: Duration,
     /// Bytes of snapshots that the node asks for in a second, over all slots (J1). 64 MiB.
     pub copy_rate: u64,
+    /// So many entries behind the tail a joining replica has "all but the latest", and may become the tail (J2). 64: what a sync
+    /// covers under load.
+    pub slack: u64,
 }
 
 /// What a write may weigh, and how much may be in flight (W10). Checked at the head, before a seq is given.
@@ -130,6 +133,7 @@ impl NodeConfig {
             stall: Duration::from_secs(1),
             session_idle: Duration::from_mins(10),
             copy_rate: 64 << 20,
+            slack: 64,
         }
     }
 }

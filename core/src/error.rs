@@ -186,6 +186,7 @@ impl CallError {
     /// What the caller may conclude.
     pub fn kind(&self) -> Kind {
         match self {
+            CallError::SessionExpired { .. } if mutant!(ExpiredNotExecuted) => Kind::NotExecuted,
             CallError::KeyEmpty
             | CallError::KeyTooLong { .. }
             | CallError::ValueTooLarge { .. }

@@ -205,6 +205,8 @@ pub struct Report {
     pub state: ReplicaState,
     /// Whether it has stopped serving in that version for good (C4).
     pub fenced: bool,
+    /// Whether something that it has is damaged on its disk: it counts as no copy, and is to be replaced (D2).
+    pub damaged: bool,
     /// A neighbour of that version that it waits for and has not heard for `NodeConfig::silence` (K2).
     pub silent: Option<NodeId>,
 }
@@ -220,10 +222,8 @@ pub enum ReplicaState {
     /// It has restarted in it as a member, and needs a newer one (C10).
     Restarted,
     /// It takes no part, and never will with what it has: a tail that was not ready whose log does not meet its predecessor's
-    /// (C7), or a member whose log or state is damaged on its disk (D2).
+    /// (C7), or a member whose log or state is damaged (D2).
     Astray,
-    /// It takes part, and a record of it is damaged: it is to be replaced (D2).
-    Damaged,
     /// It is no replica of it. Its data is kept.
     Removed,
     /// It is no replica of it, and its data is gone.

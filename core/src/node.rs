@@ -142,7 +142,7 @@ impl Node {
             }
             Event::Answer(answer) => self.on_answer(answer, out),
             Event::Decided(decisions) => {
-                if decisions.epoch >= self.epoch {
+                if decisions.epoch >= self.epoch || mutant!(EpochIgnored) {
                     self.take(decisions, out);
                     self.hurry(); // the coordinator waits for what this node says to it
                 }
@@ -231,6 +231,10 @@ impl Node {
         if mutant!(LeaseApart) {
             self.lease.answered(answer.sequence, answer.lease, self.now.monotonic);
             return;
+        }
+        #[cfg(feature = "mutants")]
+        if mutant!(FenceLifted) {
+            self.replicas.iter_mut().flatten().for_each(|replica| replica.lift_fence());
         }
         self.take(answer.decisions, out);
         if self.applying.back().is_none_or(|(_, revision)| *revision < answer.revision) && answer.revision > self.applied {

@@ -66,6 +66,7 @@ fn heartbeat(sequence: u64) -> Heartbeat {
         version: ChainVersion(4),
         state: ReplicaState::CaughtUp,
         fenced: true,
+        damaged: true,
         silent: Some(node_id("b")),
     };
     let (epoch, roll_call) = (Epoch(5), RollCall(7));

@@ -47,6 +47,8 @@ pub struct Report {
     pub cuts: u64,
     /// Chain versions made after each slot's first.
     pub new_versions: u64,
+    /// Those of them that had other members than the one before.
+    pub reconfigurations: u64,
     /// The longest time, in nanoseconds, that a slot went without a commit although writes waited for it and one node at most
     /// was in trouble.
     pub longest_gap_ns: u64,
@@ -57,9 +59,15 @@ pub struct Report {
 }
 
 impl Report {
-    /// Faults that occurred, but for those that a world has from beginning to end.
-    pub fn faults(&self) -> u64 {
-        self.occurrences.total() - self.occurrences.of(Fault::Skew)
+    /// Faults that hit a process, a link, a disk or the store, as against those of single messages, calls and syncs, of which
+    /// there are many.
+    pub fn injected(&self) -> u64 {
+        self.occurrences.iter().filter(|(fault, _)| fault.is_injected()).map(|(_, count)| count).sum()
+    }
+
+    /// Those of single messages, calls and syncs.
+    pub fn struck(&self) -> u64 {
+        self.occurrences.total() - self.injected() - self.occurrences.of(Fault::Skew)
     }
 
     fn add(&mut self, seed: u64, result: Result<Summary, Violation>) {
@@ -74,6 +82,7 @@ impl Report {
                 self.committed += summary.committed;
                 self.cuts += summary.cuts;
                 self.new_versions += summary.new_versions;
+                self.reconfigurations += summary.reconfigurations;
                 self.longest_gap_ns = self.longest_gap_ns.max(summary.longest_gap_ns);
                 self.occurrences.add(&summary.occurrences);
             }

@@ -37,6 +37,8 @@ pub(crate) struct Disk {
     torn: BTreeSet<Slot>,
     /// Objects that do not.
     rotten: BTreeSet<(Slot, Bytes)>,
+    /// Slots of which a process has noted that.
+    quarantined: BTreeSet<Slot>,
 }
 
 /// A record does not read as it was written (D2).
@@ -69,6 +71,7 @@ impl Disk {
             synced,
             torn: BTreeSet::new(),
             rotten: BTreeSet::new(),
+            quarantined: BTreeSet::new(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Disk {
     /// What did not read does again.
     pub(crate) fn mend(&mut self, slot: Slot) {
         self.torn.remove(&slot);
+        self.quarantined.remove(&slot);
         self.rotten.retain(|(rotten, _)| *rotten != slot);
     }
 
@@ -132,6 +136,21 @@ impl Disk {
     pub(crate) fn begin(&mut self) -> bool {
         self.syncing.extend(self.queued.drain(..));
         !self.syncing.is_empty()
+    }
+
+    /// The sync has failed: what it covered is lost. For a planted bug, which goes on as if it had not.
+    pub(crate) fn lose(&mut self) -> Ticket {
+        self.syncing.drain(..).next_back().expect("a sync is of something").ticket
+    }
+
+    /// The process has noted that it cannot read all of this slot.
+    pub(crate) fn quarantine(&mut self, slot: Slot) {
+        self.quarantined.insert(slot);
+    }
+
+    /// Whether the process knows that.
+    pub(crate) fn is_quarantined(&self, slot: Slot) -> bool {
+        self.quarantined.contains(&slot)
     }
 
     /// The sync has ended. Everything up to the ticket is durable.

@@ -72,6 +72,8 @@ faults! {
     CoordinatorCut "coordinator cut off from all nodes",
     /// A sync takes long.
     SlowSync "slow sync",
+    /// A sync fails: what it covered is lost, and the process ends (D1).
+    SyncError "sync failed",
     /// A disk does nothing for a while.
     Stall "disk stalled",
     /// A process dies; what it wrote is in the page cache.

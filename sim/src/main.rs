@@ -179,8 +179,12 @@ fn summarise(report: &Report, took: Duration, jobs: usize) {
         report.committed as f64 / clean
     );
     let (versions, cuts) = (report.new_versions as f64 / clean, report.cuts as f64 / clean);
-    println!("  {versions:>10.1} new chain versions, {cuts:.1} logs cut");
-    println!("  {:>10.1} faults", report.faults() as f64 / clean);
+    let members = report.reconfigurations as f64 / clean;
+    println!("  {versions:>10.1} new chain versions, {members:.1} of them with other members; {cuts:.1} logs cut");
+    let (injected, struck) = (report.injected() as f64 / clean, report.struck() as f64 / clean);
+    println!(
+        "  {injected:>10.1} faults of processes, links, disks and the store; {struck:.1} of single messages, calls and syncs"
+    );
     println!(
         "longest time without a commit, with writes waiting and one node at most in trouble: {:.2} s",
         report.longest_gap_ns as f64 / 1e9

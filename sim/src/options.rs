@@ -81,7 +81,7 @@ pub(crate) enum Temper {
 }
 
 /// Faults that hit one message, call or sync: each has odds. The others are injected.
-const ODDS: [(Fault, u32, u32); 16] = [
+const ODDS: [(Fault, u32, u32); 17] = [
     (Fault::Drop, 1_000, 60_000),
     (Fault::Delay, 1_000, 60_000),
     (Fault::Duplicate, 1_000, 100_000),
@@ -97,6 +97,7 @@ const ODDS: [(Fault, u32, u32); 16] = [
     (Fault::RepeatedAnswer, 1_000, 100_000),
     (Fault::LostPush, 10_000, 1_000_000),
     (Fault::SlowSync, 10_000, 300_000),
+    (Fault::SyncError, 10, 2_000),
     (Fault::SlowCommit, 10_000, 300_000),
 ];
 
@@ -218,6 +219,7 @@ impl Options {
         NodeConfig {
             limits: Limits {
                 slot_writes: *rng.pick(&[4, 64, 1024]),
+                value_bytes: *rng.pick(&[16 << 20, 16 << 20, 100]),
                 apply_entries: *rng.pick(&[1, 8, 256]),
                 message_bytes: *rng.pick(&[1, 300, 256 << 10]),
                 retain_bytes: *rng.pick(&[64 << 20, 64 << 20, 2_000]),
@@ -230,6 +232,7 @@ impl Options {
             silence: ms(*rng.pick(&[700, 700, 300])),
             session_idle: ms(*rng.pick(&[600_000, 600_000, 1_000])),
             copy_rate: *rng.pick(&[64 << 20, 64 << 20, 16 << 10]),
+            slack: *rng.pick(&[64, 64, 1]),
             ..NodeConfig::new(slots)
         }
     }

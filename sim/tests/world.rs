@@ -17,8 +17,9 @@ fn two_hundred_seeds_are_clean_and_each_leaves_the_same_trace_twice() {
         assert!(count > 0, "{fault}: never occurred");
     }
     assert!(report.answered * 100 > report.calls * 60, "{} of {} calls were answered", report.answered, report.calls);
-    assert!(report.new_versions > 2 * report.seeds && report.cuts > 0, "{} versions, {} cuts", report.new_versions, report.cuts);
-    assert!(report.faults() > 10 * report.seeds, "{} faults", report.faults());
+    assert!(report.reconfigurations > 2 * report.seeds && report.cuts > 0, "{} and {}", report.reconfigurations, report.cuts);
+    assert!(report.injected() > 10 * report.seeds, "{} faults injected", report.injected());
+    assert!(report.longest_gap_ns > 500_000_000, "somebody has waited for a dead node to be found");
 }
 
 #[test]

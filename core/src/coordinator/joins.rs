@@ -13,7 +13,7 @@ impl Leader {
         if let Some(joining) = &chain.joining {
             return self.join(chain, joining, config, now);
         }
-        if !chain.tail_ready {
+        if !chain.tail_ready && !mutant!(JoinBehindUnready) {
             let ready = self.says(chain.tail(), chain, ReplicaState::CaughtUp);
             return if ready {
                 Next::Change(Chain { tail_ready: true, ..self.following(chain) })

@@ -58,7 +58,12 @@ impl Leader {
     /// Decides the next change of every slot that something has happened to; at most one of each is under way.
     pub(super) fn reconcile(&mut self, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) {
         let mut changes: Vec<Record> = self.place(config);
+        let mut blocked = false;
         for slot in std::mem::take(&mut self.dirty) {
+            if blocked && mutant!(OneBlocksAll) {
+                self.open.insert(slot);
+                continue;
+            }
             self.stranded.remove(&slot);
             if self.slots[&slot].deciding || self.slots[&slot].chain.is_none() {
                 continue;
@@ -74,6 +79,7 @@ impl Leader {
                     self.slots[&slot].wait
                 }
                 Next::Wait(wait) => {
+                    blocked = true;
                     let timeless = wait == Wait::NoCandidate && self.slots[&slot].waits_for_nobody();
                     let waiting = if timeless { &mut self.stranded } else { &mut self.open };
                     waiting.insert(slot);
@@ -163,8 +169,8 @@ impl Leader {
     /// newer one does not mend it, and it may not have spoken in that yet.
     pub(super) fn is_unfit(&self, member: &Member, chain: &Chain) -> bool {
         self.nodes.get(&member.node).is_some_and(|node| {
-            let state = node.reports.get(&chain.slot).map(|report| report.state);
-            let unfit = matches!(state, Some(ReplicaState::Astray | ReplicaState::Damaged));
+            let report = node.reports.get(&chain.slot);
+            let unfit = report.is_some_and(|report| report.damaged || report.state == ReplicaState::Astray);
             unfit && node.stored.record.incarnation == member.incarnation
         })
     }

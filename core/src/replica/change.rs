@@ -25,6 +25,11 @@ impl Replica {
         self.adopting.as_ref().map_or(self.version(), |(chain, _)| chain.version)
     }
 
+    #[cfg(feature = "mutants")]
+    pub(crate) fn lift_fence(&mut self) {
+        self.fence = ChainVersion(0);
+    }
+
     /// Stop serving in this version, for good (C4).
     pub(crate) fn fence(&mut self, version: ChainVersion) {
         self.fence = self.fence.max(version);
@@ -181,11 +186,18 @@ impl Replica {
 
     /// Calls that wait for an entry after `last` will not see it committed here.
     fn end_waiting(&mut self, last: Seq, cx: &mut Context<'_>) {
+        if mutant!(WaitingSurvives) {
+            return;
+        }
         for (request, answer) in self.pending.cut(last) {
             let error = match answer {
                 // Whoever answers it now finds it in the table, or does not.
-                Answer::Done { .. } | Answer::Expired(_) => CallError::OutcomeUnknown { slot: self.slot },
-                Answer::Reveals(_) => self.mismatch(self.version(), self.role(cx.me), MismatchReason::Inactive),
+                Answer::Done { .. } | Answer::Expired(_) if !mutant!(CutIsNotExecuted) => {
+                    CallError::OutcomeUnknown { slot: self.slot }
+                }
+                Answer::Done { .. } | Answer::Expired(_) | Answer::Reveals(_) => {
+                    self.mismatch(self.version(), self.role(cx.me), MismatchReason::Inactive)
+                }
             };
             cx.out.push(Effect::Reply { request, result: Err(error) });
         }

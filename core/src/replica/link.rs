@@ -1,7 +1,7 @@
 //! What neighbours say to each other within a version: entries and watermarks down, commits up (W3, W5, W6).
 
 use super::{Context, Replica};
-use crate::{Entry, EntryId, Envelope, Message, NodeId, Seq};
+use crate::{Entry, EntryId, Envelope, Message, NodeId, Operation, Seq};
 
 impl Replica {
     /// A neighbour's message. Only those of the version that this replica acts in have an effect (C2).
@@ -16,7 +16,8 @@ impl Replica {
             *cx.behind = true;
             self.send(from, Message::Hello, cx); // under the older version: it is answered with the newer one
         }
-        if envelope.version < self.version() && !mutant!(IgnoreVersion) {
+        let forward = matches!(envelope.message, Message::Probe { .. } | Message::Append { .. } | Message::Poke { .. });
+        if envelope.version < self.version() && !(mutant!(StaleForwards) && forward) {
             if let Some(chain) = self.chain.clone() {
                 self.send(from, Message::Newer { chain }, cx);
             }
@@ -84,6 +85,9 @@ impl Replica {
                 let mine = self.log.id_at(entry.id.seq);
                 invariant!(mine.is_none_or(|id| id == entry.id), "slot {}: offered {}, has {mine:?}", self.slot, entry.id);
             } else if entry.previous_id() == self.log.last() {
+                if mutant!(SizeAtMiddle) && oversize(&entry, cx) {
+                    break;
+                }
                 self.push(entry);
                 self.gap_at = None;
             } else {
@@ -140,6 +144,9 @@ impl Replica {
         }
         self.successor.matched = true;
         self.successor.sent = has.min(self.last());
+        if mutant!(NoResendToNew) {
+            self.successor.sent = self.successor.sent.max(self.barrier.min(self.last()));
+        }
         self.successor.told = Seq(0);
     }
 
@@ -168,7 +175,10 @@ impl Replica {
         if !self.successor.matched {
             return;
         }
-        let durable = self.durable_everywhere();
+        let mut durable = self.durable_everywhere();
+        if mutant!(TellUnsynced) {
+            durable = self.last().min(self.upstream_durable);
+        }
         while self.successor.sent < self.last() {
             let entries = self.next_entries(cx.config.limits.message_bytes);
             self.successor.sent = Seq(self.successor.sent.0 + entries.len() as u64);
@@ -212,4 +222,9 @@ impl Replica {
             self.send(&predecessor, Message::Ack { committed: self.committed }, cx);
         }
     }
+}
+
+/// What a planted bug judges here instead of at the head.
+fn oversize(entry: &Entry, cx: &Context<'_>) -> bool {
+    matches!(&entry.operation, Operation::Put { value, .. } if value.len() > cx.config.limits.value_bytes)
 }

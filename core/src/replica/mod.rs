@@ -261,7 +261,7 @@ impl Replica {
         if self.acting() {
             self.retry(cx);
             self.forward(cx);
-            self.commit(cx.me);
+            self.commit(cx);
             self.acknowledge(cx);
         }
         self.reply(cx);
@@ -317,7 +317,6 @@ impl Replica {
     /// What the coordinator may have to know.
     pub(crate) fn report(&self) -> Report {
         let state = match self.standing {
-            Standing::Member if self.damage != Damage::None => ReplicaState::Damaged,
             Standing::Member | Standing::Joining if self.caught_up => ReplicaState::CaughtUp,
             Standing::Member | Standing::Joining => ReplicaState::Active,
             Standing::Restarted => ReplicaState::Restarted,
@@ -325,7 +324,8 @@ impl Replica {
             Standing::Removed => ReplicaState::Removed,
             Standing::Dropped => ReplicaState::Dropped,
         };
-        Report { slot: self.slot, version: self.version(), state, fenced: self.fenced(), silent: self.quiet.silent().cloned() }
+        let (fenced, damaged) = (self.fenced(), self.damage != Damage::None);
+        Report { slot: self.slot, version: self.version(), state, fenced, damaged, silent: self.quiet.silent().cloned() }
     }
 
     pub(crate) fn load(&self) -> Load {
@@ -366,15 +366,19 @@ impl Replica {
     }
 
     /// The tail commits what is synced on all members (W3); a joining replica knows committed what the tail has committed.
-    fn commit(&mut self, me: &Identity) {
-        let role = self.role(me);
+    fn commit(&mut self, cx: &Context<'_>) {
+        let (role, slack) = (self.role(cx.me), cx.config.slack);
         if !self.matched || !(role.is_tail() || role == Role::Joining) {
             return;
         }
-        self.committed = self.committed.max(self.durable_everywhere());
+        let everywhere = self.durable_everywhere();
+        let older = self.log.id_at(everywhere).is_some_and(|id| id.version < self.version());
+        if !(mutant!(PrefixUncommitted) && older) {
+            self.committed = self.committed.max(everywhere);
+        }
         let heard = self.upstream_durable >= self.barrier;
         self.caught_up |= match role {
-            Role::Joining => heard && self.upstream_durable.0 - self.committed.0.min(self.upstream_durable.0) <= SLACK,
+            Role::Joining => heard && self.upstream_durable.0 - self.committed.0.min(self.upstream_durable.0) <= slack,
             _ => self.committed >= self.barrier && self.chain.as_ref().is_some_and(|chain| !chain.tail_ready),
         };
     }
@@ -430,6 +434,3 @@ impl Replica {
         }
     }
 }
-
-/// So many entries behind the tail a joining replica has "all but the latest". Chosen here: what a sync covers under load.
-const SLACK: u64 = 64;

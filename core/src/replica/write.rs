@@ -129,7 +129,7 @@ impl Replica {
 fn admit_size(command: &Command, limits: &Limits) -> Result<(), CallError> {
     limits.admit_key(&command.key)?;
     match &command.action {
-        Action::Put { value } if value.len() > limits.value_bytes => {
+        Action::Put { value } if value.len() > limits.value_bytes && !mutant!(SizeAtMiddle) => {
             Err(CallError::ValueTooLarge { len: value.len(), limit: limits.value_bytes })
         }
         Action::Put { .. } | Action::Delete => Ok(()),

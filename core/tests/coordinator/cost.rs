@@ -118,7 +118,14 @@ fn a_heartbeat_costs_the_same_after_a_million_of_them_over_4096_slots_and_128_no
     let names = cluster.names.clone();
     let reporting = cluster.round(|node| {
         let own = chains.iter().filter(|chain| chain.position(&names[node]).is_some());
-        let report = |slot: Slot, version| Report { slot, version, state: ReplicaState::Active, fenced: false, silent: None };
+        let report = |slot: Slot, version| Report {
+            slot,
+            version,
+            state: ReplicaState::Active,
+            fenced: false,
+            damaged: false,
+            silent: None,
+        };
         own.map(|chain| report(chain.slot, chain.version)).collect()
     });
     cluster.rounds(8);

@@ -79,12 +79,21 @@ pub(crate) struct Replica {
     pub(crate) fence: ChainVersion,
     pub(crate) has_data: bool,
     /// What it says while it is a member, whatever it is told: its disk is damaged.
-    damage: Option<ReplicaState>,
+    damage: Option<Damage>,
     filled_at: Option<Duration>,
     unheard: BTreeMap<NodeId, Duration>,
     silent: Option<NodeId>,
     /// Whom it is made to report.
     accused: Option<NodeId>,
+}
+
+/// What of a replica is damaged.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Damage {
+    /// It takes no part.
+    Log,
+    /// It takes part.
+    Object,
 }
 
 impl Node {
@@ -163,8 +172,8 @@ impl Node {
     }
 
     /// It finds its data of a slot damaged, and says so.
-    pub(crate) fn damage(&mut self, slot: Slot, says: ReplicaState) {
-        let damage = |replica: &mut Replica| (replica.damage, replica.state) = (Some(says), says);
+    pub(crate) fn damage(&mut self, slot: Slot, damage: Damage) {
+        let damage = |replica: &mut Replica| replica.damage(damage);
         self.changed(slot, damage, || unreachable!());
     }
 
@@ -342,10 +351,18 @@ impl Replica {
         self.state = match chain.role(me) {
             Role::None if self.has_data => ReplicaState::Removed,
             Role::None => ReplicaState::Dropped,
-            _ => self.damage.unwrap_or(ReplicaState::Active),
+            _ if self.damage == Some(Damage::Log) => ReplicaState::Astray,
+            _ => ReplicaState::Active,
         };
         (self.chain, self.filled_at, self.silent) = (chain, None, None);
         self.unheard.clear();
+    }
+
+    fn damage(&mut self, damage: Damage) {
+        self.damage = Some(damage);
+        if damage == Damage::Log {
+            self.state = ReplicaState::Astray;
+        }
     }
 
     fn report(&self, slot: Slot) -> Report {
@@ -355,12 +372,13 @@ impl Replica {
             version: self.chain.version,
             state: self.state,
             fenced,
+            damaged: self.damage.is_some(),
             silent: self.accused.clone().or_else(|| self.silent.clone()),
         }
     }
 
     fn acting(&self) -> bool {
-        matches!(self.state, ReplicaState::Active | ReplicaState::CaughtUp | ReplicaState::Damaged)
+        matches!(self.state, ReplicaState::Active | ReplicaState::CaughtUp)
     }
 
     fn serving(&self, me: &Identity) -> bool {

@@ -1,8 +1,9 @@
 //! Members that restart, die, or are the last.
 
-use catena_core::{Health, Order, ReplicaState, Slot, Wait};
+use catena_core::{Health, Order, Slot, Wait};
 
 use crate::bench::{Bench, config, id, ms};
+use crate::node::Damage;
 
 fn three(spares: &[&str]) -> Bench {
     let mut bench = Bench::placed(config(1, 3, 3), &["a", "b", "c"]);
@@ -110,9 +111,9 @@ fn a_member_that_is_paused_longer_than_everything_serves_nobody_when_it_wakes() 
 #[test]
 fn a_member_that_says_that_it_is_damaged_is_filled_anew() {
     for (damaged, left) in [("a", "b c"), ("b", "a c"), ("c", "a b")] {
-        for says in [ReplicaState::Astray, ReplicaState::Damaged] {
+        for damage in [Damage::Log, Damage::Object] {
             let mut bench = three(&[]);
-            bench.node(damaged).damage(Slot(0), says);
+            bench.node(damaged).damage(Slot(0), damage);
             bench.run(2000);
             let again =
                 [left.to_owned(), format!("{left} +{damaged}"), format!("{left} {damaged}?"), format!("{left} {damaged}")];
@@ -124,10 +125,10 @@ fn a_member_that_says_that_it_is_damaged_is_filled_anew() {
 
 #[test]
 fn damaged_copies_do_not_count_for_each_other() {
-    for says in [ReplicaState::Astray, ReplicaState::Damaged] {
+    for damage in [Damage::Log, Damage::Object] {
         let mut bench = three(&[]);
         for name in ["a", "b", "c"] {
-            bench.node(name).damage(Slot(0), says);
+            bench.node(name).damage(Slot(0), damage);
         }
         bench.run(2000);
         assert_eq!(bench.shape(0), "a b c");
@@ -138,7 +139,7 @@ fn damaged_copies_do_not_count_for_each_other() {
 #[test]
 fn that_a_copy_was_damaged_in_the_version_before_is_not_forgotten() {
     let mut bench = three(&["d"]);
-    bench.node("b").damage(Slot(0), ReplicaState::Astray);
+    bench.node("b").damage(Slot(0), Damage::Log);
     bench.kill("c");
     bench.kill("a");
     bench.run(3000);

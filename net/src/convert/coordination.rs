@@ -123,14 +123,14 @@ fn revision(field: &'static str, revision: u64) -> Result<Revision> {
 }
 
 enumeration!(
-    ReplicaState, proto::ReplicaState, "report.state": Active, CaughtUp, Restarted, Astray, Removed, Dropped, Damaged
+    ReplicaState, proto::ReplicaState, "report.state": Active, CaughtUp, Restarted, Astray, Removed, Dropped
 );
 
 impl From<Report> for proto::Report {
     fn from(report: Report) -> Self {
-        let Report { slot, version, state, fenced, silent } = report;
+        let Report { slot, version, state, fenced, damaged, silent } = report;
         let silent = silent.map(|node| node.as_str().to_owned()).unwrap_or_default();
-        Self { slot: slot.0, version: version.0, state: proto::ReplicaState::from(state).into(), fenced, silent }
+        Self { slot: slot.0, version: version.0, state: proto::ReplicaState::from(state).into(), fenced, silent, damaged }
     }
 }
 
@@ -140,7 +140,7 @@ impl TryFrom<proto::Report> for Report {
     fn try_from(report: proto::Report) -> Result<Self> {
         let silent = (!report.silent.is_empty()).then(|| node_id("report.silent", &report.silent)).transpose()?;
         let (slot, version, state) = (Slot(report.slot), ChainVersion(report.version), Number::new(report.state).try_into()?);
-        Ok(Self { slot, version, state, fenced: report.fenced, silent })
+        Ok(Self { slot, version, state, fenced: report.fenced, damaged: report.damaged, silent })
     }
 }
 

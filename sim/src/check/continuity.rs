@@ -56,6 +56,12 @@ impl Chains {
         self.slots.iter().map(|versions| versions.len().saturating_sub(1) as u64).sum()
     }
 
+    /// How many of them had other members than the one before.
+    pub(crate) fn reconfigurations(&self) -> u64 {
+        let other = |pair: &&[Chain]| pair[0].members != pair[1].members;
+        self.slots.iter().map(|versions| versions.windows(2).filter(other).count() as u64).sum()
+    }
+
     /// A coordinator is elected.
     pub(crate) fn elected(&mut self, epoch: Epoch) -> Result<(), Violation> {
         demand!(epoch > self.epoch, Continuity, "C1", "a coordinator is elected under epoch {epoch} after {}", self.epoch);

@@ -22,6 +22,7 @@ pub(crate) enum Unrest {
     NotApplied { slot: Slot, node: String, applied: Seq, last: EntryId },
     Fenced { slot: Slot, node: String },
     NotDropped { slot: Slot, node: String },
+    Damaged { slot: Slot, node: String },
     Behind { slot: Slot, node: String, last: EntryId, committed: EntryId },
     CallsOpen { node: String, count: usize },
     CallOpen { client: usize },
@@ -51,6 +52,9 @@ impl fmt::Display for Unrest {
                 write!(f, "slot {slot}: {node} has applied up to {applied}, and its log ends at {last}")
             }
             Unrest::NotDropped { slot, node } => write!(f, "slot {slot}: {node} is not in the chain, and has kept its data"),
+            Unrest::Damaged { slot, node } => {
+                write!(f, "slot {slot}: {node} knows that it is damaged, and has not been replaced")
+            }
             Unrest::Behind { slot, node, last, committed } => {
                 write!(f, "slot {slot}: {node}'s log ends at {last}, committed is {committed}")
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catena_core::Time;
+use catena_core::{Slot, Time};
 
 use super::hosts::Arrival;
 use super::{Happening, World};
@@ -52,6 +52,13 @@ const INJECTED: &[Fault] = &[
     Fault::SilentDeath,
 ];
 
+impl Fault {
+    /// Whether it is injected, as against those that strike single messages, calls and syncs, or the whole world.
+    pub(crate) fn is_injected(self) -> bool {
+        INJECTED.contains(&self) || self == Fault::LateJoin
+    }
+}
+
 /// Ways to go down.
 const CRASHES: [Fault; 4] = [Fault::Kill, Fault::PowerLoss, Fault::KillAll, Fault::PowerLossAll];
 
@@ -79,7 +86,7 @@ impl World {
                 let later = self.rng.duration(Duration::ZERO, ms(800));
                 let after = *self.rng.pick(&[soon, later]);
                 let fault = *self.rng.pick(&kinds);
-                let node = self.rng.index(self.hosts.len());
+                let node = self.target();
                 self.queue.push(start + after, Happening::Injure { fault, node });
             }
         }
@@ -110,8 +117,22 @@ impl World {
         let fault = *self.rng.pick(&kinds);
         let pause = self.rng.duration(Duration::ZERO, self.options.calm * 2);
         self.queue.push(self.now + pause, Happening::Inject);
-        let node = self.rng.index(self.hosts.len());
+        let node = self.target();
         self.injure(fault, node)
+    }
+
+    /// Any node; now and then one that is being filled, if there is one: when most is at stake.
+    fn target(&mut self) -> usize {
+        let any = self.rng.index(self.hosts.len());
+        if self.rng.below(4) > 0 {
+            return any;
+        }
+        let slot = Slot(u32::try_from(self.rng.index(self.options.slots as usize)).expect("a few slots"));
+        let filled = self.realm.chain(slot).and_then(|chain| match &chain.joining {
+            Some(joining) => Some(joining),
+            None => Some(chain.tail()).filter(|_| !chain.tail_ready),
+        });
+        filled.map_or(any, |member| self.node_of(&member.node))
     }
 
     /// A node was handed entries to sync: now and then it goes down about then.
@@ -159,10 +180,7 @@ impl World {
                 None => false,
             },
             Fault::CutOneWay | Fault::Cut | Fault::NeighboursCut | Fault::DataCut => self.cut_links(fault, node),
-            Fault::StreamReset => {
-                self.break_stream(node);
-                true
-            }
+            Fault::StreamReset => self.break_stream(node),
             Fault::StreamCut | Fault::StreamCutOneWay | Fault::CoordinatorCut => self.cut_streams(fault, node),
             Fault::Stall => self.stall(node),
             Fault::Kill => self.take_down(node, Crash::Kill),
@@ -212,6 +230,7 @@ impl World {
             | Fault::RepeatedAnswer
             | Fault::LostPush
             | Fault::SlowSync
+            | Fault::SyncError
             | Fault::SlowCommit
             | Fault::Skew => unreachable!("{fault} strikes single messages, calls, syncs or the whole world"),
         };

@@ -114,6 +114,8 @@ pub struct Summary {
     pub unknown: u64,
     /// Chain versions made after each slot's first.
     pub new_versions: u64,
+    /// Those of them that had other members than the one before.
+    pub reconfigurations: u64,
     /// Entries committed.
     pub committed: u64,
     /// Times that a replica cut its log (C7).
@@ -286,7 +288,7 @@ impl World {
             Outcome::Read(_) | Outcome::Written { .. } | Outcome::NothingToDo | Outcome::Refused(_) => true,
             Outcome::Pending | Outcome::NotExecuted | Outcome::Unknown => false,
         });
-        let versions = self.realm.changes();
+        let (versions, reconfigurations) = (self.realm.changes(), self.realm.reconfigurations());
         let committed = (0..self.options.slots).map(|slot| self.ledger.last(Slot(slot)).seq.0).sum();
         for word in [calls.len() as u64, answered, versions, committed, self.now.0] {
             self.trace.add(word);
@@ -299,6 +301,7 @@ impl World {
             answered,
             unknown: count(|outcome| *outcome == Outcome::Unknown),
             new_versions: versions,
+            reconfigurations,
             committed,
             cuts: self.cuts,
             longest_gap_ns: nanos(self.pace.longest()),

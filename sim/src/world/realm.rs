@@ -94,6 +94,11 @@ impl Realm {
         self.chains.changes()
     }
 
+    /// How many of them had other members.
+    pub(super) fn reconfigurations(&self) -> u64 {
+        self.chains.reconfigurations()
+    }
+
     /// Somebody goes by a chain.
     pub(super) fn judge_adopted(&self, chain: &Chain, by: &str) -> Result<(), Violation> {
         self.chains.adopted(chain, by)

@@ -69,6 +69,9 @@ impl World {
             if chain.members.iter().any(|member| member.is(&host.identity)) {
                 let marks = &process.marks[slot.0 as usize];
                 progress::replica(slot, chain.version, host.name(), marks, self.ledger.last(slot))?;
+                if host.disk.is_quarantined(slot) && chain.members.len() > 1 {
+                    return Err(Unrest::Damaged { slot, node: host.name().to_owned() });
+                }
             } else {
                 let stored = host.disk.stored(slot);
                 let empty = stored.objects.is_empty() && stored.sessions.is_empty() && stored.at == EntryId::default();

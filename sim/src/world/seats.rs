@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use catena_core::{
-    Coordinator, CoordinatorEffect, CoordinatorEvent, Incarnation, Note, Order, OrderError, RequestId, Route, Status, Time,
+    Coordinator, CoordinatorEffect, CoordinatorEvent, Incarnation, Note, Order, OrderError, Record, RequestId, Route, Slot,
+    Status, Time,
 };
 
 use super::realm::Deed;
@@ -36,6 +37,8 @@ struct Process {
     wake_at: Option<Time>,
     /// By node: its newest stream here.
     guests: Vec<Option<Guest>>,
+    /// Replicas that have last said to be damaged.
+    damaged: Vec<(usize, Slot, Incarnation)>,
 }
 
 /// A node at the other end of a stream.
@@ -79,6 +82,11 @@ impl Seat {
     pub(super) fn has_let_in(&self, node: usize) -> bool {
         let guest = self.process.as_ref().and_then(|process| process.guests[node]);
         guest.is_some_and(|guest| guest.standing == Registration::Done)
+    }
+
+    /// Whether this replica has last told it that it is damaged.
+    pub(super) fn knows_damaged(&self, node: usize, slot: Slot, incarnation: Incarnation) -> bool {
+        self.process.as_ref().is_some_and(|process| process.damaged.contains(&(node, slot, incarnation)))
     }
 
     /// Whether it answers just now.
@@ -129,8 +137,16 @@ impl World {
         let now = self.seats[seat].clock.now(self.now);
         let machine = Coordinator::new(self.options.coordinator.clone(), now);
         let guests = vec![None; self.hosts.len()];
-        self.seats[seat].process =
-            Some(Process { life, machine, paused: None, ear: Ear::default(), deeds: VecDeque::new(), wake_at: None, guests });
+        self.seats[seat].process = Some(Process {
+            life,
+            machine,
+            paused: None,
+            ear: Ear::default(),
+            deeds: VecDeque::new(),
+            wake_at: None,
+            guests,
+            damaged: Vec::new(),
+        });
         self.trace.line(self.now, || format!("{} starts", name(seat)));
         self.schedule_coordinator(seat);
     }
@@ -183,6 +199,11 @@ impl World {
             }
             (Up::Heartbeat(heartbeat), Some(guest)) if guest.stream == stream && guest.standing == Registration::Done => {
                 guests[node] = Some(Guest { heard: Some(process.ear.hears(self.now)), ..guest });
+                for report in &heartbeat.reports {
+                    let damaged = report.damaged;
+                    process.damaged.retain(|(other, slot, _)| (*other, *slot) != (node, report.slot));
+                    process.damaged.extend(damaged.then_some((node, report.slot, guest.incarnation)));
+                }
                 let (from, incarnation) = (self.hosts[node].identity.node.clone(), guest.incarnation);
                 self.coordinate(seat, CoordinatorEvent::Heartbeat { from, incarnation, heartbeat })
             }
@@ -216,7 +237,14 @@ impl World {
             CoordinatorEffect::Observe => self.ask_store(seat, Deed::Observe),
             CoordinatorEffect::Lead { over } => self.ask_store(seat, Deed::Lead { over }),
             CoordinatorEffect::Renew(leadership) => self.ask_store(seat, Deed::Renew(leadership)),
-            CoordinatorEffect::Store { ticket, epoch, changes } => self.ask_store(seat, Deed::Store { ticket, epoch, changes }),
+            CoordinatorEffect::Store { ticket, epoch, changes } => {
+                for change in &changes {
+                    if let Record::Chain(chain) = &change.record {
+                        self.judge_proposed(seat, chain)?;
+                    }
+                }
+                self.ask_store(seat, Deed::Store { ticket, epoch, changes });
+            }
             CoordinatorEffect::Registered { node } => {
                 let node = self.node_of(&node);
                 if let Some(guest) = self.guest(seat, node) {

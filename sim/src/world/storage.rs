@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use catena_core::mutants::{self, Mutant};
 use catena_core::{Batch, Event, Slot, Time, Write};
 use catena_store::{Part, Pinned as _};
 
 use super::hosts::Input;
 use super::{Happening, Life, World};
 use crate::check::{Violation, durable, state};
-use crate::disk::{Damaged, Disk, Pinned};
+use crate::disk::{Crash, Damaged, Disk, Pinned};
 use crate::faults::Fault;
 
 /// A slot that a process holds on to.
@@ -68,7 +69,8 @@ impl World {
                 Write::Install { pin, end: _ } => durable::replaced(slot, &self.ledger, debt, Some(pin.at), name)?,
                 Write::Clear => durable::replaced(slot, &self.ledger, debt, None, name)?,
                 Write::Append(_) => appends += 1,
-                Write::Chain(_) | Write::Apply { .. } | Write::Stage { .. } | Write::Quarantine => {}
+                Write::Quarantine => host.disk.quarantine(slot),
+                Write::Chain(_) | Write::Apply { .. } | Write::Stage { .. } => {}
             }
         }
         let life = host.process.as_ref().expect("it was stepped").life;
@@ -104,8 +106,14 @@ impl World {
             self.queue.push(host.stalled_until, Happening::Synced { node, life });
             return Ok(());
         }
-        let installed = host.disk.installing();
-        let ticket = host.disk.end();
+        let failed = self.strikes(Fault::SyncError);
+        if failed && !mutants::is(Mutant::FailedSyncRetried) {
+            self.take_down(node, Crash::PowerLoss); // D1: what it covered may be gone, and so is the process
+            return Ok(());
+        }
+        let disk = &mut self.hosts[node].disk;
+        let installed = if failed { Vec::new() } else { disk.installing() };
+        let ticket = if failed { disk.lose() } else { disk.end() };
         self.queue.push(self.now + delay, Happening::Input { node, life, input: Input::Event(Event::Durable { ticket }) });
         for slot in installed {
             // Some faults of a snapshot are gone by the end: so look at once.

@@ -130,12 +130,13 @@ impl Lines {
 
 impl World {
     /// A node's stream breaks; its process notices, and dials again.
-    pub(super) fn break_stream(&mut self, node: usize) {
-        if self.lines.hang_up(node)
-            && let Some(process) = &self.hosts[node].process
-        {
+    /// Whether there was one.
+    pub(super) fn break_stream(&mut self, node: usize) -> bool {
+        let broken = self.lines.hang_up(node);
+        if broken && let Some(process) = &self.hosts[node].process {
             self.redial(node, process.life, Duration::from_millis(100));
         }
+        broken
     }
 
     fn redial(&mut self, node: usize, life: Life, within: Duration) {
@@ -191,7 +192,8 @@ impl World {
         if self.now.since(open.heard) > patience {
             self.trace.line(self.now, || format!("n{} gives {} up", node + 1, seats::name(open.seat)));
             self.lines.nodes[node].next = (open.seat + 1) % self.seats.len();
-            return self.break_stream(node);
+            self.break_stream(node);
+            return;
         }
         if open.standing == Standing::LetIn && !self.strikes(Fault::LostHeartbeat) {
             self.up(node, open, Up::Heartbeat(heartbeat));

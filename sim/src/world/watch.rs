@@ -62,6 +62,21 @@ impl World {
         Ok(())
     }
 
+    /// A coordinator wants a chain to be changed. Whoever has told it of damage counts as no copy (D2).
+    pub(super) fn judge_proposed(&self, seat: usize, next: &Chain) -> Result<(), Violation> {
+        let slot = next.slot;
+        let Some(before) = self.realm.chain(slot).filter(|before| before.version.next() == next.version) else { return Ok(()) };
+        let removed = before.members.iter().find(|member| !next.members.iter().any(|other| other.node == member.node));
+        let damaged = |copy: &Member| self.seats[seat].knows_damaged(self.node_of(&copy.node), slot, copy.incarnation);
+        demand!(
+            removed.is_none() || !next.copies().iter().all(damaged),
+            Continuity,
+            "C3, D2",
+            "slot {slot}: {removed:?} is to be removed, and every copy left has said that it is damaged: {next:?}"
+        );
+        Ok(())
+    }
+
     /// A replica has adopted a version.
     pub(super) fn judge_adopted(&self, node: usize, slot: Slot) -> Result<(), Violation> {
         let host = &self.hosts[node];

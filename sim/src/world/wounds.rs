@@ -13,6 +13,7 @@ use super::{Happening, World};
 use crate::check::Violation;
 use crate::disk::Crash;
 use crate::faults::Fault;
+use crate::options::Temper;
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -72,7 +73,11 @@ impl World {
                 self.reset_link(from, to);
             }
         }
-        self.troubles.common(until);
+        match self.options.temper {
+            // Whoever of them is to go: the others can go on.
+            Temper::Single => pairs.iter().take(1).for_each(|(from, _)| self.troubles.node(*from, until)),
+            Temper::Wild | Temper::Lossy => self.troubles.common(until),
+        }
         !pairs.is_empty()
     }
 
@@ -201,6 +206,11 @@ impl World {
         let rots = self.may_wipe(node) && self.hosts[node].disk.rot(&mut self.rng);
         if rots {
             self.wiped_at = self.now;
+            // Found or not by then, it may restart, or another copy die.
+            let after = self.rng.duration(Duration::ZERO, ms(2_000));
+            let other = self.peer_of(node).unwrap_or(node);
+            let (fault, node) = *self.rng.pick(&[(Fault::Kill, node), (Fault::SilentDeath, other)]);
+            self.queue.push(self.now + after, Happening::Injure { fault, node });
         }
         rots
     }

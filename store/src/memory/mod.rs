@@ -48,6 +48,8 @@ impl MemoryDisk {
         for unsynced in content.unsynced.drain(..) {
             if !lose() {
                 content.durable.salvage(unsynced);
+            } else if mutant!(ApplyTorn) {
+                content.durable.keep_trim_of_lost_applies(unsynced.batch);
             } else if mutant!(PartialSnapshotInstalled) {
                 content.durable.keep_names_of_lost_parts(unsynced.batch);
             }

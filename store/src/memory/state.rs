@@ -72,6 +72,20 @@ impl State {
         }
     }
 
+    /// The planted bug of a store that moves the trim point in another batch than it writes objects.
+    pub(super) fn keep_trim_of_lost_applies(&mut self, batch: Batch) {
+        let state = self.slots.entry(batch.slot).or_default();
+        for write in batch.writes {
+            if let Write::Apply { entries, sessions: _ } = write {
+                if entries.first().is_some_and(|entry| entry.previous_id() == state.applied.trim) {
+                    let objects = state.applied.objects.clone();
+                    state.apply(batch.slot, entries, Vec::new());
+                    state.applied.objects = objects;
+                }
+            }
+        }
+    }
+
     /// Cuts each log where it ceases to be linked, and tells what there is.
     pub(super) fn recover(&mut self) -> Vec<Recovered> {
         let recover = |(&slot, state): (&Slot, &mut SlotState)| {

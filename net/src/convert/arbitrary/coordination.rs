@@ -21,16 +21,10 @@ pub(in crate::convert) fn registered() -> impl Strategy<Value = Registered> {
 }
 
 fn report() -> impl Strategy<Value = Report> {
-    use ReplicaState::{Active, Astray, CaughtUp, Damaged, Dropped, Removed, Restarted};
-    let state =
-        prop_oneof![Just(Active), Just(CaughtUp), Just(Restarted), Just(Astray), Just(Removed), Just(Dropped), Just(Damaged)];
-    (slot(), version(), state, any::<bool>(), option::of(node_id())).prop_map(|(slot, version, state, fenced, silent)| Report {
-        slot,
-        version,
-        state,
-        fenced,
-        silent,
-    })
+    use ReplicaState::{Active, Astray, CaughtUp, Dropped, Removed, Restarted};
+    let state = prop_oneof![Just(Active), Just(CaughtUp), Just(Restarted), Just(Astray), Just(Removed), Just(Dropped)];
+    (slot(), version(), state, any::<[bool; 2]>(), option::of(node_id()))
+        .prop_map(|(slot, version, state, [fenced, damaged], silent)| Report { slot, version, state, fenced, damaged, silent })
 }
 
 pub(in crate::convert) fn heartbeat() -> impl Strategy<Value = Heartbeat> {
