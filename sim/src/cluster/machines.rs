@@ -3,16 +3,19 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catena_core::{ClusterConfig, ClusterId, CoordinatorConfig, Incarnation, NodeId};
+use catena_core::{Chain, ClusterConfig, ClusterId, CoordinatorConfig, Incarnation, Member, NodeId, Order};
+use catena_net::admin::AdminClient;
 use catena_net::server::Listener;
 use catena_node::{ConfigRequest, ConfigStorage, NodeOptions, Storage, run_coordinator, run_node, tokio_clock};
 use catena_store::{ConfigStore, MemoryConfigStore, MemoryDisk, Store, StoreError, Swept, commit_group};
 use madsim::net::NetSim;
 use madsim::runtime::{Handle, NodeHandle};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use super::recorder::Recorder;
 use crate::rng::{Odds, Rng};
@@ -32,9 +35,17 @@ pub(super) struct Machines {
 }
 
 struct Machine {
+    name: NodeId,
     handle: NodeHandle,
     disk: MemoryDisk,
     up: Up,
+    process: Arc<Mutex<Option<Process>>>,
+}
+
+/// What a process in order is told, and what it tells.
+struct Process {
+    stop: oneshot::Sender<()>,
+    stopped: oneshot::Receiver<()>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,7 +61,23 @@ pub(super) enum Death {
     Kill,
     /// Its power fails, and nobody hears of it: connections stay open and silent; unsynced writes are lost in part.
     Silent,
+    /// Its process is told to stop, and ends by itself in time.
+    Stop,
 }
+
+/// What does not pass for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Anything from one node to another; the way back stays open.
+    OneWay,
+    /// Anything between two nodes.
+    BothWays,
+    /// Anything between the first of two nodes and the coordinator.
+    Coordinator,
+}
+
+/// How long a process may take that is told to stop.
+const STOPPING: Duration = Duration::from_secs(4);
 
 fn address(host: u8) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, host)), PORT)
@@ -120,6 +147,12 @@ impl Machines {
                 let lose = Odds::percent(50);
                 machine.disk.crash(|| self.rng.chance(lose));
             }
+            Death::Stop => {
+                let process = machine.process.lock().expect("nobody panics with it").take().expect("it is up");
+                process.stop.send(()).expect("it runs");
+                timeout(STOPPING, process.stopped).await.expect("it stops in time").expect("it says so");
+                handle.kill(id);
+            }
         }
     }
 
@@ -139,12 +172,65 @@ impl Machines {
         Handle::current().restart(self.coordinator.id());
     }
 
-    /// Nothing passes from one node to another for `duration`; the way back stays open.
-    pub(super) async fn cut(&self, from: usize, to: usize, duration: Duration) {
-        let (from, to) = (self.nodes[from].handle.id(), self.nodes[to].handle.id());
-        NetSim::current().clog_link(from, to);
+    /// Something does not pass for `duration`.
+    pub(super) async fn cut(&self, cut: Cut, from: usize, to: usize, duration: Duration) {
+        let (from, to, coordinator) = (self.nodes[from].handle.id(), self.nodes[to].handle.id(), self.coordinator.id());
+        let ways = match cut {
+            Cut::OneWay => vec![(from, to)],
+            Cut::BothWays => vec![(from, to), (to, from)],
+            Cut::Coordinator => vec![(from, coordinator), (coordinator, from)],
+        };
+        ways.iter().for_each(|(from, to)| NetSim::current().clog_link(*from, *to));
         tokio::time::sleep(duration).await;
-        NetSim::current().unclog_link(from, to);
+        ways.iter().for_each(|(from, to)| NetSim::current().unclog_link(*from, *to));
+    }
+
+    /// An operator takes a node out, and takes it in again after `pause`. What is refused is refused.
+    pub(super) async fn take_out(&self, order: fn(NodeId) -> Order, index: usize, pause: Duration) {
+        let node = self.nodes[index].name.clone();
+        let orders = async move {
+            let operator = AdminClient::new(Self::endpoints(), None);
+            let taken = operator.order(&order(node.clone())).await.is_ok();
+            tokio::time::sleep(pause).await;
+            if taken {
+                operator.order(&Order::Readmit(node)).await.expect("it is out, and the coordinator is there");
+            }
+        };
+        self.spawn(orders).await.expect("an operator does not panic");
+    }
+
+    /// The chains, once all are whole and nothing is waited for; `None`: not within `time`.
+    pub(super) async fn await_whole(&self, replicas: u32, time: Duration) -> Option<Vec<Chain>> {
+        let whole = async move {
+            loop {
+                if let Ok(status) = AdminClient::new(Self::endpoints(), None).status().await {
+                    let full =
+                        |chain: &Chain| chain.members.len() == replicas as usize && chain.joining.is_none() && chain.tail_ready;
+                    if status.waits.is_empty() && status.chains.iter().all(full) {
+                        return status.chains;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        self.spawn(async move { timeout(time, whole).await.ok() }).await.expect("an operator does not panic")
+    }
+
+    /// The members of a chain have the same on their disks, and nobody else has anything.
+    pub(super) fn compare_disks(&self, chain: &Chain) {
+        let slot = chain.slot;
+        let content = |machine: &Machine| (machine.disk.objects(slot), machine.disk.sessions(slot));
+        let of = |member: &Member| self.nodes.iter().find(|machine| machine.name == member.node).expect("a node");
+        let tail = content(of(chain.tail()));
+        for machine in &self.nodes {
+            let found = content(machine);
+            if chain.position(&machine.name).is_some() {
+                assert!(found == tail, "slot {slot}: {} differs from {}: {chain:?}", machine.name, chain.tail().node);
+            } else {
+                let ((_, objects), sessions) = found;
+                assert!(objects.is_empty() && sessions.is_empty(), "slot {slot}: {} has kept its data", machine.name);
+            }
+        }
     }
 
     /// A node neither hears nor says anything for `duration`, while it goes on.
@@ -185,12 +271,17 @@ fn start_coordinator(config: ClusterConfig) -> NodeHandle {
 fn start_node(index: usize, name: NodeId, rng: Rng, recorder: Recorder) -> Machine {
     let disk = MemoryDisk::default();
     let (content, rng) = (disk.clone(), Arc::new(Mutex::new(rng)));
+    let process: Arc<Mutex<Option<Process>>> = Arc::default();
+    let (node, started) = (name.clone(), process.clone());
     let runtime = Handle::current();
     let machine = runtime.create_node().name(name.as_str()).ip(address(node_host(index)).ip());
     let handle = machine
         .init(move || {
             let (disk, name, recorder) = (content.clone(), name.clone(), recorder.clone());
             let rng = rng.lock().expect("drawing a number does not panic").fork();
+            let (stop, told) = oneshot::channel();
+            let (has_stopped, stopped) = oneshot::channel();
+            *started.lock().expect("nobody panics with it") = Some(Process { stop, stopped });
             async move {
                 let address = address(node_host(index));
                 let options = NodeOptions {
@@ -204,12 +295,22 @@ fn start_node(index: usize, name: NodeId, rng: Rng, recorder: Recorder) -> Machi
                 let listener = Listener::bind(address).await.expect("a free address");
                 let node = options.node.clone();
                 let open = move |_| std::future::ready(open(&disk, rng, node, recorder));
-                let ended = run_node(options, listener, tokio_clock(), open, std::future::pending()).await;
-                panic!("a node ended by itself: {ended:?}");
+                let stops = Arc::new(AtomicBool::new(false));
+                let noted = stops.clone();
+                let shutdown = async move {
+                    if told.await.is_err() {
+                        std::future::pending::<()>().await; // nobody can tell it any more
+                    }
+                    noted.store(true, Ordering::Relaxed);
+                };
+                let ended = run_node(options, listener, tokio_clock(), open, shutdown).await;
+                assert!(ended.is_ok() && stops.load(Ordering::Relaxed), "a node ended by itself: {ended:?}");
+                // Whoever has told it to waits for this.
+                let _ = has_stopped.send(());
             }
         })
         .build();
-    Machine { handle, disk, up: Up::Running }
+    Machine { name: node, handle, disk, up: Up::Running, process }
 }
 
 /// A disk, and a task in place of the storage thread, whose syncs take simulated time.

@@ -8,14 +8,14 @@ mod recorder;
 use std::ops::Range;
 use std::time::Duration;
 
-use catena_core::Entry;
 use catena_core::mutants::{self, Assertions, Mutant};
+use catena_core::{Entry, Order};
 use catena_net::client::{Client, Options};
 use madsim::Config;
 use madsim::runtime::Runtime;
 use tokio::time::{Instant, sleep};
 
-use self::machines::{Death, Machines};
+use self::machines::{Cut, Death, Machines};
 use self::recorder::Recorder;
 use crate::history::{Call, CallId, Deed, Outcome, Wish};
 use crate::rng::{Odds, Rng};
@@ -31,6 +31,8 @@ const KEYS: usize = 6;
 const SEEDS: Range<u64> = 0..200;
 /// Longer than committed entries wait to be applied.
 const APPLIED: Duration = Duration::from_secs(1);
+/// How long chains may take to be whole again.
+const HEALING: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_cluster_under_faults_stays_linearizable_and_heals() {
@@ -115,7 +117,10 @@ async fn run(seed: u64) -> Run {
     }
     let last = machines.spawn(last_look(recorder.clone()));
     last.await.expect("the cluster has healed");
+    let chains = machines.await_whole(REPLICAS, HEALING).await;
+    let chains = chains.unwrap_or_else(|| panic!("seed {seed}: the chains are not whole {HEALING:?} after the last fault"));
     sleep(APPLIED).await;
+    chains.iter().for_each(|chain| machines.compare_disks(chain));
     recorder.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
     Run { committed: recorder.committed(), calls: recorder.calls(), took: began.elapsed(), answered: recorder.answered() }
 }
@@ -148,12 +153,17 @@ async fn break_things(machines: &mut Machines, rng: &mut Rng) {
         let node = rng.index(machines.count());
         let other = (node + 1 + rng.index(machines.count() - 1)) % machines.count();
         let time = rng.duration(Duration::from_millis(50), Duration::from_millis(2500));
-        match rng.below(6) {
+        match rng.below(11) {
             0 => machines.down(node, Death::Kill).await,
             1 => machines.down(node, Death::Silent).await,
-            2 => machines.cut(node, other, time).await,
-            3 => machines.isolate(node, time).await,
-            4 => machines.restart_coordinator(time).await,
+            2 => machines.down(node, Death::Stop).await,
+            3 => machines.cut(Cut::OneWay, node, other, time).await,
+            4 => machines.cut(Cut::BothWays, node, other, time).await,
+            5 => machines.cut(Cut::Coordinator, node, other, time).await,
+            6 => machines.isolate(node, time).await,
+            7 => machines.restart_coordinator(time).await,
+            8 => machines.take_out(Order::Drain, node, time).await,
+            9 => machines.take_out(Order::Evict, node, time).await,
             _ => {
                 machines.down(node, Death::Kill).await;
                 if rng.chance(Odds::percent(50)) {
