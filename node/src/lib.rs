@@ -21,4 +21,4 @@ mod timer;
 
 pub use clock::{Clock, tokio_clock, wall_time};
 pub use coordinator::{ConfigRequest, ConfigStorage, CoordinatorError, run_coordinator};
-pub use node::{NodeError, NodeOptions, Storage, run_node};
+pub use node::{NodeError, NodeOptions, Stop, Storage, run_node, run_node_until};

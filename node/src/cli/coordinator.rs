@@ -2,7 +2,7 @@
 
 use catena_core::{ClusterId, Incarnation};
 use catena_net::server::Listener;
-use catena_node::run_coordinator;
+use catena_node::{Stop, run_coordinator};
 use catena_store::{ConfigStore, Directory, FjallConfigStore, Opened, Owner};
 
 use super::arguments::CoordinatorArguments;
@@ -34,5 +34,8 @@ pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessEr
     let config = settings::coordinator(&arguments, cluster)?;
     store.establish(&config.cluster)?;
     let storage = config_thread::spawn(store)?;
+    let stop = async {
+        let _: Stop = stop.await;
+    };
     Ok(run_coordinator(config, listener, system_clock(), storage, stop).await?)
 }

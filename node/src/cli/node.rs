@@ -1,11 +1,11 @@
-//! `catena node`: the address, the directory, the signals and the storage thread around [`run_node`].
+//! `catena node`: the address, the directory, the signals and the storage thread around [`run_node_until`].
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 
 use catena_core::{ClusterId, Incarnation};
 use catena_net::server::Listener;
-use catena_node::{NodeError, NodeOptions, Storage, run_node};
+use catena_node::{NodeError, NodeOptions, Storage, run_node_until};
 use catena_store::{Directory, FjallReader, FjallStore, Opened, Owner, StorageThread, Store, StoreError};
 use tokio::sync::mpsc;
 
@@ -40,7 +40,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
         // Before the coordinator hears of it: from then on its silence counts.
         Some(cluster) => tokio::select! {
             opened = open_aside(directory, cluster) => Data::Open(opened?),
-            () = &mut stop => return Ok(()),
+            _ = &mut stop => return Ok(()),
         },
     };
     if arguments.say_when_open {
@@ -60,7 +60,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
             Data::Open(storage) => Ok(storage),
         }
     };
-    let ended = run_node(options, listener, system_clock(), open, stop).await;
+    let ended = run_node_until(options, listener, system_clock(), open, stop).await;
     ended.map_err(|source| match identity.cluster {
         // It has never been let in, and is bound to this id all the same.
         None if matches!(source, NodeError::Refused { .. }) => {

@@ -4,6 +4,7 @@ use std::io::{self, Read};
 use std::thread;
 use std::time::Duration;
 
+use catena_node::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::info;
@@ -47,21 +48,25 @@ impl From<bool> for Stdin {
     }
 }
 
-/// Ends when the process is told to stop. From then on it ends within [`STOP_BOUND`], one way or the other.
-pub(super) fn requested(stdin: Stdin) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+/// Ends when the process is told to stop: by a signal, which means this process; or by the end of standard input, which is how
+/// `dev` stops its whole cluster, and how it ends when `dev` is killed. From then on the process ends within [`STOP_BOUND`],
+/// one way or the other.
+pub(super) fn requested(stdin: Stdin) -> io::Result<impl Future<Output = Stop> + Send + 'static> {
     let mut interrupts = Interrupts::new()?;
     let mut ended = match stdin {
         Stdin::Ignored => None,
         Stdin::StopsAtEnd => Some(end_of_stdin()?),
     };
     Ok(async move {
-        tokio::select! {
-            () = interrupts.next() => {}
+        let stop = tokio::select! {
+            biased;
+            () = interrupts.next() => Stop::Node,
             // The thread reads until the end, so its sender is not dropped before.
-            _ = async { ended.as_mut().expect("polled only if there is one").await }, if ended.is_some() => {}
-        }
+            _ = async { ended.as_mut().expect("polled only if there is one").await }, if ended.is_some() => Stop::Cluster,
+        };
         info!("told to stop");
         thread::spawn(end_within_bound);
+        stop
     })
 }
 

@@ -1,5 +1,6 @@
 //! How a node stops in order: it says so, waits until it is in no chain that can do without it, and only then lets its
-//! server go. So no data moves, and its silence afterwards is no failure (K3).
+//! server go. So no data moves, and its silence afterwards is no failure (K3). A coordinator that is lost on the way may be
+//! starting again: the node goes on looking for it, and says it again.
 
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -14,6 +15,15 @@ use tokio::time::Sleep;
 /// process to end.
 pub(super) const LEAVING_BOUND: Duration = Duration::from_secs(3);
 
+/// What is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// This node: the coordinator is to hear of it, also if it is away just now.
+    Node,
+    /// The whole cluster: a coordinator that is away does not come back, and nobody takes this node's place.
+    Cluster,
+}
+
 /// How far it has come.
 pub(super) struct Departure {
     identity: Identity,
@@ -26,11 +36,12 @@ pub(super) struct Departure {
 
 enum Stage {
     Staying {
-        told: Pin<Box<dyn Future<Output = ()> + Send>>,
+        told: Pin<Box<dyn Future<Output = Stop> + Send>>,
     },
     Leaving {
+        stop: Stop,
         bound: Pin<Box<Sleep>>,
-        /// The first heartbeat that said so.
+        /// The first heartbeat that said so to the coordinator of now.
         announced: Option<u64>,
         heard: Heard,
     },
@@ -55,7 +66,7 @@ pub(super) enum Turn {
 
 impl Departure {
     /// A node that stays until `told` ends; `left` is told when it has left.
-    pub(super) fn new(identity: Identity, told: impl Future<Output = ()> + Send + 'static, left: oneshot::Sender<()>) -> Self {
+    pub(super) fn new(identity: Identity, told: impl Future<Output = Stop> + Send + 'static, left: oneshot::Sender<()>) -> Self {
         Self { identity, stage: Stage::Staying { told: Box::pin(told) }, needed: BTreeSet::new(), left: Some(left) }
     }
 
@@ -63,9 +74,9 @@ impl Departure {
     pub(super) async fn next(&mut self) -> Turn {
         match &mut self.stage {
             Stage::Staying { told } => {
-                told.await;
-                self.stage =
-                    Stage::Leaving { bound: Box::pin(tokio::time::sleep(LEAVING_BOUND)), announced: None, heard: Heard::No };
+                let stop = told.await;
+                let bound = Box::pin(tokio::time::sleep(LEAVING_BOUND));
+                self.stage = Stage::Leaving { stop, bound, announced: None, heard: Heard::No };
                 Turn::Told
             }
             Stage::Leaving { bound, .. } => {
@@ -111,10 +122,12 @@ impl Departure {
         }
     }
 
-    /// Leaves, if it is on its way: there is no coordinator that it could tell.
-    pub(super) fn leave_alone(&mut self) {
-        if matches!(self.stage, Stage::Leaving { .. }) {
-            self.leave();
+    /// There is no coordinator. The next one has heard nothing yet; if there will be none, it leaves alone.
+    pub(super) fn unheard(&mut self) {
+        match &mut self.stage {
+            Stage::Leaving { stop: Stop::Cluster, .. } => self.leave(),
+            Stage::Leaving { stop: Stop::Node, announced, heard, .. } => (*announced, *heard) = (None, Heard::No),
+            Stage::Staying { .. } | Stage::Left => {}
         }
     }
 

@@ -179,7 +179,7 @@ impl<R: Reader> Driver<R> {
             }
             UplinkEvent::Lost => {
                 self.heartbeats = None;
-                self.departure.leave_alone();
+                self.departure.unheard();
                 Ok(())
             }
             UplinkEvent::Ended(error) => Err(error),
@@ -211,13 +211,14 @@ impl<R: Reader> Driver<R> {
             Turn::Told => {
                 self.step(Event::Stop)?;
                 if self.heartbeats.is_none() {
-                    self.departure.leave_alone();
+                    self.departure.unheard();
                 }
                 Ok(())
             }
             Turn::Overdue => {
                 let chains = self.departure.needed();
-                warn!(component = "node", node_id = %self.name, chains, "stops while it is in chains still: the coordinator was too slow");
+                let reached = self.heartbeats.is_some();
+                warn!(component = "node", node_id = %self.name, chains, reached, "stops before the coordinator let it go, and will be missed");
                 Ok(())
             }
         }

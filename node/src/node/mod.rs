@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
 use self::departure::Departure;
+pub use self::departure::Stop;
 use self::driver::{Driver, check_slots};
 pub use self::error::NodeError;
 pub use self::storage::Storage;
@@ -46,36 +47,57 @@ pub struct NodeOptions {
     pub coordinators: Vec<String>,
 }
 
-/// Runs a node until `shutdown` ends, and then until it has left its chains or is overdue: within 4 s.
-///
-/// `open` is called once, with the cluster that the coordinator named: it makes the directory one of that cluster and opens
-/// the data in it, which may take long.
+/// Runs a node until `shutdown` ends; as [`run_node_until`] does, when the node alone is told to stop.
 ///
 /// # Errors
-/// When the coordinator refuses the node, or its disk fails (D1). The process is then to end.
+/// As [`run_node_until`].
 pub async fn run_node<R: Reader, O>(
     options: NodeOptions,
     listener: Listener,
-    mut clock: Clock,
+    clock: Clock,
     open: impl FnOnce(ClusterId) -> O,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), NodeError>
 where
     O: Future<Output = Result<Storage<R>, StoreError>>,
 {
-    let mut shutdown = Box::pin(shutdown);
+    let told = async {
+        shutdown.await;
+        Stop::Node
+    };
+    run_node_until(options, listener, clock, open, told).await
+}
+
+/// Runs a node until it is `told` to stop, and then until it has left its chains or is overdue: within 4 s.
+///
+/// `open` is called once, with the cluster that the coordinator named: it makes the directory one of that cluster and opens
+/// the data in it, which may take long.
+///
+/// # Errors
+/// When the coordinator refuses the node, or its disk fails (D1). The process is then to end.
+pub async fn run_node_until<R: Reader, O>(
+    options: NodeOptions,
+    listener: Listener,
+    mut clock: Clock,
+    open: impl FnOnce(ClusterId) -> O,
+    told: impl Future<Output = Stop> + Send + 'static,
+) -> Result<(), NodeError>
+where
+    O: Future<Output = Result<Storage<R>, StoreError>>,
+{
+    let mut told = Box::pin(told);
     let register = Register { cluster: options.cluster, node: options.record() };
     let (uplink, registered) = tokio::select! {
         biased;
         joined = Uplink::join(options.coordinators.clone(), register) => joined?,
-        () = &mut shutdown => return Ok(()),
+        _ = &mut told => return Ok(()),
     };
     let mut storage = tokio::select! {
         biased;
         opened = open(registered.cluster) => {
             opened.map_err(|source| NodeError::Storage { node: options.node.clone(), source })?
         }
-        () = &mut shutdown => return Ok(()),
+        _ = &mut told => return Ok(()),
     };
     let identity = options.identity(registered.cluster);
     let config = NodeConfig::new(registered.slots);
@@ -83,7 +105,7 @@ where
     let (links, acceptor) = Links::new(identity.clone(), inputs_sender.clone());
     let server = NodeServer::new(identity.clone(), &config.limits, inputs_sender, acceptor);
     let (left, has_left) = oneshot::channel();
-    let mut departure = Departure::new(identity.clone(), shutdown, left);
+    let mut departure = Departure::new(identity.clone(), told, left);
     let recovered = std::mem::take(&mut storage.recovered);
     check_slots(&options.node, config.slots, recovered.iter().map(|replica| replica.slot))?;
     for chain in recovered.iter().filter_map(|replica| replica.chain.as_ref()) {

@@ -1,5 +1,6 @@
 //! The real binary: processes, signals, kill -9, directories, ports, exit codes.
 
+mod departure;
 mod dev;
 mod durability;
 mod exit_codes;

@@ -1,7 +1,6 @@
 //! What becomes of the chains when processes die, stop and come back, under load where that matters.
 
 use std::collections::BTreeSet;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -98,22 +97,13 @@ fn a_node_that_stops_in_order_leaves_its_place_open_and_moves_no_data() {
             }
         }
         load.await_more(100);
-        node = Some(by_hand(&cluster, &directory, "n2"));
+        node = Some(cluster.start_again("n2"));
         cluster.await_status("n2 is back", |status| status.is_whole(2) && status.node("n2")["health"] == "healthy");
     }
     let after = cluster.status();
     assert_eq!(after.copies(), before.copies(), "every copy is where it was");
     assert_eq!(after.node("n2")["standing"], "member");
     load.stop_and_check(&cluster.endpoint());
-}
-
-/// Starts a node of a development cluster again, by hand.
-fn by_hand(cluster: &Dev, directory: &TempDir, id: &str) -> Process {
-    let row = cluster.rows.iter().position(|row| row.who == id).expect("a row of the table");
-    let port = cluster.port + u16::try_from(row).expect("a few rows");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_catena"));
-    command.args(["node", "--id", id, "--listen", &format!("127.0.0.1:{port}"), "--coordinator", &cluster.endpoint()]);
-    Process::spawn(command.arg("--data-dir").arg(directory.path().join(id)))
 }
 
 #[test]
@@ -146,7 +136,7 @@ fn a_node_that_was_dead_comes_back_with_its_data() {
     signal(cluster.pid_of("n3"), Signal::KILL);
     line_with(&cluster.process.stderr, "n3 is dead");
     load.await_more(300);
-    let _node = by_hand(&cluster, &directory, "n3");
+    let _node = cluster.start_again("n3");
     cluster.await_status("three copies", |status| status.is_whole(3));
     load.await_more(100);
     // It has come back as the tail of every chain: what is read is its copy.
@@ -171,7 +161,7 @@ fn a_node_on_a_new_disk_gets_everything_again() {
     signal(cluster.pid_of("n1"), Signal::KILL);
     line_with(&cluster.process.stderr, "n1 (pid");
     std::fs::remove_dir_all(directory.path().join("n1")).unwrap();
-    let _node = by_hand(&cluster, &directory, "n1");
+    let _node = cluster.start_again("n1");
     cluster.await_status("three copies, one of them new", |status| status.is_whole(3) && status.node("n1")["replicas"] == 4);
     for number in 0..40 {
         assert_eq!(text(&cluster.run(&["get", &format!("key {number}")]).stdout), "kept");

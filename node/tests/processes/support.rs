@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{self, Receiver};
@@ -153,6 +153,7 @@ pub(crate) struct Row {
 pub(crate) struct Dev {
     pub(crate) process: Process,
     pub(crate) port: u16,
+    directory: PathBuf,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -169,7 +170,7 @@ impl Dev {
         line_with(&process.stdout, "Catena is ready");
         line_with(&process.stdout, "pid");
         let rows: Vec<Row> = process.stdout.iter().map_while(|line| row(&line)).collect();
-        Self { process, port, rows }
+        Self { process, port, directory: directory.to_owned(), rows }
     }
 
     pub(crate) fn command(directory: &Path, port: u16) -> Command {
@@ -184,6 +185,31 @@ impl Dev {
 
     pub(crate) fn pid_of(&self, who: &str) -> u32 {
         self.rows.iter().find(|row| row.who == who).unwrap_or_else(|| panic!("no {who} in {:?}", self.rows)).pid
+    }
+
+    /// Starts one of its processes again, by hand.
+    pub(crate) fn start_again(&self, who: &str) -> Process {
+        let row = self.rows.iter().position(|row| row.who == who).unwrap_or_else(|| panic!("no {who} in {:?}", self.rows));
+        let port = self.port + u16::try_from(row).expect("a few rows");
+        let mut command = catena();
+        match who {
+            "coordinator" => command.arg(who),
+            id => command.args(["node", "--id", id, "--coordinator", &self.endpoint()]),
+        };
+        command.args(["--listen", &format!("127.0.0.1:{port}"), "--data-dir"]).arg(self.directory.join(who));
+        Process::spawn(&mut command)
+    }
+
+    /// Has a node stop in order, and then run again by hand, where the test reads what it says; waits until it is back.
+    pub(crate) fn take_over(&self, id: &str) -> Process {
+        let before = self.await_status("a whole cluster", |status| status.waits().is_empty());
+        signal(self.pid_of(id), Signal::TERM);
+        self.await_status("it is away", |status| status.node(id)["health"] == "stopped");
+        eventually("its end", || (!alive(self.pid_of(id))).then_some(()));
+        let node = self.start_again(id);
+        let back = |status: &Status| status.waits().is_empty() && status.node(id)["health"] == "healthy";
+        self.await_status("it is back", |status| back(status) && status.copies() == before.copies());
+        node
     }
 
     /// Runs a command against it; one of two words, such as `node drain`, is one argument here.
@@ -257,6 +283,11 @@ impl Status {
 
     pub(crate) fn chains(&self) -> &[Value] {
         self.0["chains"].as_array().expect("chains")
+    }
+
+    /// Why chains wait that do.
+    pub(crate) fn waits(&self) -> Vec<&str> {
+        self.chains().iter().filter_map(|chain| chain["wait"].as_str()).collect()
     }
 
     /// Of every slot, the chain's members, head first.

@@ -25,6 +25,7 @@ struct Node<'a> {
     tails: u32,
     replicas: u32,
     joining: u32,
+    flaps: usize,
 }
 
 #[derive(Debug, Serialize)]
@@ -59,6 +60,7 @@ fn node(status: &NodeStatus) -> Node<'_> {
         tails: status.tails,
         replicas: status.replicas,
         joining: status.joining,
+        flaps: status.stored.flaps.len(),
     }
 }
 
