@@ -116,7 +116,7 @@ Example:
 
 Exit codes: 0 done, 1 refused, 2 usage, 5 no coordinator was reached, 6 ordered but not done in time.")]
     Evict(OrderArguments),
-    /// Lets a drained or evicted node take part again; waits until chains that lacked a copy have it.
+    /// Lets a drained or evicted node take part again; waits until it runs, and no chain lacks a copy that it could have.
     #[command(after_help = "\
 Example:
   catena node readmit n2

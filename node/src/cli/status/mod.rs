@@ -5,10 +5,12 @@ mod table;
 mod words;
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use catena_core::Status;
 use catena_net::admin::{AdminClient, AdminError};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::arguments::{StatusArguments, StatusFormat};
@@ -70,7 +72,11 @@ async fn watch(admin: &AdminClient, format: StatusFormat, mut last: Status) -> E
     let mut reached = Reached::Yes;
     loop {
         sleep(PAUSE).await;
-        match admin.status().await {
+        let asked = admin.status().await;
+        if nobody_reads() {
+            return Exit::Ok;
+        }
+        match asked {
             Ok(status) => {
                 if std::mem::replace(&mut reached, Reached::Yes) == Reached::No {
                     complain("catena: the coordinator answers again");
@@ -89,6 +95,14 @@ async fn watch(admin: &AdminClient, format: StatusFormat, mut last: Status) -> E
             }
         }
     }
+}
+
+/// Whether standard output is a pipe whose other end is closed, as in `catena status --watch | head -1`: it shows without
+/// writing, so that a cluster in which nothing happens is not watched for ever.
+fn nobody_reads() -> bool {
+    let stdout = io::stdout();
+    let mut state = [PollFd::from_borrowed_fd(stdout.as_fd(), PollFlags::empty())];
+    poll(&mut state, Some(&Timespec::default())).is_ok() && state[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
 fn print(format: StatusFormat, before: &str, status: &Status) -> Result<(), Exit> {
