@@ -16,44 +16,64 @@ enum Then {
     End,
 }
 
-/// Every error once. A new one does not compile until it is here.
-fn errors() -> Vec<(CallError, Kind, Then)> {
-    let (slot, session) = (Slot(0), Seq(7));
-    let all = vec![
-        CallError::KeyEmpty,
-        CallError::KeyTooLong { len: 2, limit: 1 },
-        CallError::ValueTooLarge { len: 2, limit: 1 },
-        CallError::UnknownSlot { slot, slots: 1 },
-        mismatch(1, 1),
-        CallError::NoLease { slot },
-        CallError::NotCaughtUp { slot },
-        CallError::ConditionFailed { object: None },
-        CallError::Backpressure { slot, resource: Resource::SlotBytes, current: 1, limit: 1 },
-        CallError::SessionExpired { slot, session },
-        CallError::AlreadyAnswered { slot, session, number: 1 },
-        CallError::OutcomeUnknown { slot },
-    ];
-    let verdict = |error: &CallError| match error {
-        CallError::KeyEmpty
-        | CallError::KeyTooLong { .. }
-        | CallError::ValueTooLarge { .. }
-        | CallError::UnknownSlot { .. }
-        | CallError::ConditionFailed { .. } => (Kind::NotExecuted, Then::End),
-        CallError::Routing(_) | CallError::NoLease { .. } | CallError::NotCaughtUp { .. } | CallError::Backpressure { .. } => {
-            (Kind::NotExecuted, Then::Again)
-        }
-        CallError::SessionExpired { .. } | CallError::AlreadyAnswered { .. } => (Kind::Unknown, Then::End),
-        CallError::OutcomeUnknown { .. } => (Kind::Unknown, Then::AgainIfSafe),
-    };
-    all.into_iter().map(|error| (verdict(&error), error)).map(|((kind, then), error)| (error, kind, then)).collect()
+/// The rows of one enum: `pattern => (example, what is expected of it)`. A variant without a row does not compile, and a row
+/// whose example is of another variant fails.
+macro_rules! rows {
+    ($error:ty: $($pattern:pat => ($example:expr, $($expected:expr),+);)+) => {{
+        let _: fn(&$error) = |error| match error { $($pattern => {})+ };
+        vec![$({
+            let example: $error = $example;
+            assert!(matches!(example, $pattern), "{example:?} is not {}", stringify!($pattern));
+            (example, $($expected),+)
+        }),+]
+    }};
 }
 
-fn failures() -> [(Failure, Kind, Then); 4] {
-    [Failure::NotConnected, Failure::Lost, Failure::TimedOut, Failure::Rejected].map(|failure| match failure {
-        Failure::NotConnected => (failure, Kind::NotExecuted, Then::Again),
-        Failure::Lost | Failure::TimedOut => (failure, Kind::Unknown, Then::AgainIfSafe),
-        Failure::Rejected => (failure, Kind::NotExecuted, Then::End),
-    })
+/// Every error of a node.
+fn errors() -> Vec<(CallError, Kind, Then)> {
+    use Kind::{NotExecuted, Unknown};
+    let (slot, session) = (Slot(0), Seq(7));
+    let backpressure = CallError::Backpressure { slot, resource: Resource::SlotBytes, current: 1, limit: 1 };
+    rows! { CallError:
+        CallError::KeyEmpty => (CallError::KeyEmpty, NotExecuted, Then::End);
+        CallError::KeyTooLong { .. } => (CallError::KeyTooLong { len: 2, limit: 1 }, NotExecuted, Then::End);
+        CallError::ValueTooLarge { .. } => (CallError::ValueTooLarge { len: 2, limit: 1 }, NotExecuted, Then::End);
+        CallError::UnknownSlot { .. } => (CallError::UnknownSlot { slot, slots: 1 }, NotExecuted, Then::End);
+        CallError::Routing(_) => (mismatch(1, 1), NotExecuted, Then::Again);
+        CallError::NoLease { .. } => (CallError::NoLease { slot }, NotExecuted, Then::Again);
+        CallError::NotCaughtUp { .. } => (CallError::NotCaughtUp { slot }, NotExecuted, Then::Again);
+        CallError::ConditionFailed { .. } => (CallError::ConditionFailed { object: None }, NotExecuted, Then::End);
+        CallError::Backpressure { .. } => (backpressure, NotExecuted, Then::Again);
+        CallError::SessionExpired { .. } => (CallError::SessionExpired { slot, session }, Unknown, Then::End);
+        CallError::AlreadyAnswered { .. } => (CallError::AlreadyAnswered { slot, session, number: 1 }, Unknown, Then::End);
+        CallError::OutcomeUnknown { .. } => (CallError::OutcomeUnknown { slot }, Unknown, Then::AgainIfSafe);
+    }
+}
+
+/// Every way in which a try ends without a node's word.
+fn failures() -> Vec<(Failure, Kind, Then)> {
+    rows! { Failure:
+        Failure::NotConnected => (Failure::NotConnected, Kind::NotExecuted, Then::Again);
+        Failure::Lost => (Failure::Lost, Kind::Unknown, Then::AgainIfSafe);
+        Failure::TimedOut => (Failure::TimedOut, Kind::Unknown, Then::AgainIfSafe);
+        Failure::Rejected => (Failure::Rejected, Kind::NotExecuted, Then::End);
+    }
+}
+
+/// Every error of the client, of a call whose tries come to `kind`; with the kind that it is to have.
+fn ends(kind: Kind) -> Vec<(ClientError, Kind)> {
+    let limit = ms(1);
+    let obstacle = Obstacle::Failure { node: node("a"), failure: Failure::Lost };
+    let late = |obstacle| ClientError::OutOfTime { limit, obstacle, kind };
+    rows! { ClientError:
+        ClientError::Refused { .. } => (ClientError::Refused { error: CallError::KeyEmpty, kind }, kind);
+        ClientError::Failed { .. } => (ClientError::Failed { obstacle: obstacle.clone(), kind }, kind);
+        ClientError::OutOfTime { obstacle: Some(_), .. } => (late(Some(obstacle)), kind);
+        ClientError::OutOfTime { obstacle: None, .. } => (late(None), kind);
+        ClientError::Cancelled { .. } => (ClientError::Cancelled { kind }, kind);
+        ClientError::TooManyCalls { .. } => (ClientError::TooManyCalls { limit: 1 }, Kind::NotExecuted);
+        ClientError::NoCoordinator => (ClientError::NoCoordinator, Kind::NotExecuted);
+    }
 }
 
 /// A client with a write under way.
@@ -143,23 +163,9 @@ fn each_try_not_executed_leaves_the_call_not_executed() {
 
 #[test]
 fn every_error_of_the_client_says_its_kind() {
-    let obstacle = Obstacle::Failure { node: node("a"), failure: Failure::Lost };
-    for kind in [Kind::NotExecuted, Kind::Unknown] {
-        let limit = ms(1);
-        let errors = [
-            ClientError::Refused { error: CallError::KeyEmpty, kind },
-            ClientError::Failed { obstacle: obstacle.clone(), kind },
-            ClientError::OutOfTime { limit, obstacle: Some(obstacle.clone()), kind },
-            ClientError::OutOfTime { limit, obstacle: None, kind },
-            ClientError::Cancelled { kind },
-        ];
-        for error in errors {
-            assert_eq!(error.kind(), kind, "{error}");
-            let says_unknown = error.to_string().contains("may have been executed") || error.to_string().contains("unknown");
-            assert_eq!(says_unknown, kind == Kind::Unknown, "{error}");
-        }
-    }
-    for error in [ClientError::TooManyCalls { limit: 1 }, ClientError::NoCoordinator] {
-        assert_eq!(error.kind(), Kind::NotExecuted, "{error}");
+    for (error, kind) in [ends(Kind::NotExecuted), ends(Kind::Unknown)].concat() {
+        assert_eq!(error.kind(), kind, "{error}");
+        let says_unknown = error.to_string().contains("may have been executed") || error.to_string().contains("unknown");
+        assert_eq!(says_unknown, kind == Kind::Unknown, "{error}");
     }
 }
