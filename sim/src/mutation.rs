@@ -70,6 +70,20 @@ pub fn hunt_all(mutants: &[Mutant], seeds: u64, scale: Scale, jobs: usize, mut p
     fates.into_iter().map(|(_, fate)| fate).collect()
 }
 
+/// What the table does not have, and why.
+const NOT_PLANTED: &str = "
+## Not planted
+
+Three readings that the rules forbid change nothing here that anybody could see:
+
+* Acknowledgements of an older version are taken (C2). A commit watermark is a fact in every version, and what a wrong `Have` \
+makes the sender skip, the receiver reports as a gap or the next `Poke` finds.
+* An entry is accepted without a look at the one before it (W6). What is sent begins where the logs were matched, and a log \
+takes no gap.
+* A joining replica that has restarted waits for a newer version, as members do (C10). Its source reports that it says nothing, \
+and the coordinator lets it begin anew.
+";
+
 /// The table for `docs/mutants.md`.
 pub fn table(fates: &[Fate], seeds: u64, scale: Scale) -> String {
     let mut numbers: Vec<u64> = fates.iter().filter_map(|fate| fate.caught.as_ref().map(|(seeds, _)| *seeds)).collect();
@@ -95,5 +109,6 @@ pub fn table(fates: &[Fate], seeds: u64, scale: Scale) -> String {
         writeln!(text, "| {} | {} | {} | {took} | {checker} |", mutant.name(), mutant.rule(), mutant.story())
             .expect("a string takes everything");
     }
+    text.push_str(NOT_PLANTED);
     text
 }

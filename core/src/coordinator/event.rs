@@ -339,6 +339,18 @@ pub struct Status {
     pub waits: BTreeMap<Slot, Wait>,
 }
 
+impl Status {
+    /// Nodes that could hold copies, and neither hold nor join any: no chain lacks one that their labels allow, or moves to
+    /// them are still to come.
+    pub fn unassigned(&self) -> impl Iterator<Item = &NodeStatus> {
+        let placed = !self.chains.is_empty();
+        self.nodes.iter().filter(move |node| {
+            let usable = node.health == Health::Healthy && node.stored.standing == Standing::Member;
+            placed && usable && node.replicas == 0 && node.joining == 0
+        })
+    }
+}
+
 /// A node, as an operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeStatus {

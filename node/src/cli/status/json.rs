@@ -11,6 +11,7 @@ use super::words;
 struct Line<'a> {
     nodes: Vec<Node<'a>>,
     chains: Vec<Link<'a>>,
+    unassigned: Vec<&'a str>,
     epoch: u64,
 }
 
@@ -43,6 +44,7 @@ pub(super) fn line(status: &Status) -> String {
     let line = Line {
         nodes: status.nodes.iter().map(node).collect(),
         chains: status.chains.iter().map(|chain| link(chain, status.waits.get(&chain.slot).copied())).collect(),
+        unassigned: status.unassigned().map(|node| node.stored.record.node.as_str()).collect(),
         epoch: status.epoch.0,
     };
     serde_json::to_string(&line).expect("texts and numbers are JSON")

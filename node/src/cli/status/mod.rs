@@ -165,7 +165,7 @@ mod tests {
             r#"{"id":"n3","health":"dead","standing":"evicted-flapping","address":"n3.example:7401","labels":{"rack":"r1"},"#,
             r#""heads":1,"tails":2,"replicas":3,"joining":4,"flaps":0}],"#,
             r#""chains":[{"slot":0,"version":3,"members":["n1","n2"],"joining":"n3","tail_ready":false,"wait":"joining"},"#,
-            r#"{"slot":1,"version":3,"members":["n1","n2"],"joining":null,"tail_ready":true,"wait":null}],"epoch":2}"#,
+            r#"{"slot":1,"version":3,"members":["n1","n2"],"joining":null,"tail_ready":true,"wait":null}],"unassigned":[],"epoch":2}"#,
         );
         assert_eq!(json::line(&status(2)), expected);
     }

@@ -16,6 +16,16 @@ const LACKING_SHOWN: usize = 16;
 pub(super) fn table(status: &Status) -> String {
     let mut out = String::new();
     nodes(&mut out, &status.nodes);
+    let unassigned: Vec<&str> = status.unassigned().map(|node| node.stored.record.node.as_str()).collect();
+    if !unassigned.is_empty() {
+        line(
+            &mut out,
+            &format!(
+                "unassigned: {} (no chain lacks a copy that its labels allow, or its turn is to come)",
+                unassigned.join(", ")
+            ),
+        );
+    }
     out.push('\n');
     match status.chains.len() {
         0 => out.push_str("No chains yet: fewer nodes have registered than the cluster was created to wait for.\n"),
