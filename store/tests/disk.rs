@@ -146,9 +146,10 @@ fn an_object_whose_record_is_damaged_can_be_overwritten_and_removed() {
             let mut store = recovered(path.path());
             let mut entries = vec![put(3, vec![1; 5]), put(4, vec![1; 5000])];
             let key = Bytes::copy_from_slice(key.as_bytes());
-            entries[seq - 3].operation = match deletes {
-                true => Operation::Delete { key: key.clone() },
-                false => Operation::Put { key: key.clone(), value: "new".into(), created_at: WallTime(1) },
+            entries[seq - 3].operation = if deletes {
+                Operation::Delete { key: key.clone() }
+            } else {
+                Operation::Put { key: key.clone(), value: "new".into(), created_at: WallTime(1) }
             };
             submit_and_sync(&mut store, 1, vec![Write::Truncate { last: Seq(2) }]);
             submit_and_sync(&mut store, 2, vec![Write::Append(entries.clone())]);
@@ -339,7 +340,7 @@ fn a_pin_reads_its_moment_while_tables_are_written_and_merged() {
     while store.sweep().unwrap() == Swept::Partly {}
     let mut objects = vec![];
     let end = loop {
-        let part = pinned.read(objects.last().map(|(key, _): &(bytes::Bytes, _)| &key[..]), 3 * LARGE).unwrap();
+        let part = pinned.read(objects.last().map(|(key, _): &(Bytes, _)| &key[..]), 3 * LARGE).unwrap();
         assert!((1..=3).contains(&part.objects.len()));
         objects.extend(part.objects);
         if let Some(end) = part.end {

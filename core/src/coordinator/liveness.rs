@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::leader::Leader;
+use super::registry::Verdict;
 use super::{CoordinatorEffect, Eviction, Health, Note, Record, Standing, StoredNode};
 use crate::{CoordinatorConfig, NodeId, Now, Rejoin, WallTime};
 
@@ -14,8 +15,9 @@ impl Leader {
         node.heard_awake = awake;
         node.heard = true;
         let health = if node.leaving { Health::Stopped } else { Health::Healthy };
-        node.out &= health != Health::Healthy;
-        node.restrained &= health != Health::Healthy;
+        if health == Health::Healthy {
+            node.verdict = Verdict::None;
+        }
         self.set_health(id, health, out);
         // A removal elsewhere may have waited for this node to answer (C3).
         if !self.open.is_empty() {
@@ -81,7 +83,7 @@ impl Leader {
     /// for time alone makes it no more likely that the node is what is broken (K4).
     fn take_out(&mut self, id: &NodeId, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) {
         let node = &self.nodes[id];
-        if node.out || node.restrained {
+        if node.verdict != Verdict::None {
             return;
         }
         if node.slots.is_empty() {
@@ -91,22 +93,16 @@ impl Leader {
             }
             return;
         }
-        if !self.may_take_out(id, config, now, out) {
-            return;
+        if !self.may_take_out(id, config, now) {
+            return self.spare(id, out);
         }
         let node = self.nodes.get_mut(id).expect("just looked at");
-        node.out = true;
+        node.verdict = Verdict::Out;
         self.dirty.extend(node.slots.iter().copied());
     }
 
     /// Whether the failure detector may take out one more; counts it.
-    pub(super) fn may_take_out(
-        &mut self,
-        id: &NodeId,
-        config: &CoordinatorConfig,
-        now: Now,
-        out: &mut Vec<CoordinatorEffect>,
-    ) -> bool {
+    pub(super) fn may_take_out(&mut self, id: &NodeId, config: &CoordinatorConfig, now: Now) -> bool {
         let window = config.restraint_window;
         while self.taken_out.pop_front_if(|(at, _)| now.monotonic.since(*at) > window).is_some() {}
         if self.taken_out.iter().any(|(_, node)| node == id) {
@@ -114,16 +110,19 @@ impl Leader {
         }
         let members = self.nodes.values().filter(|node| node.stored.standing == Standing::Member).count();
         let allowed = (members * config.restraint_percent as usize).div_ceil(100);
-        let restrained = &mut self.nodes.get_mut(id).expect("the caller has looked it up").restrained;
-        if self.taken_out.len() >= allowed {
-            if !std::mem::replace(restrained, true) {
-                out.push(CoordinatorEffect::Note(Note::Restrained { node: id.clone() }));
-            }
-            return false;
+        let may = self.taken_out.len() < allowed;
+        if may {
+            self.taken_out.push_back((now.monotonic, id.clone()));
         }
-        *restrained = false;
-        self.taken_out.push_back((now.monotonic, id.clone()));
-        true
+        may
+    }
+
+    /// The failure detector holds back.
+    fn spare(&mut self, id: &NodeId, out: &mut Vec<CoordinatorEffect>) {
+        let verdict = &mut self.nodes.get_mut(id).expect("the caller has looked it up").verdict;
+        if std::mem::replace(verdict, Verdict::Spared) != Verdict::Spared {
+            out.push(CoordinatorEffect::Note(Note::Restrained { node: id.clone() }));
+        }
     }
 
     /// A node has become suspect: too often within the window, and it is evicted (K3).
@@ -141,7 +140,9 @@ impl Leader {
         // A new leader evicts nobody before it has heard for so long who is there (C5).
         let settled = now.monotonic >= self.elected_at + config.with_drift(config.dead_after);
         let evicts = stored.standing == Standing::Member && flaps >= threshold && settled;
-        if evicts && self.may_take_out(id, config, now, out) {
+        if evicts && !self.may_take_out(id, config, now) {
+            self.spare(id, out);
+        } else if evicts {
             stored.standing = Standing::Evicted { reason: Eviction::Flapping, at: now.wall };
             stored.evictions += 1;
             stored.flaps.clear();

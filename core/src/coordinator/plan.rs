@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::leader::Leader;
+use super::registry::Verdict;
 use super::{CoordinatorEffect, Health, Record, Standing, Wait};
 use crate::{
     Chain, ChainVersion, CoordinatorConfig, Decisions, Member, NodeId, Now, ReplicaState, Revision, RollCall, Slot, Time,
@@ -99,7 +100,7 @@ impl Leader {
 
     fn next(&mut self, slot: Slot, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) -> Next {
         let chain = self.slots[&slot].chain.clone().expect("the caller has looked");
-        let victims = self.victims(&chain, config, now, out);
+        let victims = self.victims(&chain, config, now);
         let (going, kept): (Vec<Member>, Vec<Member>) = victims.into_iter().partition(|victim| self.can_spare(&chain, victim));
         if let Some(next) = self.remove_one(&chain, &going, config, now, out) {
             return Next::Change(next);
@@ -145,12 +146,12 @@ impl Leader {
     }
 
     /// Members that have to go, the most urgent first.
-    fn victims(&mut self, chain: &Chain, config: &CoordinatorConfig, now: Now, out: &mut Vec<CoordinatorEffect>) -> Vec<Member> {
+    fn victims(&mut self, chain: &Chain, config: &CoordinatorConfig, now: Now) -> Vec<Member> {
         let gone = chain.members.iter().filter(|member| self.is_gone(member) || self.is_unfit(member, chain));
         let mut victims: Vec<Member> = gone.cloned().collect();
         if victims.is_empty() {
             let unheard = self.unheard_neighbour(chain);
-            victims.extend(unheard.filter(|member| self.may_take_out(&member.node, config, now, out)));
+            victims.extend(unheard.filter(|member| self.may_take_out(&member.node, config, now)));
         }
         if victims.is_empty() && chain.joining.is_none() && chain.tail_ready {
             victims.extend(self.surplus(chain, config));
@@ -162,7 +163,10 @@ impl Leader {
     fn is_gone(&self, member: &Member) -> bool {
         let Some(node) = self.nodes.get(&member.node) else { return true };
         let wiped = node.stored.record.incarnation != member.incarnation && !mutant!(WipedDiskAccepted);
-        wiped || node.out || node.health == Health::Stopped || matches!(node.stored.standing, Standing::Evicted { .. })
+        wiped
+            || node.verdict == Verdict::Out
+            || node.health == Health::Stopped
+            || matches!(node.stored.standing, Standing::Evicted { .. })
     }
 
     /// Whether a member has last said that what it has is of no use, or damaged (C7, D2). In whatever version it said so: a

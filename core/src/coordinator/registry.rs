@@ -23,10 +23,8 @@ pub(super) struct NodeState {
     pub(super) granted_at: Time,
     /// It has said that it stops, and serves nobody.
     pub(super) leaving: bool,
-    /// Dead, and the failure detector may take it out (K4).
-    pub(super) out: bool,
-    /// The failure detector would take it out, and holds back.
-    pub(super) restrained: bool,
+    /// What the failure detector has decided (K4), until it is healthy again.
+    pub(super) verdict: Verdict,
     /// By slot, what it said last since it registered.
     pub(super) reports: BTreeMap<Slot, Report>,
     /// Slots that it is a replica of.
@@ -40,6 +38,16 @@ pub(super) struct NodeState {
     /// Slots whose data it may forget.
     pub(super) drops: BTreeMap<Slot, ChainVersion>,
     pub(super) load: Load,
+}
+
+/// What the failure detector has decided about a node (K4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    None,
+    /// It is dead, and leaves its chains.
+    Out,
+    /// It would be out, had not too many others been taken out lately.
+    Spared,
 }
 
 /// How many chains a node plays which part in.
@@ -176,8 +184,7 @@ impl Leader {
                 roll_call: RollCall(0),
                 granted_at,
                 leaving: false,
-                out: false,
-                restrained: false,
+                verdict: Verdict::None,
                 reports: BTreeMap::new(),
                 slots: BTreeSet::new(),
                 news: BTreeMap::new(),

@@ -76,12 +76,12 @@ impl State {
     pub(super) fn keep_trim_of_lost_applies(&mut self, batch: Batch) {
         let state = self.slots.entry(batch.slot).or_default();
         for write in batch.writes {
-            if let Write::Apply { entries, sessions: _ } = write {
-                if entries.first().is_some_and(|entry| entry.previous_id() == state.applied.trim) {
-                    let objects = state.applied.objects.clone();
-                    state.apply(batch.slot, entries, Vec::new());
-                    state.applied.objects = objects;
-                }
+            if let Write::Apply { entries, sessions: _ } = write
+                && entries.first().is_some_and(|entry| entry.previous_id() == state.applied.trim)
+            {
+                let objects = state.applied.objects.clone();
+                state.apply(batch.slot, entries, Vec::new());
+                state.applied.objects = objects;
             }
         }
     }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use catena_core::{
-    ChainVersion, Decisions, Epoch, Heartbeat, HeartbeatAnswer, MAX_SLOTS, Presence, ReplicaState, Report, RollCall, Route, Slot,
-};
+use catena_core::{Decisions, Epoch, Heartbeat, HeartbeatAnswer, MAX_SLOTS, Presence, ReplicaState, Report, RollCall, Route};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
