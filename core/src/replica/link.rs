@@ -131,12 +131,15 @@ impl Replica {
             return;
         }
         invariant!(last <= self.last(), "slot {}: the successor has {last}, beyond {}", self.slot, self.last());
-        // A successor that is being filled may have restarted in this version, without what it had said to have.
-        let filled = self.keep.is_some() && !mutant!(ResumeFromAcked);
-        let has = if filled { last } else { last.max(if self.keep.is_some() { self.successor.acked } else { self.committed }) };
-        if filled {
-            self.successor.acked = self.successor.acked.min(has);
-            self.keep = self.keep.map(|keep| keep.min(has).max(self.log.trim().seq));
+        let mut has = last;
+        match &mut self.keep {
+            None => has = has.max(self.committed),
+            Some(_) if mutant!(ResumeFromAcked) => has = has.max(self.successor.acked),
+            // It may have restarted in this version, without what it had said to have.
+            Some(keep) => {
+                self.successor.acked = self.successor.acked.min(has);
+                *keep = (*keep).min(has).max(self.log.trim().seq);
+            }
         }
         if has < self.log.trim().seq {
             self.successor.matched = false;

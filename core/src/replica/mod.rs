@@ -371,11 +371,11 @@ impl Replica {
         if !self.matched || !(role.is_tail() || role == Role::Joining) {
             return;
         }
-        let everywhere = self.durable_everywhere();
-        let older = self.log.id_at(everywhere).is_some_and(|id| id.version < self.version());
-        if !(mutant!(PrefixUncommitted) && older) {
-            self.committed = self.committed.max(everywhere);
+        let mut everywhere = self.durable_everywhere();
+        if mutant!(PrefixUncommitted) && self.log.id_at(everywhere).is_some_and(|id| id.version < self.version()) {
+            everywhere = self.committed;
         }
+        self.committed = self.committed.max(everywhere);
         let heard = self.upstream_durable >= self.barrier;
         self.caught_up |= match role {
             Role::Joining => heard && self.upstream_durable.0 - self.committed.0.min(self.upstream_durable.0) <= slack,

@@ -1,7 +1,7 @@
 //! A snapshot from the tail to a joining replica whose log does not meet it (J1–J3).
 //!
-//! The joiner asks for one part at a time, and for the next once that is staged on its disk: so memory is bounded on both
-//! sides, the copy is as fast as the slower disk, and it takes its rate from one place. The parts come in the replication
+//! The joiner asks for one part at a time, and for the next while the one before goes to its disk, but not for a third: so memory
+//! is bounded on both sides, the copy is as fast as the slower disk, and it takes its rate from one place. The parts come in the replication
 //! stream, since one part that is under way delays entries no more than a large value does.
 
 use bytes::Bytes;
@@ -32,12 +32,15 @@ pub(super) struct Staged {
 /// a disk, and large.
 const PATIENCE: u32 = 10;
 
+/// So many parts may be on their way to the joiner's disk at a time. Chosen here: one is read and sent while another is synced.
+const PARTS: usize = 2;
+
 /// How far this replica is with copying a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Receiving {
     /// The next part is to be asked for, at this time.
     Due(Time),
-    /// A part is on its way to the disk.
+    /// As many parts as may be are on their way to the disk.
     Staging,
     /// The last one is: with it everything staged becomes the state.
     Installing,
@@ -175,7 +178,7 @@ impl Replica {
         if after.as_ref() != expected {
             if after.is_none() {
                 // The source has pinned anew, and what it has pinned is what this replica has parts of: it may go on there.
-                self.on_staged(cx);
+                self.fetch_next(cx);
             }
             return; // else it came twice, or late
         }
@@ -191,8 +194,12 @@ impl Replica {
         *cx.copy_at = (*cx.copy_at).max(cx.now.monotonic) + pause;
         match end {
             None => {
-                self.receiving = Some(Receiving::Staging);
                 self.submit(vec![stage], Promise::Staged, cx);
+                self.receiving = Some(Receiving::Staging);
+                let staging = self.promises.iter().filter(|(_, promise)| matches!(promise, Promise::Staged)).count();
+                if staging < PARTS {
+                    self.fetch_next(cx);
+                }
             }
             Some(end) => {
                 self.receiving = Some(Receiving::Installing);
@@ -202,7 +209,14 @@ impl Replica {
         }
     }
 
+    /// A part is on the disk.
     pub(super) fn on_staged(&mut self, cx: &Context<'_>) {
+        if self.receiving == Some(Receiving::Staging) {
+            self.fetch_next(cx);
+        }
+    }
+
+    fn fetch_next(&mut self, cx: &Context<'_>) {
         if let Some(receiving) = &mut self.receiving {
             *receiving = Receiving::Due(cx.now.monotonic);
             self.retry_at = Some(cx.now.monotonic);
