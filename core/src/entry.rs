@@ -66,6 +66,15 @@ impl Operation {
             Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => None,
         }
     }
+
+    /// Its key and its value.
+    pub(crate) fn bytes_mut(&mut self) -> (Option<&mut Bytes>, Option<&mut Bytes>) {
+        match self {
+            Operation::Put { key, value, .. } => (Some(key), Some(value)),
+            Operation::Delete { key } => (Some(key), None),
+            Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => (None, None),
+        }
+    }
 }
 
 impl Entry {

@@ -2,12 +2,13 @@
 //! those that are kept for a successor that is being filled (W6).
 
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use crate::{ChainVersion, Entry, EntryId, LogSummary, Recovered, Seq, WallTime};
 
-/// Entries `trim + 1 ..= last`, in order and without gaps, with an index by key.
+/// Entries `trim + 1 ..= last`, in order and without gaps, with an index by key of those that are not applied.
 #[derive(Debug)]
 pub(crate) struct Log {
     trim: EntryId,
@@ -15,12 +16,17 @@ pub(crate) struct Log {
     applied: Seq,
     /// What they weigh.
     retained: usize,
+    /// Entries up to here have buffers of their own.
+    compacted: Seq,
     /// The time of the last entry ever appended: times never run backwards within a slot (W2).
     last_at: WallTime,
     entries: VecDeque<Entry>,
     by_key: BTreeSet<(Bytes, Seq)>,
     weight: usize,
 }
+
+/// The longest key or value that is copied to be compacted: a longer one is most of its message.
+const COMPACTED: usize = 64 << 10;
 
 /// Where two logs have nothing to compare, or differ where nothing may be cut (C7).
 #[derive(Debug, PartialEq, Eq)]
@@ -37,6 +43,7 @@ impl Log {
             trim,
             applied: trim.seq,
             retained: 0,
+            compacted: trim.seq,
             last_at: trim_at,
             entries: VecDeque::new(),
             by_key: BTreeSet::new(),
@@ -83,10 +90,28 @@ impl Log {
         self.retained
     }
 
-    /// The object state has everything up to `to`.
+    /// The object state has everything up to `to`, and the last word about it.
     pub(crate) fn apply_to(&mut self, to: Seq) {
-        self.retained += self.range(self.applied, to).map(Entry::weight).sum::<usize>();
+        for index in self.indices(self.applied, to) {
+            let entry = &self.entries[index];
+            self.retained += entry.weight();
+            if let Some(key) = entry.operation.key() {
+                self.by_key.remove(&(key.clone(), entry.id.seq));
+            }
+        }
         self.applied = self.applied.max(to);
+    }
+
+    /// What is applied and still here takes little more memory than it weighs from now on: keys and values are parts of the
+    /// message that they came in, which may be far larger.
+    pub(crate) fn compact(&mut self) {
+        for index in self.indices(self.compacted, self.applied) {
+            let (key, value) = self.entries[index].operation.bytes_mut();
+            for bytes in key.into_iter().chain(value).filter(|bytes| bytes.len() <= COMPACTED) {
+                *bytes = Bytes::copy_from_slice(bytes);
+            }
+        }
+        self.compacted = self.applied;
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
@@ -127,10 +152,14 @@ impl Log {
 
     /// The entries after `after`, up to `to`.
     pub(crate) fn range(&self, after: Seq, to: Seq) -> impl Iterator<Item = &Entry> {
+        self.entries.range(self.indices(after, to))
+    }
+
+    fn indices(&self, after: Seq, to: Seq) -> Range<usize> {
         let skip = after.0.saturating_sub(self.trim.seq.0);
         let end = to.0.saturating_sub(self.trim.seq.0).min(self.entries.len() as u64);
         let index = |position: u64| usize::try_from(position).expect("bounded by a length in memory");
-        self.entries.range(index(skip.min(end))..index(end))
+        index(skip.min(end))..index(end)
     }
 
     /// The identity of the entry at `seq`; `None` below the trim point and beyond the end.
@@ -260,6 +289,7 @@ mod tests {
     struct Twin {
         entries: Vec<Entry>,
         trimmed: usize,
+        applied: usize,
     }
 
     #[derive(Clone, Debug)]
@@ -267,6 +297,7 @@ mod tests {
         Push { key: u8, version: u64 },
         Cut(usize),
         Trim(usize),
+        Apply(usize),
     }
 
     fn step() -> impl Strategy<Value = Step> {
@@ -274,6 +305,7 @@ mod tests {
             4 => (0..4u8, 0..2u64).prop_map(|(key, version)| Step::Push { key, version }),
             1 => (0..6usize).prop_map(Step::Cut),
             1 => (0..6usize).prop_map(Step::Trim),
+            1 => (0..6usize).prop_map(Step::Apply),
         ]
     }
 
@@ -294,14 +326,18 @@ mod tests {
                     log.push(entry);
                 }
                 Step::Cut(keep) => {
-                    let keep = (twin.trimmed + keep).min(twin.entries.len());
+                    let keep = (twin.applied + keep).min(twin.entries.len());
                     twin.entries.truncate(keep);
                     log.cut(Seq(keep as u64));
                 }
                 Step::Trim(more) => {
-                    twin.trimmed = (twin.trimmed + more).min(twin.entries.len());
-                    log.apply_to(Seq(twin.trimmed as u64));
+                    twin.trimmed = (twin.trimmed + more).min(twin.applied);
                     log.trim_to(Seq(twin.trimmed as u64));
+                }
+                Step::Apply(more) => {
+                    twin.applied = (twin.applied + more).min(twin.entries.len());
+                    log.apply_to(Seq(twin.applied as u64));
+                    log.compact();
                 }
             }
         }
@@ -314,11 +350,14 @@ mod tests {
             let (log, twin) = run(&steps);
             let window = &twin.entries[twin.trimmed..];
             prop_assert_eq!(log.entries.len(), window.len());
-            prop_assert_eq!(log.weight(), window.iter().map(Entry::weight).sum::<usize>());
+            let weight = |entries: &[Entry]| entries.iter().map(Entry::weight).sum::<usize>();
+            prop_assert_eq!(log.weight(), weight(&twin.entries[twin.applied..]));
+            prop_assert_eq!(log.retained(), weight(&twin.entries[twin.trimmed..twin.applied]));
             prop_assert!(log.range(Seq(0), Seq(u64::MAX)).eq(window));
             let mut bounded = window.iter().filter(|entry| entry.id.seq.0 <= to);
             prop_assert!(log.range(Seq(0), Seq(to)).eq(bounded.clone()));
-            let latest = bounded.rfind(|entry| entry.operation.key() == Some(&Bytes::from(vec![key])));
+            let about = |entry: &&Entry| entry.operation.key() == Some(&Bytes::from(vec![key]));
+            let latest = bounded.rfind(about).filter(|entry| entry.id.seq.0 > twin.applied as u64);
             prop_assert_eq!(log.latest(&Bytes::from(vec![key]), Seq(to)), latest);
             for entry in window {
                 prop_assert_eq!(log.id_at(entry.id.seq), Some(entry.id));

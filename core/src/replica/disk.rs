@@ -101,6 +101,7 @@ impl Replica {
         }
         let keep = if mutant!(TrimUnacked) { None } else { self.keep };
         self.log.trim_to(keep.unwrap_or(Seq(u64::MAX)));
+        self.log.compact();
         if self.successor.matched && self.successor.sent < self.log.trim().seq {
             self.successor.matched = false; // it is shown the log anew, and finds that it needs a snapshot
         }
