@@ -453,3 +453,36 @@ fn a_failed_write_stops_the_store_and_loses_nothing_that_was_reported() {
     assert!(lines.iter().any(|line| line == "failed"), "{lines:?}");
     assert_holds(path.path(), lines.iter().rev().find_map(|line| durable(line)).unwrap());
 }
+
+#[test]
+fn parts_of_a_pin_are_the_same_in_whatever_order_they_are_asked_for() {
+    let path = tempfile::tempdir().unwrap();
+    let mut store = recovered(path.path());
+    let entries: Vec<Entry> = (1..=100).map(|seq| many(seq, vec![7; 10])).collect();
+    submit_and_sync(&mut store, 1, vec![Write::Apply { entries, sessions: vec![] }]);
+    let pinned = store.reader().pin(SLOT).unwrap();
+    // What comes later does not show, and is passed over once.
+    let later: Vec<Entry> = (101..=400).map(|seq| Entry { previous: ChainVersion(1), ..many(seq, vec![8; 10]) }).collect();
+    submit_and_sync(&mut store, 2, vec![Write::Apply { entries: later, sessions: vec![] }]);
+
+    let part = |after: Option<&Bytes>| pinned.read(after.map(|key| &key[..]), 500).unwrap();
+    let (mut in_order, mut after) = (Vec::new(), None);
+    loop {
+        let next = part(after.as_ref());
+        after = next.objects.last().map(|(key, _)| key.clone());
+        in_order.push(next);
+        if in_order.last().unwrap().end.is_some() {
+            break;
+        }
+    }
+    assert_eq!(in_order.iter().map(|part| part.objects.len()).sum::<usize>(), 100);
+    let keys: Vec<Bytes> = in_order.iter().map(|part| part.objects.last().unwrap().0.clone()).collect();
+    // Again from the start, one twice, one left out, backwards.
+    assert_eq!(part(None), in_order[0]);
+    assert_eq!(part(Some(&keys[0])), in_order[1]);
+    assert_eq!(part(Some(&keys[0])), in_order[1]);
+    assert_eq!(part(Some(&keys[2])), in_order[3]);
+    for at in (0..in_order.len() - 1).rev() {
+        assert_eq!(part(Some(&keys[at])), in_order[at + 1]);
+    }
+}

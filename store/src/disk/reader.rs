@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use catena_core::{Metadata, Object, Slot};
-use fjall::{Readable, Slice, Snapshot};
+use fjall::{Iter, Readable, Slice, Snapshot};
 
 use super::engine::Engine;
 use super::frame::{CHECKSUM_BYTES, corrupt, open};
@@ -108,6 +108,18 @@ impl Reader for FjallReader {
     }
 }
 
+/// Keys and records in order, as of a moment that lasts as long as this.
+pub(super) struct Records(Iter);
+
+impl Iterator for Records {
+    type Item = Result<(Slice, Slice), StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let record = self.0.next()?;
+        Some(record.into_inner().map_err(|error| StoreError::failed("read a range of records", error)))
+    }
+}
+
 /// The store as it stood after some commit, all keyspaces alike.
 pub(super) struct Moment {
     snapshot: Snapshot,
@@ -121,13 +133,8 @@ impl Moment {
     }
 
     /// Keys and records in order.
-    pub(super) fn range(
-        &self,
-        space: Space,
-        range: impl std::ops::RangeBounds<Vec<u8>>,
-    ) -> impl Iterator<Item = Result<(Slice, Slice), StoreError>> {
-        let records = self.snapshot.range(self.engine.keyspace(space), range);
-        records.map(|record| record.into_inner().map_err(|error| StoreError::failed("read a range of records", error)))
+    pub(super) fn range(&self, space: Space, range: impl std::ops::RangeBounds<Vec<u8>>) -> Records {
+        Records(self.snapshot.range(self.engine.keyspace(space), range))
     }
 
     /// The value of an object, which is there.

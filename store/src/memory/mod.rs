@@ -48,10 +48,13 @@ impl MemoryDisk {
         for unsynced in content.unsynced.drain(..) {
             if !lose() {
                 content.durable.salvage(unsynced);
-            } else if mutant!(ApplyTorn) {
+                continue;
+            }
+            if mutant!(PartialSnapshotInstalled) {
+                content.durable.keep_names_of_lost_parts(unsynced.batch.clone());
+            }
+            if mutant!(ApplyTorn) {
                 content.durable.keep_trim_of_lost_applies(unsynced.batch);
-            } else if mutant!(PartialSnapshotInstalled) {
-                content.durable.keep_names_of_lost_parts(unsynced.batch);
             }
         }
         content.fail_next_sync = false;
