@@ -49,19 +49,17 @@ fn a_loss_that_is_not_made_good_is_caught_though_the_coordinator_works_around_it
 
 /// Mutants that need more seeds than a test has time for; `docs/mutants.md` has how many.
 const RARE: &[Mutant] = &[
-    Mutant::JoinerServes,
+    Mutant::ExpiredNotExecuted,
     Mutant::TrustEarlyWatermark,
     Mutant::TrimPointNotCompared,
+    Mutant::ResumeFromAcked,
     Mutant::OnlySenderProbes,
     Mutant::EpochIgnored,
-    Mutant::OrphanFence,
-    Mutant::EvictLastCopy,
     Mutant::StaleCopyCounts,
     Mutant::FlapHistoryLost,
-    Mutant::NewLeaderForgetsLeases,
-    Mutant::NoDriftMargin,
-    Mutant::CursorOverPins,
-    Mutant::PartialSnapshotInstalled,
+    Mutant::DamageForgotten,
+    Mutant::DamagedCopyCounts,
+    Mutant::OneBlocksAll,
 ];
 
 #[test]
