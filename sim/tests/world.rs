@@ -22,6 +22,18 @@ fn two_hundred_seeds_are_clean_and_each_leaves_the_same_trace_twice() {
     assert!(report.longest_gap_ns > 500_000_000, "somebody has waited for a dead node to be found");
 }
 
+/// Seeds that have found a bug, and what that was.
+const REGRESSIONS: &[(u64, &str)] =
+    &[(160_828_552, "of two neighbours that did not reach each other each was fenced in turn, and neither went (K2)")];
+
+#[test]
+fn seeds_that_have_found_a_bug_are_clean() {
+    for (seed, bug) in REGRESSIONS {
+        let result = run_seed(*seed, Scale::default(), Printing::Off);
+        assert!(result.is_ok(), "seed {seed}, by which this was found: {bug}: {result:?}");
+    }
+}
+
 #[test]
 fn clusters_of_one_to_nine_nodes_and_of_one_to_five_coordinators_are_clean() {
     for nodes in [1, 2, 3, 9] {

@@ -194,8 +194,16 @@ impl Leader {
             let silent = chain.members.iter().find(|other| unheard_by(member) == Some(&other.node))?;
             let mutual = unheard_by(silent) == Some(&member.node);
             let later = chain.position(&member.node) > chain.position(&silent.node);
+            let planned = self.slots[&chain.slot].removal.as_ref();
+            let going = |member: &Member| planned.is_some_and(|planned| planned.contains_key(&member.node));
             let (mine, theirs) = (self.parted_from(&member.node), self.parted_from(&silent.node));
-            let member_goes = if mine == theirs { mutual && later } else { mine > theirs };
+            // A plan is kept: else each of the two is fenced in turn, and neither goes.
+            let member_goes = match (going(member), going(silent)) {
+                (true, false) => true,
+                (false, true) => false,
+                (_, _) if mine == theirs => mutual && later,
+                (_, _) => mine > theirs,
+            };
             Some(if member_goes { member.clone() } else { silent.clone() })
         })
     }
