@@ -72,6 +72,7 @@ const RARE: &[Mutant] = &[
     Mutant::DamageForgotten,
     Mutant::DamagedCopyCounts,
     Mutant::OneBlocksAll,
+    Mutant::PartialSnapshotInstalled,
 ];
 
 #[test]
