@@ -77,7 +77,14 @@ pub enum Event {
         /// With the last part: the rest of the state.
         end: Option<SnapshotEnd>,
     },
-    /// A record of a replica's state is damaged on the disk, which a call or a snapshot wanted to read (D2).
+    /// Spilled entries, for [`Effect::ReadSpilled`].
+    SpilledRead {
+        /// Whose.
+        slot: Slot,
+        /// From the one behind `after` on, without a gap; empty if that is not there any more.
+        entries: Vec<Entry>,
+    },
+    /// A record of a replica's state is damaged on the disk, which a call, a snapshot or a successor wanted to read (D2).
     Damaged {
         /// Whose.
         slot: Slot,
@@ -141,6 +148,15 @@ pub enum Effect {
         /// About so many bytes of keys and values, at least one object.
         bytes: usize,
     },
+    /// Read entries that were spilled, as far as they are synced; report by [`Event::SpilledRead`].
+    ReadSpilled {
+        /// Whose.
+        slot: Slot,
+        /// From behind this one on.
+        after: Seq,
+        /// About so many bytes of entries, at least one.
+        bytes: usize,
+    },
 }
 
 /// A call's result.
@@ -199,6 +215,11 @@ pub enum Write {
         /// Sessions as they are after the last of them; `None`: gone.
         sessions: Vec<(Seq, Option<Session>)>,
     },
+    /// Keep applied entries beside the state, behind those spilled before, until `DropSpill`, `Install`, `Clear` or the end of
+    /// the process: a successor that is being filled needs them, and they take too much memory (W6).
+    Spill(Vec<Entry>),
+    /// Nobody needs what is spilled any more.
+    DropSpill,
     /// Stage a part of a snapshot. A part of another pin than those staged before replaces them (J3).
     Stage {
         /// Of which snapshot.
