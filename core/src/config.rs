@@ -72,9 +72,11 @@ pub struct Limits {
     pub apply_entries: usize,
     /// Bytes of entries in one message, unless a single one is larger. 256 KiB.
     pub message_bytes: usize,
-    /// Bytes of entries that the node keeps in memory, applied, for successors that are being filled (W6). Beyond, a
-    /// successor needs a new snapshot. 64 MiB.
+    /// Bytes of entries that the node keeps in memory, applied, for successors that are being filled (W6). Those beyond go to
+    /// its disk. 32 MiB.
     pub retain_bytes: usize,
+    /// Bytes of one slot's entries that it keeps there. Beyond, the successor needs a new snapshot. 16 GiB.
+    pub spill_bytes: u64,
     /// Bytes of objects in one part of a snapshot, unless a single one is larger. More at a time would hold up the syncs of
     /// other slots. 256 KiB.
     pub chunk_bytes: usize,
@@ -97,7 +99,8 @@ impl Default for Limits {
             node_bytes: 256 * MIB,
             apply_entries: 32,
             message_bytes: MIB / 4,
-            retain_bytes: 64 * MIB,
+            retain_bytes: 32 * MIB,
+            spill_bytes: 16 << 30,
             chunk_bytes: MIB / 4,
             slot_sessions: 2048,
             session_writes: 128,

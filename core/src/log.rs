@@ -12,6 +12,8 @@ use crate::{ChainVersion, Entry, EntryId, LogSummary, Recovered, Seq, WallTime};
 #[derive(Debug)]
 pub(crate) struct Log {
     trim: EntryId,
+    /// What the disk has of the entries before, for a successor that is being filled: those up to `trim`.
+    spilled: Option<LogSummary>,
     /// The object state has entries up to here. Those in memory are kept for somebody.
     applied: Seq,
     /// What they weigh.
@@ -41,6 +43,7 @@ impl Log {
     pub(crate) fn at(trim: EntryId, trim_at: WallTime) -> Self {
         Self {
             trim,
+            spilled: None,
             applied: trim.seq,
             retained: 0,
             compacted: trim.seq,
@@ -60,9 +63,14 @@ impl Log {
         log
     }
 
-    /// The last trimmed entry.
+    /// The last entry that is not in memory any more.
     pub(crate) fn trim(&self) -> EntryId {
         self.trim
+    }
+
+    /// The last entry that a successor cannot be given any more.
+    pub(crate) fn floor(&self) -> EntryId {
+        self.spilled.as_ref().map_or(self.trim, |spilled| spilled.trim)
     }
 
     /// The last entry.
@@ -134,10 +142,23 @@ impl Log {
     /// Removes every entry up to `to`, as far as the object state has them.
     pub(crate) fn trim_to(&mut self, to: Seq) {
         let to = to.min(self.applied);
+        self.spilled.take_if(|_| to >= self.trim.seq);
         while let Some(entry) = self.entries.pop_front_if(|entry| entry.id.seq <= to) {
             self.trim = entry.id;
             self.forget(&entry);
         }
+    }
+
+    /// Removes every entry up to `to` from memory: the disk keeps them for a successor.
+    pub(crate) fn spill_to(&mut self, to: Seq) {
+        assert!(to <= self.applied, "{to} is spilled, and not applied");
+        let mut spilled = self.spilled.take().unwrap_or(LogSummary { trim: self.trim, runs: Vec::new() });
+        while let Some(entry) = self.entries.pop_front_if(|entry| entry.id.seq <= to) {
+            spilled.extend(entry.id);
+            self.trim = entry.id;
+            self.forget(&entry);
+        }
+        self.spilled = Some(spilled);
     }
 
     fn forget(&mut self, entry: &Entry) {
@@ -155,6 +176,16 @@ impl Log {
         self.entries.range(self.indices(after, to))
     }
 
+    /// The entries after `after`, up to `to`, of about `bytes` in all; one at least, if there is one.
+    pub(crate) fn up_to(&self, after: Seq, to: Seq, bytes: usize) -> Vec<Entry> {
+        let mut weight = 0;
+        let fits = |entry: &&Entry| {
+            weight += entry.weight();
+            weight <= bytes || entry.id.seq == after.next()
+        };
+        self.range(after, to).take_while(fits).cloned().collect()
+    }
+
     fn indices(&self, after: Seq, to: Seq) -> Range<usize> {
         let skip = after.0.saturating_sub(self.trim.seq.0);
         let end = to.0.saturating_sub(self.trim.seq.0).min(self.entries.len() as u64);
@@ -162,10 +193,14 @@ impl Log {
         index(skip.min(end))..index(end)
     }
 
-    /// The identity of the entry at `seq`; `None` below the trim point and beyond the end.
+    /// The identity of the entry at `seq`; `None` below what a successor can be given, and beyond the end.
     pub(crate) fn id_at(&self, seq: Seq) -> Option<EntryId> {
         if seq == self.trim.seq {
             return Some(self.trim);
+        }
+        if seq < self.trim.seq {
+            let version = self.spilled.as_ref()?.version_at(seq)?;
+            return Some(EntryId { version, seq });
         }
         let index = usize::try_from(seq.0.checked_sub(self.trim.seq.0 + 1)?).ok()?;
         self.entries.get(index).map(|entry| entry.id)
@@ -177,15 +212,11 @@ impl Log {
         self.range(Seq(seq.0 - 1), *seq).next()
     }
 
+    /// What a successor can be given.
     pub(crate) fn summary(&self) -> LogSummary {
-        let mut runs: Vec<EntryId> = Vec::new();
-        for entry in &self.entries {
-            match runs.last_mut() {
-                Some(run) if run.version == entry.id.version => *run = entry.id,
-                Some(_) | None => runs.push(entry.id),
-            }
-        }
-        LogSummary { trim: self.trim, runs }
+        let mut summary = self.spilled.clone().unwrap_or(LogSummary { trim: self.trim, runs: Vec::new() });
+        self.entries.iter().for_each(|entry| summary.extend(entry.id));
+        summary
     }
 
     /// The end of the longest prefix that this log shares with `other` (C7). Entries that agree in (version, seq) agree
@@ -288,6 +319,9 @@ mod tests {
     #[derive(Debug, Default)]
     struct Twin {
         entries: Vec<Entry>,
+        /// So many are nowhere.
+        gone: usize,
+        /// So many are not in memory.
         trimmed: usize,
         applied: usize,
     }
@@ -297,6 +331,7 @@ mod tests {
         Push { key: u8, version: u64 },
         Cut(usize),
         Trim(usize),
+        Spill(usize),
         Apply(usize),
     }
 
@@ -304,7 +339,8 @@ mod tests {
         prop_oneof![
             4 => (0..4u8, 0..2u64).prop_map(|(key, version)| Step::Push { key, version }),
             1 => (0..6usize).prop_map(Step::Cut),
-            1 => (0..6usize).prop_map(Step::Trim),
+            1 => (0..12usize).prop_map(Step::Trim),
+            1 => (0..6usize).prop_map(Step::Spill),
             1 => (0..6usize).prop_map(Step::Apply),
         ]
     }
@@ -331,8 +367,15 @@ mod tests {
                     log.cut(Seq(keep as u64));
                 }
                 Step::Trim(more) => {
+                    let to = (twin.gone + more).min(twin.applied);
+                    if to >= twin.trimmed {
+                        (twin.gone, twin.trimmed) = (to, to);
+                    }
+                    log.trim_to(Seq(to as u64));
+                }
+                Step::Spill(more) => {
                     twin.trimmed = (twin.trimmed + more).min(twin.applied);
-                    log.trim_to(Seq(twin.trimmed as u64));
+                    log.spill_to(Seq(twin.trimmed as u64));
                 }
                 Step::Apply(more) => {
                     twin.applied = (twin.applied + more).min(twin.entries.len());
@@ -359,7 +402,9 @@ mod tests {
             let about = |entry: &&Entry| entry.operation.key() == Some(&Bytes::from(vec![key]));
             let latest = bounded.rfind(about).filter(|entry| entry.id.seq.0 > twin.applied as u64);
             prop_assert_eq!(log.latest(&Bytes::from(vec![key]), Seq(to)), latest);
-            for entry in window {
+            prop_assert_eq!(log.floor().seq, Seq(twin.gone as u64));
+            prop_assert_eq!(log.summary().trim, log.floor());
+            for entry in &twin.entries[twin.gone..] {
                 prop_assert_eq!(log.id_at(entry.id.seq), Some(entry.id));
                 prop_assert_eq!(log.summary().version_at(entry.id.seq), Some(entry.id.version));
             }

@@ -156,6 +156,14 @@ impl LogSummary {
         self.runs.last().copied().unwrap_or(self.trim)
     }
 
+    /// Adds the entry behind the last.
+    pub(crate) fn extend(&mut self, id: EntryId) {
+        match self.runs.last_mut() {
+            Some(run) if run.version == id.version => *run = id,
+            Some(_) | None => self.runs.push(id),
+        }
+    }
+
     /// The version of the entry at `seq`; `None` below the trim point and beyond the end.
     pub fn version_at(&self, seq: Seq) -> Option<ChainVersion> {
         if seq == self.trim.seq {

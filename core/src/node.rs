@@ -150,6 +150,9 @@ impl Node {
             Event::ChunkRead { slot, at, after, objects, end } => {
                 self.with_replica(slot, out, |replica, cx| replica.on_chunk_read(at, after, objects, end, cx));
             }
+            Event::SpilledRead { slot, entries } => {
+                self.with_replica(slot, out, |replica, cx| replica.on_spilled_read(entries, cx));
+            }
             Event::Damaged { slot, request } => {
                 self.with_replica(slot, out, |replica, cx| replica.on_damaged(request, cx));
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
-use catena_core::{Batch, ChainVersion, EntryId, Metadata, Object, Recovered, Seq, Slot, Ticket, Write};
+use catena_core::{Batch, ChainVersion, Entry, EntryId, Metadata, Object, Recovered, Seq, Slot, Ticket, Write};
 use catena_store::{MemoryDisk, MemoryReader, MemoryStore, Reader, Store};
 
 /// A slot's state as it was when it was pinned.
@@ -121,7 +121,13 @@ impl Disk {
                         self.rotten.remove(&(batch.slot, key.clone()));
                     }
                 }
-                Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Stage { .. } | Write::Quarantine => {}
+                Write::Chain(_)
+                | Write::Append(_)
+                | Write::Truncate { .. }
+                | Write::Stage { .. }
+                | Write::Spill(_)
+                | Write::DropSpill
+                | Write::Quarantine => {}
             }
         }
     }
@@ -218,6 +224,11 @@ impl Disk {
         self.reader.pin(slot).expect("no fault is planned")
     }
 
+    /// Spilled entries behind `after`.
+    pub(crate) fn spilled(&self, slot: Slot, after: Seq, bytes: usize) -> Vec<Entry> {
+        self.reader.spilled(slot, after, bytes).expect("no fault is planned")
+    }
+
     /// The slots that the sync which is going on gives a snapshot's state.
     pub(crate) fn installing(&self) -> Vec<Slot> {
         let installs = |batch: &&Batch| batch.writes.iter().any(|write| matches!(write, Write::Install { .. }));
@@ -255,7 +266,7 @@ impl Synced {
                     self.trim = entry.id;
                     while self.log.pop_front_if(|logged| logged.seq <= entry.id.seq).is_some() {}
                 }),
-                Write::Stage { .. } | Write::Quarantine => {}
+                Write::Stage { .. } | Write::Spill(_) | Write::DropSpill | Write::Quarantine => {}
                 Write::Install { pin, end: _ } => {
                     self.trim = pin.at;
                     self.log.clear();
@@ -282,7 +293,7 @@ impl Synced {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use catena_core::{Entry, Operation, WallTime};
+    use catena_core::{Operation, WallTime};
 
     use super::*;
 

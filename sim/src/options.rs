@@ -222,7 +222,8 @@ impl Options {
                 value_bytes: *rng.pick(&[16 << 20, 16 << 20, 100]),
                 apply_entries: *rng.pick(&[1, 8, 256]),
                 message_bytes: *rng.pick(&[1, 300, 256 << 10]),
-                retain_bytes: *rng.pick(&[64 << 20, 64 << 20, 2_000]),
+                retain_bytes: *rng.pick(&[64 << 20, 2_000, 2_000]),
+                spill_bytes: *rng.pick(&[16 << 30, 16 << 30, 10_000]),
                 chunk_bytes: *rng.pick(&[1, 200, 1 << 20]),
                 ..Limits::default()
             },
@@ -230,7 +231,7 @@ impl Options {
             probe: ms(*rng.pick(&[50, 50, 10])),
             apply: ms(*rng.pick(&[20, 20, 1, 200])),
             silence: ms(*rng.pick(&[700, 700, 300])),
-            session_idle: ms(*rng.pick(&[600_000, 600_000, 1_000])),
+            session_idle: ms(*rng.pick(&[600_000, 1_000, 250])),
             copy_rate: *rng.pick(&[64 << 20, 64 << 20, 16 << 10]),
             slack: *rng.pick(&[64, 64, 1]),
             ..NodeConfig::new(slots)
@@ -331,7 +332,8 @@ impl fmt::Display for Options {
             ("apply after", format!("{:?} or {} entries", self.node.apply, limits.apply_entries)),
             ("writes in flight a slot", limits.slot_writes.to_string()),
             ("bytes a message, a chunk", format!("{}, {}", limits.message_bytes, limits.chunk_bytes)),
-            ("bytes retained, copied a s", format!("{}, {}", limits.retain_bytes, self.node.copy_rate)),
+            ("bytes retained, spilled", format!("{}, {}", limits.retain_bytes, limits.spill_bytes)),
+            ("bytes copied a s", self.node.copy_rate.to_string()),
             ("faults", String::new()),
         ];
         for (name, value) in rows {

@@ -98,6 +98,7 @@ impl Trace {
                 self.add_all([20, u64::from(slot.0), objects.len() as u64, u64::from(end.is_some())]);
                 self.add_entry(*at);
             }
+            Event::SpilledRead { slot, entries } => self.add_all([23, u64::from(slot.0), entries.len() as u64]),
             Event::Stop => self.add(21),
             Event::Damaged { slot, request } => {
                 self.add_all([22, u64::from(slot.0), request.map_or(0, |request| request.0)]);
@@ -212,6 +213,8 @@ impl Trace {
                         }
                         Write::Clear => self.add(7),
                         Write::Quarantine => self.add(8),
+                        Write::Spill(entries) => self.add_all([9, entries.len() as u64]),
+                        Write::DropSpill => self.add(10),
                     }
                 }
             }
@@ -235,6 +238,7 @@ impl Trace {
                 let after = after.as_ref().map_or(0, |key| 1 + key.len() as u64);
                 self.add_all([17, u64::from(slot.0), after, *bytes as u64]);
             }
+            Effect::ReadSpilled { slot, after, bytes } => self.add_all([18, u64::from(slot.0), after.0, *bytes as u64]),
         }
     }
 }
@@ -276,6 +280,7 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::ChunkRead { at, after, objects, end, .. } => {
             format!("{} objects of the pin at {at} read, behind {after:?}{}", objects.len(), last_part(end.is_some()))
         }
+        Event::SpilledRead { entries, .. } => format!("{} spilled entries read", entries.len()),
         Event::Stop => "stop".to_owned(),
         Event::Damaged { slot, .. } => format!("a record of slot {slot} is damaged"),
     }
@@ -296,7 +301,7 @@ pub(crate) fn is_notable(event: &Event) -> bool {
     match event {
         Event::Message { envelope, .. } => matches!(envelope.message, Message::Fetch { .. } | Message::Chunk(_)),
         Event::Answer(answer) => answer.lease.is_none() || !answer.decisions.chains.is_empty(),
-        Event::ChunkRead { .. } | Event::CoordinatorUp | Event::Stop | Event::Damaged { .. } => true,
+        Event::ChunkRead { .. } | Event::SpilledRead { .. } | Event::CoordinatorUp | Event::Stop | Event::Damaged { .. } => true,
         Event::Write { .. }
         | Event::Read { .. }
         | Event::OpenSession { .. }

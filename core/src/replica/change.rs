@@ -56,7 +56,7 @@ impl Replica {
         for (_, promise) in &mut self.promises {
             *promise = Promise::Cut;
         }
-        (self.receiving, self.staged) = (None, None);
+        (self.receiving, self.staged, self.spill) = (None, None, None);
         self.submit(vec![Write::Clear], Promise::Cleared, cx);
     }
 

@@ -14,6 +14,8 @@ pub(super) enum Promise {
     Quarantined,
     /// A part of a snapshot.
     Staged,
+    /// Entries that are kept for a successor.
+    Spilled(Seq),
     /// A snapshot has become the state.
     Installed(Pin, SnapshotEnd),
     Cleared,
@@ -48,6 +50,7 @@ impl Replica {
                 Promise::Applied(to) => self.log.apply_to(to),
                 Promise::Adopted(version) => self.on_version_durable(version, cx),
                 Promise::Cut | Promise::Quarantined => {}
+                Promise::Spilled(to) => self.log.spill_to(to),
                 Promise::Staged => self.on_staged(cx),
                 Promise::Installed(pin, end) => self.on_installed(&pin, end, cx),
                 Promise::Cleared => {
@@ -85,25 +88,5 @@ impl Replica {
         self.applying = to;
         self.apply_at = None;
         self.submit(vec![Write::Apply { entries, sessions }], Promise::Applied(to), cx);
-    }
-
-    /// Whether the node keeps too much, and this replica no less of it than others on average: one busy slot costs no other
-    /// slot its snapshot (J3).
-    fn retains_too_much(&self, cx: &Context<'_>) -> bool {
-        let (own, all) = (self.log.retained(), cx.load.retained);
-        own > 0 && all > cx.config.limits.retain_bytes && own.saturating_mul(cx.load.retaining) >= all
-    }
-
-    /// Forgets what is applied, as far as no successor may lack it (W6).
-    pub(super) fn trim(&mut self, cx: &mut Context<'_>) {
-        if self.keep.is_some() && self.retains_too_much(cx) {
-            self.stop_keeping(cx);
-        }
-        let keep = if mutant!(TrimUnacked) { None } else { self.keep };
-        self.log.trim_to(keep.unwrap_or(Seq(u64::MAX)));
-        self.log.compact();
-        if self.successor.matched && self.successor.sent < self.log.trim().seq {
-            self.successor.matched = false; // it is shown the log anew, and finds that it needs a snapshot
-        }
     }
 }

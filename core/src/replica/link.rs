@@ -138,10 +138,11 @@ impl Replica {
             // It may have restarted in this version, without what it had said to have.
             Some(keep) => {
                 self.successor.acked = self.successor.acked.min(has);
-                *keep = (*keep).min(has).max(self.log.trim().seq);
+                *keep = (*keep).min(has).max(self.log.floor().seq);
             }
         }
-        if has < self.log.trim().seq {
+        self.spill_from_anew();
+        if has < self.log.floor().seq {
             self.successor.matched = false;
             return self.probe(cx); // what it lacks is gone: it needs a snapshot
         }
@@ -182,7 +183,10 @@ impl Replica {
         if mutant!(TellUnsynced) {
             durable = self.last().min(self.upstream_durable);
         }
-        while self.successor.sent < self.last() {
+        if self.successor.sent < self.log.trim().seq {
+            self.read_spilled(cx);
+        }
+        while (self.log.trim().seq..self.last()).contains(&self.successor.sent) {
             let entries = self.next_entries(cx.config.limits.message_bytes);
             self.successor.sent = Seq(self.successor.sent.0 + entries.len() as u64);
             self.successor.told = durable;
@@ -198,21 +202,11 @@ impl Replica {
     fn next_entries(&self, bytes: usize) -> Vec<Entry> {
         let sent = self.successor.sent;
         invariant!(sent >= self.log.trim().seq, "slot {}: {sent} was trimmed before the successor had it", self.slot);
-        let mut weight = 0;
-        let fits = |entry: &&Entry| {
-            weight += entry.weight();
-            weight <= bytes || entry.id.seq == sent.next()
-        };
-        let entries = self.log.range(sent, self.last()).take_while(fits).cloned();
+        let mut entries = self.log.up_to(sent, self.last(), bytes);
         if mutant!(RewriteVersion) {
-            return entries
-                .map(|mut entry| {
-                    entry.id.version = self.version();
-                    entry
-                })
-                .collect();
+            entries.iter_mut().for_each(|entry| entry.id.version = self.version());
         }
-        entries.collect()
+        entries
     }
 
     /// Tells the predecessor what is committed (W5).

@@ -11,6 +11,7 @@ mod pending;
 mod read;
 mod retry;
 mod sessions;
+mod spill;
 mod transfer;
 mod view;
 mod write;
@@ -25,6 +26,7 @@ use crate::{
 use disk::Promise;
 use pending::{Answer, Pending};
 use retry::Quiet;
+use spill::Spill;
 use transfer::{Receiving, Sending, Staged};
 pub use view::ReplicaView;
 
@@ -91,8 +93,10 @@ pub(crate) struct Replica {
     /// The last seq in the head's log when the head adopted this version (R2). Counts when matched.
     barrier: Seq,
     successor: Successor,
-    /// Entries after this one stay in memory: the successor is being filled and may lack them (W6).
+    /// Entries after this one are kept: the successor is being filled and may lack them (W6).
     keep: Option<Seq>,
+    /// What of them is on the disk.
+    spill: Option<Spill>,
     /// The commit watermark last told to the predecessor in this version.
     acked: Seq,
     /// The end of the log when a gap was last reported, so that one gap is reported once.
@@ -176,6 +180,7 @@ impl Replica {
             barrier: Seq(0),
             successor: Successor::default(),
             keep: None,
+            spill: None,
             acked: Seq(0),
             gap_at: None,
             promises: VecDeque::new(),
@@ -250,7 +255,7 @@ impl Replica {
                 cx.out.push(Effect::Reply { request, result: Err(error) });
             }
             // Should this be the only copy, the record may still be overwritten, or read another time.
-            None => self.unpin(cx),
+            None => self.stop_keeping(cx),
         }
     }
 

@@ -48,7 +48,7 @@ pub(super) enum Receiving {
 
 /// The sending side.
 impl Replica {
-    /// A version begins: entries stay in memory for a successor that is being filled, from now on, or as before if it is
+    /// A version begins: entries stay for a successor that is being filled, from now on, or as before if it is
     /// the same one (W6). A snapshot that it gets outlives versions (J3).
     pub(super) fn keep_for(&mut self, before: Option<&Member>, now: Option<&Member>, cx: &mut Context<'_>) {
         if now.is_some() && before == now && self.keep.is_some() {
@@ -68,7 +68,7 @@ impl Replica {
 
     /// The successor takes too long: it will need a new snapshot.
     pub(super) fn stop_keeping(&mut self, cx: &mut Context<'_>) {
-        self.keep = Some(self.log.applied());
+        self.keep = self.keep.map(|_| self.log.applied());
         self.unpin(cx);
     }
 
@@ -91,6 +91,7 @@ impl Replica {
             None => {
                 // The store's state is at the trim point or beyond, and what follows on it stays from here on.
                 self.keep = Some(self.log.trim().seq);
+                self.successor.matched = false;
                 cx.out.push(Effect::Pin { slot });
                 self.sending.insert(Sending { pin: None, reading: false })
             }

@@ -61,12 +61,15 @@ pub(crate) struct Disk {
     pub(crate) log: Vec<Entry>,
     pub(crate) staged: Option<(catena_core::Pin, BTreeMap<Bytes, Object>)>,
     pub(crate) pin: Option<State>,
+    pub(crate) spilled: Vec<Entry>,
     /// The log does not read.
     pub(crate) torn: bool,
     /// It is known to be damaged.
     pub(crate) quarantined: bool,
     /// So many parts of snapshots do not.
     pub(crate) unreadable: usize,
+    /// And so many of spilled entries.
+    pub(crate) unreadable_spill: usize,
     pub(crate) sync: Sync,
     pub(crate) held: Vec<Batch>,
 }
@@ -96,9 +99,11 @@ impl Disk {
             log: Vec::new(),
             staged: None,
             pin: None,
+            spilled: Vec::new(),
             torn: false,
             quarantined: false,
             unreadable: 0,
+            unreadable_spill: 0,
             sync: Sync::AtOnce,
             held: Vec::new(),
         }
@@ -142,6 +147,8 @@ impl Disk {
                     }
                 }
             }
+            Write::Spill(entries) => self.spilled.extend(entries),
+            Write::DropSpill => self.spilled.clear(),
             Write::Stage { pin, objects } => {
                 let staged = self.staged.take_if(|(staged, _)| *staged == pin);
                 self.staged.insert(staged.unwrap_or((pin, BTreeMap::new()))).1.extend(objects);
@@ -152,11 +159,11 @@ impl Disk {
                 let sessions = end.sessions.into_iter().collect();
                 self.state = State { trim: pin.at, trim_at: end.at_time, objects, sessions };
                 self.quarantined = false;
-                self.log.clear();
+                (self.log, self.spilled) = (Vec::new(), Vec::new());
             }
             Write::Clear => {
                 (self.torn, self.quarantined) = (false, false);
-                self.log.clear();
+                (self.log, self.spilled) = (Vec::new(), Vec::new());
                 (self.state, self.staged) = (State::default(), None);
             }
             Write::Quarantine => self.quarantined = true,
@@ -240,7 +247,7 @@ impl Bench {
     pub(crate) fn kill(&mut self, name: &str) -> Disk {
         self.queue.retain(|(to, _)| *to != id(name));
         self.reports.remove(&id(name));
-        Disk { pin: None, ..self.nodes.remove(&id(name)).unwrap().1 }
+        Disk { pin: None, spilled: Vec::new(), ..self.nodes.remove(&id(name)).unwrap().1 }
     }
 
     /// The disk does what it was handed meanwhile, and from now on everything at once.
@@ -339,6 +346,15 @@ impl Bench {
                 Effect::ReadChunk { slot, after, bytes } => {
                     let (at, objects, end) = disk.read(after.as_ref(), bytes);
                     self.queue.push_back((to.clone(), Event::ChunkRead { slot, at, after, objects, end }));
+                }
+                Effect::ReadSpilled { slot, .. } if disk.unreadable_spill > 0 => {
+                    disk.unreadable_spill -= 1;
+                    self.queue.push_back((to.clone(), Event::Damaged { slot, request: None }));
+                }
+                Effect::ReadSpilled { slot, after, bytes } => {
+                    let rest = disk.spilled.iter().filter(|entry| entry.id.seq > after);
+                    let entries = rest.take((bytes / 100).max(1)).cloned().collect();
+                    self.queue.push_back((to.clone(), Event::SpilledRead { slot, entries }));
                 }
             }
         }

@@ -104,6 +104,7 @@ fn a_write_is_not_held_up_by_a_joining_replica_that_says_nothing() {
 fn what_a_joining_replica_has_not_synced_is_kept_for_it_and_not_for_ever() {
     let mut bench = Bench::new();
     bench.config.limits.retain_bytes = 1_000;
+    bench.config.limits.spill_bytes = 0;
     for name in ["n1", "n2", "n3", "n4"] {
         bench.restart(name);
     }

@@ -6,5 +6,6 @@ mod bench;
 mod changes;
 mod damage;
 mod sessions;
+mod spill;
 mod steady;
 mod transfer;

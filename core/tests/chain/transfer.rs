@@ -5,8 +5,11 @@ use catena_core::{Event, Message, NodeConfig, Origin, ReplicaState, Write};
 use crate::bench::{Bench, Sync, id};
 
 /// A chain with 20 objects and two sessions in its state, of which the log knows nothing; a part has two objects.
-fn filled() -> Bench {
-    let mut config = NodeConfig::new(1);
+pub(crate) fn filled() -> Bench {
+    filled_with(NodeConfig::new(1))
+}
+
+pub(crate) fn filled_with(mut config: NodeConfig) -> Bench {
     config.limits.chunk_bytes = 12;
     config.limits.apply_entries = 1;
     let mut bench = Bench::with(config);
@@ -23,7 +26,7 @@ fn filled() -> Bench {
     bench
 }
 
-fn same_state(bench: &mut Bench) {
+pub(crate) fn same_state(bench: &mut Bench) {
     bench.wait(300);
     let tail = bench.disk("n3").state.clone();
     assert_eq!(tail.objects.len(), 19);
@@ -156,6 +159,7 @@ fn lost_and_damaged_parts_are_asked_for_again() {
 fn a_snapshot_that_is_overtaken_by_what_may_be_kept_begins_anew() {
     let mut bench = filled();
     bench.config.limits.retain_bytes = 200;
+    bench.config.limits.spill_bytes = 0;
     bench.restart("n3");
     bench.decide(&["n1", "n2", "n3"], Some("n4"));
     while bench.chunks < 3 {

@@ -282,6 +282,7 @@ impl<R: Reader> Driver<R> {
             Effect::Pin { slot } => self.pins.pin(slot),
             Effect::Unpin { slot } => self.pins.unpin(slot),
             Effect::ReadChunk { slot, after, bytes } => self.pins.read(slot, after, bytes),
+            Effect::ReadSpilled { slot, after, bytes } => self.pins.read_spilled(slot, after, bytes),
             // Without a coordinator it is as good as lost on the way.
             Effect::Heartbeat(heartbeat) => {
                 self.departure.heartbeat(&heartbeat);

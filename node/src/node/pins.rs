@@ -1,11 +1,12 @@
-//! States that are pinned for snapshots, and the reads of their parts (J1). A part may have a mebibyte: in a real process it
-//! is read on a thread for blocking work, so that it holds up no write.
+//! States that are pinned for snapshots, and the reads of what a successor is to get: parts of them (J1), and entries that
+//! were spilled (W6). A part may have a mebibyte: in a real process it is read on a thread for blocking work, so that it holds
+//! up no write.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use catena_core::{EntryId, Event, Slot};
+use catena_core::{Entry, EntryId, Event, Seq, Slot};
 use catena_store::{Part, Pinned, Reader, StoreError};
 use tokio::sync::mpsc;
 
@@ -23,12 +24,15 @@ struct Pin<P> {
     state: Arc<P>,
 }
 
-/// A part, read; or why it, or the pin that it was to be of, could not be.
+/// What was read of a slot; or why it, or the pin that it was to be of, could not be.
 pub(super) struct PartRead {
     pub(super) slot: Slot,
-    number: u64,
-    after: Option<Bytes>,
-    part: Result<(EntryId, Part), StoreError>,
+    content: Result<Content, StoreError>,
+}
+
+enum Content {
+    Part { number: u64, at: EntryId, after: Option<Bytes>, part: Part },
+    Spilled(Vec<Entry>),
 }
 
 impl<R: Reader> Pins<R> {
@@ -47,7 +51,7 @@ impl<R: Reader> Pins<R> {
             Err(error) => {
                 self.held.remove(&slot);
                 // With the driver gone, nobody waits for it.
-                let _ = self.done.send(PartRead { slot, number, after: None, part: Err(error) });
+                let _ = self.done.send(PartRead { slot, content: Err(error) });
             }
         }
     }
@@ -61,18 +65,33 @@ impl<R: Reader> Pins<R> {
         let Some(pin) = self.held.get(&slot) else { return };
         let (number, state, done) = (pin.number, Arc::clone(&pin.state), self.done.clone());
         aside(move || {
-            let part = state.read(after.as_deref(), bytes).map(|part| (state.at(), part));
+            let part = state.read(after.as_deref(), bytes);
+            let content = part.map(|part| Content::Part { number, at: state.at(), after, part });
             // With the driver gone, nobody waits for it.
-            let _ = done.send(PartRead { slot, number, after, part });
+            let _ = done.send(PartRead { slot, content });
+        });
+    }
+
+    /// Has spilled entries read, from behind `after` on, of about `bytes`.
+    pub(super) fn read_spilled(&self, slot: Slot, after: Seq, bytes: usize) {
+        let (reader, done) = (self.reader.clone(), self.done.clone());
+        aside(move || {
+            let content = reader.spilled(slot, after, bytes).map(Content::Spilled);
+            // With the driver gone, nobody waits for it.
+            let _ = done.send(PartRead { slot, content });
         });
     }
 
     /// What the machine is to hear of a part: nothing, if its state is not held any more.
     pub(super) fn event(&self, read: PartRead) -> Result<Option<Event>, StoreError> {
-        let PartRead { slot, number, after, part } = read;
-        let (at, Part { objects, end }) = part?;
-        let held = self.held.get(&slot).is_some_and(|pin| pin.number == number);
-        Ok(held.then_some(Event::ChunkRead { slot, at, after, objects, end }))
+        let slot = read.slot;
+        match read.content? {
+            Content::Part { number, at, after, part: Part { objects, end } } => {
+                let held = self.held.get(&slot).is_some_and(|pin| pin.number == number);
+                Ok(held.then_some(Event::ChunkRead { slot, at, after, objects, end }))
+            }
+            Content::Spilled(entries) => Ok(Some(Event::SpilledRead { slot, entries })),
+        }
     }
 }
 

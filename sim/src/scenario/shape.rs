@@ -114,6 +114,7 @@ fn node(slots: u32, words: &mut Words<'_>) -> Result<NodeConfig, Problem> {
     set(&mut config.limits.value_bytes, words.option("value-limit"), number)?;
     set(&mut config.limits.chunk_bytes, words.option("chunk-bytes"), number)?;
     set(&mut config.limits.retain_bytes, words.option("retain-bytes"), number)?;
+    set(&mut config.limits.spill_bytes, words.option("spill-bytes"), number)?;
     Ok(config)
 }
 

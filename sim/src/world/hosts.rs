@@ -114,6 +114,12 @@ pub(super) enum Input {
         after: Option<Bytes>,
         bytes: usize,
     },
+    /// The disk has read spilled entries.
+    Spilled {
+        slot: Slot,
+        after: Seq,
+        bytes: usize,
+    },
 }
 
 /// Who waits for an answer.
@@ -318,6 +324,10 @@ impl World {
                 }
                 None => Ok(()),
             },
+            Input::Spilled { slot, after, bytes } => {
+                let entries = host.disk.spilled(slot, after, bytes);
+                self.step(node, Event::SpilledRead { slot, entries }, None)
+            }
         }
     }
 

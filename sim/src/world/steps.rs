@@ -228,6 +228,7 @@ impl World {
             Effect::Pin { slot } => self.pin(node, slot),
             Effect::Unpin { slot } => self.unpin(node, slot),
             Effect::ReadChunk { slot, after, bytes } => self.read_chunk(node, slot, after, bytes),
+            Effect::ReadSpilled { slot, after, bytes } => self.read_spilled(node, slot, after, bytes),
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::mutants::{self, Mutant};
-use catena_core::{Batch, Event, Slot, Time, Write};
+use catena_core::{Batch, Event, Seq, Slot, Time, Write};
 use catena_store::{Part, Pinned as _};
 
 use super::hosts::Input;
@@ -56,26 +56,33 @@ impl World {
         self.queue.push(pin.last_read, Happening::Input { node, life: process.life, input });
     }
 
+    /// Spilled entries are read; the disk takes its time.
+    pub(super) fn read_spilled(&mut self, node: usize, slot: Slot, after: Seq, bytes: usize) {
+        let delay = self.rng.duration(Duration::from_micros(20), self.options.sync);
+        let life = self.hosts[node].process.as_ref().expect("it was stepped").life;
+        self.queue.push(self.now + delay, Happening::Input { node, life, input: Input::Spilled { slot, after, bytes } });
+    }
+
     /// A batch goes to the disk. Nothing that is owed is cut or replaced by less.
     pub(super) fn persist(&mut self, node: usize, batch: Batch) -> Result<(), Violation> {
         let host = &mut self.hosts[node];
         let (slot, name) = (batch.slot, host.identity.node.as_str());
         let owed = host.owed[slot.0 as usize];
         let debt = durable::debt(self.realm.chain(slot), &host.identity, &self.ledger, owed);
-        let mut appends = 0;
+        let mut aimed = false;
         for write in &batch.writes {
             match write {
                 Write::Truncate { last } => durable::truncated(slot, debt, *last, name)?,
                 Write::Install { pin, end: _ } => durable::replaced(slot, &self.ledger, debt, Some(pin.at), name)?,
                 Write::Clear => durable::replaced(slot, &self.ledger, debt, None, name)?,
-                Write::Append(_) => appends += 1,
+                Write::Append(_) | Write::Stage { .. } => aimed = true,
                 Write::Quarantine => host.disk.quarantine(slot),
-                Write::Chain(_) | Write::Apply { .. } | Write::Stage { .. } => {}
+                Write::Chain(_) | Write::Apply { .. } | Write::Spill(_) | Write::DropSpill => {}
             }
         }
         let life = host.process.as_ref().expect("it was stepped").life;
         let begins = host.disk.submit(batch);
-        if appends > 0 {
+        if aimed {
             self.aim(node);
         }
         if begins {
