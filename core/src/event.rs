@@ -34,6 +34,20 @@ pub enum Event {
         /// The object as the store has it, read in the same turn as this step, before its `now` was taken (R1).
         stored: Option<Object>,
     },
+    /// A client goes through a slot's objects. Answered by [`Reply::Scanned`].
+    Scan {
+        /// Names the call; exactly one [`Effect::Reply`] answers it.
+        request: RequestId,
+        /// Where the client's route sent it: the tail, as a read.
+        target: Target,
+        /// From behind this key on.
+        after: Option<Bytes>,
+        /// About how much the answer may hold.
+        bytes: usize,
+        /// The objects there as the store has them, about so many bytes, read in the same turn as this step, before its `now`
+        /// was taken (R1).
+        stored: Page,
+    },
     /// A client opens a session in a slot (W8). Answered by [`Reply::Opened`].
     OpenSession {
         /// Names the call; exactly one [`Effect::Reply`] answers it.
@@ -96,6 +110,15 @@ pub enum Event {
     Stop,
     /// A deadline has passed, or has not: early and repeated wakes are harmless.
     Wake,
+}
+
+/// Objects of a slot, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// In key order.
+    pub objects: Vec<(Bytes, Object)>,
+    /// The key that the next page begins behind; at or behind the last of these. `None`: there is none.
+    pub next: Option<Bytes>,
 }
 
 /// The route under which a call was sent.
@@ -180,6 +203,13 @@ pub enum Reply {
         version: ChainVersion,
         /// The object.
         object: Option<Object>,
+    },
+    /// The slot's objects from somewhere on, as committed, all of one moment; what is not there, there is none of.
+    Scanned {
+        /// The version that the replica answered in.
+        version: ChainVersion,
+        /// They.
+        page: Page,
     },
 }
 

@@ -109,7 +109,7 @@ pub use coordinator::{
 };
 pub use entry::{Entry, Operation, Refusal};
 pub use error::{CallError, Kind, MismatchReason, Resource, RoutingMismatch};
-pub use event::{Batch, Effect, Event, Recovered, Reply, Target, Write};
+pub use event::{Batch, Effect, Event, Page, Recovered, Reply, Target, Write};
 pub use ids::{
     ChainVersion, ClusterId, EntryId, Epoch, Incarnation, InvalidNodeId, NodeId, Process, RequestId, Revision, RollCall, Seq,
     Slot, Ticket, slot_of,

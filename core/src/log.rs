@@ -2,7 +2,7 @@
 //! those that are kept for a successor that is being filled (W6).
 
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use bytes::Bytes;
 
@@ -210,6 +210,15 @@ impl Log {
     pub(crate) fn latest(&self, key: &Bytes, to: Seq) -> Option<&Entry> {
         let (_, seq) = self.by_key.range((key.clone(), Seq(0))..=(key.clone(), to)).next_back()?;
         self.range(Seq(seq.0 - 1), *seq).next()
+    }
+
+    /// The keys behind `after`, up to `to`, that entries which are not applied are about.
+    pub(crate) fn keys(&self, after: Option<&Bytes>, to: Option<&Bytes>) -> Vec<Bytes> {
+        let after = after.map_or(Bound::Unbounded, |after| Bound::Excluded((after.clone(), Seq(u64::MAX))));
+        let to = to.map_or(Bound::Unbounded, |to| Bound::Included((to.clone(), Seq(u64::MAX))));
+        let mut keys: Vec<Bytes> = self.by_key.range((after, to)).map(|(key, _)| key.clone()).collect();
+        keys.dedup();
+        keys
     }
 
     /// What a successor can be given.

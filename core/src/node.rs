@@ -119,6 +119,12 @@ impl Node {
                 }),
                 Err(error) => out.push(Effect::Reply { request, result: Err(error) }),
             },
+            Event::Scan { request, target, after, bytes, stored } => match self.admit_slot(target) {
+                Ok(()) => self.with_replica(target.slot, out, |replica, cx| {
+                    replica.on_scan(request, target, after, bytes, stored, cx);
+                }),
+                Err(error) => out.push(Effect::Reply { request, result: Err(error) }),
+            },
             Event::OpenSession { request, target } => match self.admit_slot(target) {
                 Ok(()) => self.with_replica(target.slot, out, |replica, cx| replica.on_open_session(request, target, cx)),
                 Err(error) => out.push(Effect::Reply { request, result: Err(error) }),

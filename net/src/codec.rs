@@ -38,6 +38,7 @@ macro_rules! responses {
 
 requests!(
     GetRequest,
+    ScanRequest,
     PutRequest,
     DeleteRequest,
     OpenSessionRequest,
@@ -46,7 +47,17 @@ requests!(
     OrderRequest,
     GetStatusRequest
 );
-responses!(GetResponse, PutResponse, DeleteResponse, OpenSessionResponse, Route, CoordinatorMessage, OrderResponse, Status);
+responses!(
+    GetResponse,
+    ScanResponse,
+    PutResponse,
+    DeleteResponse,
+    OpenSessionResponse,
+    Route,
+    CoordinatorMessage,
+    OrderResponse,
+    Status
+);
 // Both ends get frames, and nobody waits for the outcome of one.
 requests!(Frame);
 

@@ -98,6 +98,10 @@ impl Trace {
                 self.add_all([20, u64::from(slot.0), objects.len() as u64, u64::from(end.is_some())]);
                 self.add_entry(*at);
             }
+            Event::Scan { request, target, after, bytes, stored } => {
+                let after = after.as_ref().map_or(0, |key| 1 + key.len() as u64);
+                self.add_all([24, request.0, target.version.0, after, *bytes as u64, stored.objects.len() as u64]);
+            }
             Event::SpilledRead { slot, entries } => self.add_all([23, u64::from(slot.0), entries.len() as u64]),
             Event::Stop => self.add(21),
             Event::Damaged { slot, request } => {
@@ -223,6 +227,7 @@ impl Trace {
                 match result {
                     Ok(Reply::Written { entry, object: _ }) => self.add_entry(entry.unwrap_or_default()),
                     Ok(Reply::Opened { session }) => self.add_all([1, session.0]),
+                    Ok(Reply::Scanned { version, page }) => self.add_all([2, version.0, page.objects.len() as u64]),
                     Ok(Reply::Read { version, object }) => {
                         self.add_all([version.0, object.as_ref().map_or(0, |object| object.metadata.updated_at.0)]);
                     }
@@ -269,6 +274,7 @@ pub(crate) fn describe(event: &Event) -> String {
     match event {
         Event::Write { request, .. } => format!("write, request {request}"),
         Event::Read { request, .. } => format!("read, request {request}"),
+        Event::Scan { request, .. } => format!("scan, request {request}"),
         Event::Message { from, envelope } => format!("{from}: slot {} {}", envelope.slot, describe_message(envelope)),
         Event::LinkUp { peer } => format!("link to {peer} is up"),
         Event::Durable { ticket } => format!("durable up to ticket {ticket}"),
@@ -304,6 +310,7 @@ pub(crate) fn is_notable(event: &Event) -> bool {
         Event::ChunkRead { .. } | Event::SpilledRead { .. } | Event::CoordinatorUp | Event::Stop | Event::Damaged { .. } => true,
         Event::Write { .. }
         | Event::Read { .. }
+        | Event::Scan { .. }
         | Event::OpenSession { .. }
         | Event::LinkUp { .. }
         | Event::Durable { .. }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::ClientError;
-use crate::{CallError, ClusterId, Command, NodeId, Origin, Reply, Route, Target, Time};
+use crate::{CallError, ClusterId, Command, NodeId, Origin, Reply, Route, Slot, Target, Time};
 
 /// How a client behaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +89,15 @@ pub enum ClientRequest {
     Get {
         /// Its key.
         key: Bytes,
+    },
+    /// A part of a slot's objects, linearizably.
+    Scan {
+        /// Whose.
+        slot: Slot,
+        /// From behind this key on.
+        after: Option<Bytes>,
+        /// Of about so many bytes.
+        bytes: usize,
     },
     /// A write.
     Write {
@@ -212,6 +221,13 @@ pub enum Body {
     Read {
         /// Its key.
         key: Bytes,
+    },
+    /// A part of the slot's objects. To the tail.
+    Scan {
+        /// From behind this key on.
+        after: Option<Bytes>,
+        /// Of about so many bytes.
+        bytes: usize,
     },
     /// A write. To the head.
     Write {

@@ -41,6 +41,7 @@ pub(super) struct Job {
 #[derive(Debug)]
 pub(super) enum Work {
     Read { key: Bytes },
+    Scan { slot: Slot, after: Option<Bytes>, bytes: usize },
     Write { command: Command, delivery: Delivery, numbered: Option<(Slot, Numbered)> },
     Open,
 }
@@ -142,6 +143,7 @@ impl Job {
     pub(super) fn call(request: ClientRequest, now: Time, limit: Duration) -> Self {
         let work = match request {
             ClientRequest::Get { key } => Work::Read { key },
+            ClientRequest::Scan { slot, after, bytes } => Work::Scan { slot, after, bytes },
             ClientRequest::Write { command, delivery } => Work::Write { command, delivery, numbered: None },
         };
         Self { work, until: Some(now + limit), limit, ..Self::open() }
@@ -154,7 +156,7 @@ impl Job {
 
     pub(super) fn end(&self) -> End {
         match self.work {
-            Work::Read { .. } => End::Tail,
+            Work::Read { .. } | Work::Scan { .. } => End::Tail,
             Work::Write { .. } | Work::Open => End::Head,
         }
     }
@@ -162,7 +164,9 @@ impl Job {
     pub(super) fn repeat(&self) -> Repeat {
         match self.work {
             Work::Write { delivery: Delivery::AtMostOnce, .. } => Repeat::Harmful,
-            Work::Read { .. } | Work::Write { delivery: Delivery::ExactlyOnce, .. } | Work::Open => Repeat::Safe,
+            Work::Read { .. } | Work::Scan { .. } | Work::Write { delivery: Delivery::ExactlyOnce, .. } | Work::Open => {
+                Repeat::Safe
+            }
         }
     }
 
@@ -170,7 +174,7 @@ impl Job {
     pub(super) fn numbered(&self) -> Option<(Slot, Numbered)> {
         match self.work {
             Work::Write { numbered, .. } => numbered,
-            Work::Read { .. } | Work::Open => None,
+            Work::Read { .. } | Work::Scan { .. } | Work::Open => None,
         }
     }
 

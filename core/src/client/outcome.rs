@@ -28,10 +28,14 @@ impl Client {
                 self.sessions.opened(attempt.slot, session, attempt.sent);
                 self.pump(attempt.slot, cx);
             }
-            (Work::Read { .. }, reply @ Reply::Read { .. }) | (Work::Write { .. }, reply @ Reply::Written { .. }) => {
+            (Work::Read { .. }, reply @ Reply::Read { .. })
+            | (Work::Scan { .. }, reply @ Reply::Scanned { .. })
+            | (Work::Write { .. }, reply @ Reply::Written { .. }) => {
                 self.conclude(attempt.job, Ok(reply), cx);
             }
-            (Work::Open | Work::Read { .. } | Work::Write { .. }, _) => self.passed(attempt, Failure::Lost, cx),
+            (Work::Open | Work::Read { .. } | Work::Scan { .. } | Work::Write { .. }, _) => {
+                self.passed(attempt, Failure::Lost, cx)
+            }
         }
     }
 

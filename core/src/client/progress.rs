@@ -50,6 +50,7 @@ impl Client {
         let slot = match (&job.work, id) {
             (_, JobId::Open(slot)) => Some(slot),
             (Work::Read { key }, _) => self.routes.slot(key),
+            (Work::Scan { slot, .. }, _) => Some(*slot),
             (Work::Write { command, .. }, _) => self.routes.slot(&command.key),
             (Work::Open, JobId::Call(_)) => None,
         };
@@ -85,6 +86,7 @@ impl Client {
         job.stage = Stage::Underway(name);
         let body = match &job.work {
             Work::Read { key } => Body::Read { key: key.clone() },
+            Work::Scan { slot: _, after, bytes } => Body::Scan { after: after.clone(), bytes: *bytes },
             Work::Write { command, numbered, .. } => {
                 let origin = numbered.map(|(slot, numbered)| self.sessions.origin(slot, numbered));
                 Body::Write { command: command.clone(), origin }

@@ -1,9 +1,11 @@
 //! Reads at the tail (R1, R2).
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 
 use super::{Context, Replica};
-use crate::{CallError, Effect, MismatchReason, Object, Operation, Reply, RequestId, Role, Target};
+use crate::{CallError, Effect, MismatchReason, Object, Operation, Page, Reply, RequestId, Role, Target};
 
 impl Replica {
     /// A client's read. `stored` was read before this step's `now` was taken, so the lease is checked after the
@@ -16,14 +18,29 @@ impl Replica {
         stored: Option<Object>,
         cx: &mut Context<'_>,
     ) {
-        let result = self
-            .admit_read(target, key, cx)
-            .map(|()| Reply::Read { version: self.version(), object: self.committed_object(key, stored) });
+        let admitted = cx.config.limits.admit_key(key).and_then(|()| self.admit_read(target, cx));
+        let result = admitted.map(|()| Reply::Read { version: self.version(), object: self.committed_object(key, stored) });
         cx.out.push(Effect::Reply { request, result });
     }
 
-    fn admit_read(&self, target: Target, key: &[u8], cx: &Context<'_>) -> Result<(), CallError> {
-        cx.config.limits.admit_key(key)?;
+    /// A client's scan, as a read of every key that is in the page's range.
+    pub(crate) fn on_scan(
+        &mut self,
+        request: RequestId,
+        target: Target,
+        after: Option<Bytes>,
+        bytes: usize,
+        stored: Page,
+        cx: &mut Context<'_>,
+    ) {
+        let result = self.admit_read(target, cx).map(|()| {
+            let page = self.committed_page(after, bytes, stored);
+            Reply::Scanned { version: self.version(), page }
+        });
+        cx.out.push(Effect::Reply { request, result });
+    }
+
+    fn admit_read(&self, target: Target, cx: &Context<'_>) -> Result<(), CallError> {
         self.admit_route(target, Role::is_tail, cx.me)?;
         if !self.serving() {
             return Err(self.mismatch(target.version, self.role(cx.me), MismatchReason::Inactive));
@@ -36,6 +53,27 @@ impl Replica {
             return Err(CallError::NotCaughtUp { slot: self.slot });
         }
         Ok(())
+    }
+
+    /// The page, with what committed entries in memory make of it: of about `bytes`, and one object at least.
+    fn committed_page(&self, after: Option<Bytes>, bytes: usize, stored: Page) -> Page {
+        let Page { objects, mut next } = stored;
+        let mut page: BTreeMap<Bytes, Object> = objects.into_iter().collect();
+        for key in self.log.keys(after.as_ref(), next.as_ref()) {
+            if let Some(object) = self.committed_object(&key, page.remove(&key)) {
+                page.insert(key, object);
+            }
+        }
+        let (mut objects, mut weight) = (Vec::new(), 0);
+        for (key, object) in page {
+            weight += key.len() + object.value.len();
+            if weight > bytes && !objects.is_empty() {
+                next = objects.last().map(|(key, _): &(Bytes, Object)| key.clone());
+                break;
+            }
+            objects.push((key, object));
+        }
+        Page { objects, next }
     }
 
     /// Committed entries in memory have the last word over the store, which may not have applied them yet.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use catena_core::{
     Action, Batch, CallError, Chain, ChainVersion, ClusterId, Command, Condition, Decisions, Effect, Entry, EntryId, Envelope,
     Epoch, Event, HeartbeatAnswer, Identity, Incarnation, Member, Message, Node, NodeConfig, NodeId, Now, Object, Operation,
-    Origin, Presence, Process, Recovered, ReplicaState, ReplicaView, Reply, Report, RequestId, Revision, Seq, Session, Slot,
-    SnapshotEnd, Target, Time, WallTime, Write,
+    Origin, Page, Presence, Process, Recovered, ReplicaState, ReplicaView, Reply, Report, RequestId, Revision, Seq, Session,
+    Slot, SnapshotEnd, Target, Time, WallTime, Write,
 };
 
 pub(crate) const SLOT: Slot = Slot(0);
@@ -181,6 +181,13 @@ impl Disk {
             (_, Operation::Delete { key }) => drop(self.state.objects.remove(&key)),
             _ => {}
         }
+    }
+
+    fn page(&self, after: Option<&Bytes>, bytes: usize) -> Page {
+        let now = Disk { pin: Some(self.state.clone()), ..self.clone() };
+        let (_, objects, end) = now.read(after, bytes);
+        let next = if end.is_some() { None } else { objects.last().map(|(key, _)| key.clone()) };
+        Page { objects, next }
     }
 
     fn read(&self, after: Option<&Bytes>, bytes: usize) -> (EntryId, Vec<(Bytes, Object)>, Option<SnapshotEnd>) {
@@ -425,6 +432,29 @@ impl Bench {
             Ok(Reply::Read { object, .. }) => Ok(object.map(|object| object.value)),
             Ok(other) => panic!("a read was answered {other:?}"),
             Err(error) => Err(error),
+        }
+    }
+
+    /// All that the tail has, in pages of about so many bytes; and how many there were.
+    pub(crate) fn scan(&mut self, bytes: usize) -> (Vec<(Bytes, Bytes)>, usize) {
+        let (tail, target) = (self.chain.tail().node.clone(), self.target());
+        let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+        loop {
+            let request = self.next_request();
+            let stored = self.nodes[&tail].1.page(after.as_ref(), bytes);
+            self.deliver(&tail, Event::Scan { request, target, after, bytes, stored });
+            match self.replies.remove(&request).expect("reads are answered at once") {
+                Ok(Reply::Scanned { page, .. }) => {
+                    pages += 1;
+                    assert!(page.objects.is_sorted_by(|(one, _), (other, _)| one < other));
+                    found.extend(page.objects.into_iter().map(|(key, object)| (key, object.value)));
+                    after = page.next;
+                }
+                other => panic!("a scan was answered {other:?}"),
+            }
+            if after.is_none() {
+                return (found, pages);
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 mod bench;
 mod changes;
 mod damage;
+mod scan;
 mod sessions;
 mod spill;
 mod steady;

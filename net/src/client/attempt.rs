@@ -12,7 +12,7 @@ use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use super::ClientError;
-use crate::convert::{ConvertError, Found, Opened, Written, delete_request, get_request, put_request};
+use crate::convert::{ConvertError, Found, Opened, Scanned, Written, delete_request, get_request, put_request, scan_request};
 use crate::proto::OpenSessionRequest;
 use crate::proto::kv_client::KvClient;
 use crate::transport::{CONNECT_TIMEOUT, MESSAGE_BYTES, endpoint, never_left, root_cause};
@@ -109,6 +109,10 @@ async fn send(mut node: KvClient<Channel>, cluster: Bytes, target: Target, body:
         Body::Read { key } => {
             let found: Found = read(node.get(get_request(cluster, target, key)).await)?;
             Reply::Read { version: found.version, object: found.object }
+        }
+        Body::Scan { after, bytes } => {
+            let scanned: Scanned = read(node.scan(scan_request(cluster, target, after, bytes)).await)?;
+            Reply::Scanned { version: scanned.version, page: scanned.page }
         }
         Body::Write { command: Command { key, action: Action::Put { value }, conditions }, origin } => {
             let request = put_request(cluster, target, key, value, conditions, origin);

@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::client::{self as machine, CallId, ClientConfig, ClientRequest, Delivery};
-use catena_core::{Action, CallError, Command, Condition, Reply, Route, slot_of};
+use catena_core::{Action, CallError, Command, Condition, Reply, Route, Slot, slot_of};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-pub use crate::convert::{Found, Written};
+pub use crate::convert::{Found, Scanned, Written};
 pub use error::ClientError;
 
 use crate::Refusal;
@@ -103,6 +103,22 @@ impl Client {
         match self.call(ClientRequest::Get { key }).await? {
             Reply::Read { version, object } => Ok(Found { slot, version, object }),
             reply => panic!("a read was answered by {reply:?}"),
+        }
+    }
+
+    /// Reads the objects of a slot from behind `after` on, in key order and all as of one moment: about `bytes` of them, one at
+    /// least if there is one, and at most 1 MiB unless a single one is larger.
+    ///
+    /// # Errors
+    /// When no tail answers in time; see [`ClientError`].
+    pub async fn scan(&self, slot: Slot, after: Option<Bytes>, bytes: usize) -> Result<Scanned, ClientError> {
+        let slots = self.route().slots;
+        if slot.0 >= slots {
+            return Err(Refusal::Call(CallError::UnknownSlot { slot, slots }).into());
+        }
+        match self.call(ClientRequest::Scan { slot, after, bytes }).await? {
+            Reply::Scanned { version, page } => Ok(Scanned { slot, version, page }),
+            reply => panic!("a scan was answered by {reply:?}"),
         }
     }
 

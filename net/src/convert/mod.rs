@@ -10,6 +10,7 @@ mod common;
 mod coordination;
 mod refusal;
 mod replication;
+mod scan;
 mod snapshot;
 
 #[cfg(test)]
@@ -28,6 +29,10 @@ pub(crate) use call::{delete_request, get_request, put_request};
 pub(crate) use call::{delete_response, get_response, open_session_response, put_response};
 pub use coordination::{Register, Registered, RouteAnswer};
 pub use replication::Hello;
+pub(crate) use scan::scan_request;
+#[cfg(any(feature = "server", test))]
+pub(crate) use scan::scan_response;
+pub use scan::{ScanCall, Scanned};
 
 /// What is wrong with a message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

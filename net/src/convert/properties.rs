@@ -116,6 +116,18 @@ proptest! {
     }
 
     #[test]
+    fn scans_survive_the_wire(
+        cluster in proptest::option::of(valid::cluster_id()), target in valid::target(),
+        after in proptest::option::of(valid::bytes()), bytes in 1..=1_usize << 20, scanned in valid::scanned(),
+    ) {
+        let after = after.filter(|after| !after.is_empty());
+        let sent = scan_request(cluster.map(cluster_bytes).unwrap_or_default(), target, after.clone(), bytes);
+        prop_assert_eq!(received::<_, ScanCall>(&sent), ScanCall { cluster, target, after, bytes });
+        let answer = scan_response(scanned.slot, Reply::Scanned { version: scanned.version, page: scanned.page.clone() });
+        prop_assert_eq!(received::<_, Scanned>(&answer), scanned);
+    }
+
+    #[test]
     fn the_opening_of_a_session_survives_the_wire(
         cluster in proptest::option::of(valid::cluster_id()), target in valid::target(), session in 1u64..,
     ) {

@@ -7,7 +7,9 @@ use tonic::{Request, Response, Status};
 
 use super::{CALL_TIMEOUT, NodeInput};
 use crate::Refusal;
-use crate::convert::{OpenCall, ReadCall, WriteCall, delete_response, get_response, open_session_response, put_response};
+use crate::convert::{
+    OpenCall, ReadCall, ScanCall, WriteCall, delete_response, get_response, open_session_response, put_response, scan_response,
+};
 use crate::proto;
 use crate::proto::kv_server::Kv;
 
@@ -49,6 +51,12 @@ impl Service {
         self.ask(|reply| NodeInput::Read { target, key, reply }).await
     }
 
+    async fn scan_page(&self, call: ScanCall) -> Result<Reply, Refusal> {
+        self.check_cluster(call.cluster)?;
+        let ScanCall { cluster: _, target, after, bytes } = call;
+        self.ask(|reply| NodeInput::Scan { target, after, bytes, reply }).await
+    }
+
     async fn ask(&self, input: impl FnOnce(Answer) -> NodeInput) -> Result<Reply, Refusal> {
         let answered = async {
             let (reply, answer) = oneshot::channel();
@@ -73,6 +81,12 @@ impl Kv for Service {
         let call = ReadCall::try_from(request.into_inner())?;
         let slot = call.target.slot;
         Ok(Response::new(get_response(slot, self.read(call).await?)))
+    }
+
+    async fn scan(&self, request: Request<proto::ScanRequest>) -> Result<Response<proto::ScanResponse>, Status> {
+        let call = ScanCall::try_from(request.into_inner())?;
+        let slot = call.target.slot;
+        Ok(Response::new(scan_response(slot, self.scan_page(call).await?)))
     }
 
     async fn put(&self, request: Request<proto::PutRequest>) -> Result<Response<proto::PutResponse>, Status> {

@@ -51,6 +51,17 @@ pub enum NodeInput {
         /// For the answer; closed when nobody waits for it any more.
         reply: oneshot::Sender<Result<Reply, CallError>>,
     },
+    /// A client goes through a slot's objects. Dropping `reply` tells it that the outcome is unknown.
+    Scan {
+        /// Where its route sent it.
+        target: Target,
+        /// From behind this key on.
+        after: Option<Bytes>,
+        /// About how much the answer may hold.
+        bytes: usize,
+        /// For the answer; closed when nobody waits for it any more.
+        reply: oneshot::Sender<Result<Reply, CallError>>,
+    },
     /// A neighbour says something.
     Message {
         /// Who.

@@ -6,11 +6,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 
-use catena_core::{CallError, Decisions, Effect, Event, Node, NodeId, Reply, RequestId, Slot, Ticket};
+use catena_core::{CallError, Decisions, Effect, Event, Node, NodeId, Page, Reply, RequestId, Slot, Ticket};
 use catena_net::coordination::Heartbeats;
 use catena_net::link::Links;
 use catena_net::server::NodeInput;
-use catena_store::{Reader, StoreError};
+use catena_store::{Part, Pinned, Reader, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
@@ -139,6 +139,16 @@ impl<R: Reader> Driver<R> {
                     Err(error) => self.on_unreadable(target.slot, Some(request), error),
                 }
             }
+            NodeInput::Scan { target, after, bytes, reply } => {
+                let admitted = after.as_deref().map_or(Some(reply), |after| self.admit_key(after, reply));
+                let Some(reply) = admitted else { return Ok(()) };
+                let stored = self.page(target.slot, after.as_deref(), bytes);
+                let request = self.await_reply(reply);
+                match stored {
+                    Ok(stored) => self.step(Event::Scan { request, target, after, bytes, stored }),
+                    Err(error) => self.on_unreadable(target.slot, Some(request), error),
+                }
+            }
             NodeInput::Message { from, envelope } => self.step(Event::Message { from, envelope }),
             NodeInput::LinkUp(link) => {
                 // Attached first, so that what the step sends goes down the new link.
@@ -147,6 +157,13 @@ impl<R: Reader> Driver<R> {
                 self.step(Event::LinkUp { peer })
             }
         }
+    }
+
+    /// Objects from behind `after` on.
+    fn page(&self, slot: Slot, after: Option<&[u8]>, bytes: usize) -> Result<Page, StoreError> {
+        let Part { objects, end } = self.storage.reader.pin(slot)?.read(after, bytes)?;
+        let next = if end.is_some() { None } else { objects.last().map(|(key, _)| key.clone()) };
+        Ok(Page { objects, next })
     }
 
     /// One sync may have reported several tickets since the last turn: the last vouches for all.

@@ -39,10 +39,11 @@ pub(super) fn seen(seen: &Seen, who: impl Fn(usize) -> String, stage: &Stage) ->
             let node = self::node(*node);
             match (body, call) {
                 (Body::OpenSession, _) => format!("{node} gets: open a session (v{version})"),
-                (Body::Read { .. } | Body::Write { .. }, Some(call)) => {
+                (Body::Read { .. } | Body::Scan { .. } | Body::Write { .. }, Some(call)) => {
                     format!("{node} gets: {} (v{version})", wish(&stage.call(*call).wish))
                 }
                 (Body::Read { key }, None) => format!("{node} gets: get {} (v{version})", text(key)),
+                (Body::Scan { .. }, None) => format!("{node} gets: scan (v{version})"),
                 (Body::Write { command, .. }, None) => {
                     format!("{node} gets: {} (v{version})", action(&command.key, &command.action))
                 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bytes::Bytes;
 use catena_core::client::{
     self, AttemptId, Body, ClientConfig, ClientEffect, ClientError, ClientEvent, ClientRequest, Delivery, Failure,
 };
@@ -218,7 +219,11 @@ impl World {
         let slot = slot_of(&wish.key, self.options.slots);
         self.trace
             .line(self.now, || format!("client {client}: {:?} {delivery:?} {wish:?}, slot {slot}", self.history.next_call()));
-        let request = request(&wish, delivery);
+        let request = match wish.deed {
+            // It may end before it comes there: so only where an answer is not demanded.
+            Deed::Get if delivery == Delivery::AtMostOnce && self.rng.chance(Odds::percent(20)) => self.scan(slot, &wish.key),
+            Deed::Get | Deed::Put { .. } | Deed::Delete => request(&wish, delivery),
+        };
         if delivery == Delivery::ExactlyOnce {
             self.pace.expect(self.history.next_call(), &wish, slot);
         }
@@ -226,6 +231,13 @@ impl World {
         self.clients[client].calls.insert(call);
         self.hear(client, ClientEvent::Call { call: name(call), request });
         call
+    }
+
+    /// A read of an object by a scan that may come across it.
+    fn scan(&mut self, slot: Slot, key: &Bytes) -> ClientRequest {
+        let before = key.slice(..self.rng.index(key.len()));
+        let after = Some(before).filter(|before| !before.is_empty());
+        ClientRequest::Scan { slot, after, bytes: *self.rng.pick(&[1, 500, 1 << 20]) }
     }
 
     /// What a client of the healing phase has still to show: that its slot takes a write, and reads it.
@@ -287,7 +299,7 @@ impl World {
         match (body, call) {
             (Body::Write { origin: Some(_), .. }, Some(call)) => self.history.may_be_executed(call),
             (Body::Write { .. }, _) => false,
-            (Body::Read { .. } | Body::OpenSession, _) => true,
+            (Body::Read { .. } | Body::Scan { .. } | Body::OpenSession, _) => true,
         }
     }
 
@@ -310,7 +322,7 @@ impl World {
     }
 
     fn finish(&mut self, client: usize, call: CallId, result: Result<Reply, ClientError>) {
-        let outcome = outcome(result);
+        let outcome = outcome(result, &self.history.call(call).wish.key);
         self.trace.line(self.now, || format!("client {client}: {call:?} ends: {outcome:?}"));
         self.clients[client].calls.remove(&call);
         self.learn(client, call, &outcome);
@@ -359,11 +371,17 @@ fn request(wish: &Wish, delivery: Delivery) -> ClientRequest {
     ClientRequest::Write { command: Command { key, action, conditions }, delivery }
 }
 
-fn outcome(result: Result<Reply, ClientError>) -> Outcome {
+/// What a call has come to that is about an object.
+fn outcome(result: Result<Reply, ClientError>, key: &Bytes) -> Outcome {
     match result {
         Ok(Reply::Written { entry: Some(entry), object }) => Outcome::Written { entry, object },
         Ok(Reply::Written { entry: None, object: _ }) => Outcome::NothingToDo,
         Ok(Reply::Read { version: _, object }) => Outcome::Read(object),
+        // Not executed: the page ends before the object's place.
+        Ok(Reply::Scanned { version: _, page }) if page.next.as_ref().is_some_and(|next| next < key) => Outcome::NotExecuted,
+        Ok(Reply::Scanned { version: _, page }) => {
+            Outcome::Read(page.objects.into_iter().find(|(found, _)| found == key).map(|(_, object)| object))
+        }
         Ok(Reply::Opened { session }) => panic!("a caller is told of session {session}, which it did not ask for"),
         Err(error) => match (error.kind(), error) {
             (Kind::NotExecuted, ClientError::Refused { error: CallError::ConditionFailed { object }, .. }) => {

@@ -136,7 +136,7 @@ pub(super) struct Asked {
 pub(super) struct Call {
     pub(super) asked: Asked,
     pub(super) slot: Slot,
-    /// `None`: a session is to be opened.
+    /// `None`: a session is to be opened, or objects are gone through.
     pub(super) key: Option<Bytes>,
     /// The session's write that it is.
     pub(super) origin: Option<Origin>,
@@ -353,7 +353,7 @@ impl World {
         let (key, origin) = match &body {
             Body::Read { key } => (Some(key.clone()), None),
             Body::Write { command, origin } => (Some(command.key.clone()), *origin),
-            Body::OpenSession => (None, None),
+            Body::Scan { .. } | Body::OpenSession => (None, None),
         };
         process.calls.insert(request, Call { asked, slot, key, origin });
         let event = match body {
@@ -363,6 +363,10 @@ impl World {
             },
             Body::Write { command, origin } => match host.disk.metadata(slot, &command.key) {
                 Ok(stored) => Event::Write { request, target, command, origin, stored },
+                Err(Damaged) => Event::Damaged { slot, request: Some(request) },
+            },
+            Body::Scan { after, bytes } => match host.disk.page(slot, after.as_ref(), bytes) {
+                Ok(stored) => Event::Scan { request, target, after, bytes, stored },
                 Err(Damaged) => Event::Damaged { slot, request: Some(request) },
             },
             Body::OpenSession => Event::OpenSession { request, target },

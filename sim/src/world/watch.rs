@@ -136,6 +136,11 @@ impl World {
                     (_, _) => Ok(()),
                 }
             }
+            Ok(Reply::Scanned { version, page }) => {
+                self.judge_shows(node, slot)?;
+                durable::acted(slot, *version, name, host.disk.synced(slot))?;
+                page.objects.iter().try_for_each(|(key, object)| ledger.expose(slot, key, object, name))
+            }
             // Under a session these are entries, and facts; else they show state, as a read does.
             Ok(Reply::Written { entry: None, object: _ }) | Err(CallError::ConditionFailed { .. }) if origin.is_some() => {
                 self.judge_nothing(slot, origin.expect("just looked"), result, name)

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use catena_core::{
     Action, Chain, ChainVersion, ClusterId, Command, Comparison, Condition, EntryId, Epoch, Incarnation, Member, Metadata,
-    NodeId, NodeRecord, Object, Origin, Process, Revision, Seq, Slot, Target, WallTime,
+    NodeId, NodeRecord, Object, Origin, Page, Process, Revision, Seq, Slot, Target, WallTime,
 };
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
@@ -21,7 +21,7 @@ pub(super) use coordination::{decisions, heartbeat, heartbeat_answer, register, 
 pub(super) use refusal::refusal;
 pub(super) use replication::{envelope, hello};
 
-use super::{Found, Written};
+use super::{Found, Scanned, Written};
 
 pub(super) fn bytes() -> impl Strategy<Value = Bytes> {
     vec(any::<u8>(), 0..64).prop_map(Bytes::from)
@@ -154,6 +154,15 @@ pub(super) fn command() -> impl Strategy<Value = Command> {
 
 pub(super) fn target() -> impl Strategy<Value = Target> {
     (slot(), version()).prop_map(|(slot, version)| Target { slot, version })
+}
+
+pub(super) fn scanned() -> impl Strategy<Value = Scanned> {
+    let key = vec(any::<u8>(), 1..8).prop_map(Bytes::from);
+    let objects = btree_map(key, object(), 0..5);
+    (slot(), version(), objects, any::<bool>()).prop_map(|(slot, version, objects, more)| {
+        let next = objects.last_key_value().map(|(key, _)| key.clone()).filter(|_| more);
+        Scanned { slot, version, page: Page { objects: objects.into_iter().collect(), next } }
+    })
 }
 
 pub(super) fn found() -> impl Strategy<Value = Found> {

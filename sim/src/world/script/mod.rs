@@ -295,7 +295,9 @@ impl Stage {
         let outcome = match ending {
             Ending::Answer(Ok(Reply::Read { object, .. })) => Outcome::Read(object),
             Ending::Answer(Ok(Reply::Written { entry: Some(entry), object })) => Outcome::Written { entry, object },
-            Ending::Answer(Ok(Reply::Written { entry: None, .. } | Reply::Opened { .. })) => Outcome::NothingToDo,
+            Ending::Answer(Ok(Reply::Written { entry: None, .. } | Reply::Opened { .. } | Reply::Scanned { .. })) => {
+                Outcome::NothingToDo
+            }
             Ending::Answer(Err(CallError::ConditionFailed { object })) => Outcome::Refused(object),
             Ending::Answer(Err(error)) => outcome_of(error.kind()),
             Ending::Failure(failure) => outcome_of(failure.kind()),
