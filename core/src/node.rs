@@ -121,7 +121,7 @@ impl Node {
             },
             Event::Scan { request, target, after, bytes, stored } => match self.admit_slot(target) {
                 Ok(()) => self.with_replica(target.slot, out, |replica, cx| {
-                    replica.on_scan(request, target, after, bytes, stored, cx);
+                    replica.on_scan(request, target, after.as_ref(), bytes, stored, cx);
                 }),
                 Err(error) => out.push(Effect::Reply { request, result: Err(error) }),
             },

@@ -48,6 +48,8 @@ pub struct Options {
     pub(crate) clients: usize,
     pub(crate) keys: usize,
     pub(crate) bursts: usize,
+    /// How likely a get that need not be answered is a scan.
+    pub(crate) scans: Odds,
     /// How long a client thinks between two operations of a burst, at most.
     pub(crate) think: Duration,
     /// How long faults go on before the world heals.
@@ -177,6 +179,7 @@ impl Options {
             clients: usize::try_from(rng.between(3, 10)).expect("10"),
             keys: usize::try_from(rng.between(1, 8)).expect("8"),
             bursts: usize::try_from(rng.between(10, 40)).expect("40"),
+            scans: *rng.pick(&[Odds::NEVER, Odds::percent(20), Odds::percent(50)]),
             think: ms(*rng.pick(&[1, 5, 30, 100])),
             duration: Duration::from_secs(55),
             calm: ms(rng.between(1_000, 6_000)),
@@ -222,7 +225,7 @@ impl Options {
                 value_bytes: *rng.pick(&[16 << 20, 16 << 20, 100]),
                 apply_entries: *rng.pick(&[1, 8, 256]),
                 message_bytes: *rng.pick(&[1, 300, 256 << 10]),
-                retain_bytes: *rng.pick(&[64 << 20, 2_000, 2_000]),
+                retain_bytes: *rng.pick(&[64 << 20, 2_000, 300]),
                 spill_bytes: *rng.pick(&[16 << 30, 16 << 30, 10_000]),
                 chunk_bytes: *rng.pick(&[1, 200, 1 << 20]),
                 ..Limits::default()
@@ -308,7 +311,7 @@ impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = &self.node.limits;
         let (coordinator, cluster) = (&self.coordinator, &self.coordinator.cluster);
-        let rows: [(&str, String); 25] = [
+        let rows: [(&str, String); 27] = [
             ("seed", self.seed.to_string()),
             ("temper", format!("{:?}", self.temper)),
             ("nodes, founders, racks", format!("{}, {}, {}", self.scale.nodes, cluster.founders, self.racks)),
@@ -316,6 +319,7 @@ impl fmt::Display for Options {
             ("coordinators", format!("{}, {:?}", self.coordinators, coordinator.succession)),
             ("operations, bursts", format!("{}, {}", self.scale.operations, self.bursts)),
             ("clients, keys", format!("{}, {}", self.clients, self.keys)),
+            ("gets by scan", self.scans.to_string()),
             ("think up to", format!("{:?}", self.think)),
             ("faults for", format!("{:?}", self.duration)),
             ("calm between faults", format!("{:?}", self.calm)),

@@ -1,7 +1,7 @@
 //! The contract between a node and its disk.
 
 use bytes::Bytes;
-use catena_core::{Batch, EntryId, Metadata, Object, Recovered, Slot, SnapshotEnd, Ticket};
+use catena_core::{Batch, Entry, EntryId, Metadata, Object, Recovered, Seq, Slot, SnapshotEnd, Ticket};
 
 use crate::StoreError;
 
@@ -31,7 +31,8 @@ use crate::StoreError;
 ///
 /// `submit` or `sync` panics on a batch that contradicts what the slot has (a broken invariant of the caller): an
 /// `Append` that leaves a gap or reaches below the trim point, a `Truncate` below the trim point, an `Apply` that
-/// does not begin right after the trim point, a ticket that runs backwards; and `submit` before `recover`.
+/// does not begin right after the trim point, a `Spill` that does not follow on the last spilled, a ticket that runs
+/// backwards; and `submit` before `recover`.
 pub trait Store: Send {
     /// Looks at what is stored, at the same time as the owner writes.
     type Reader: Reader;
@@ -42,6 +43,8 @@ pub trait Store: Send {
     /// durable from here on. Each log is checked link by link from the trim point: an entry belongs to it if its
     /// `previous` version and its seq name the entry before it. The first that does not, and all after it, are what a
     /// crash left of batches that were never durable together: they are removed from the disk before this returns.
+    ///
+    /// What the process before has spilled is gone, and nothing is said of it.
     ///
     /// Corrupt is not absent (D2): a slot with a damaged record is reported as that ([`Recovered::damaged`]), and nothing of
     /// it is changed. Until a `Clear` it takes no write but a `Chain`.
@@ -67,9 +70,9 @@ pub trait Store: Send {
     /// last sync may be taken for durable, nor for lost.
     fn sync(&mut self) -> Result<Option<Ticket>, StoreError>;
 
-    /// Removes a bounded part of what `Install`, `Clear` and `Stage` have left behind, which nobody sees any more. For idle
-    /// moments: [`sync`](Store::sync) does a part of it as well, so that it ends also where no moment is idle, and a restart
-    /// goes on with it. Delays the next batch by about a sync.
+    /// Removes a bounded part of what `Install`, `Clear`, `Stage` and spills that ended have left behind, which nobody sees any
+    /// more. For idle moments: [`sync`](Store::sync) does a part of it as well, so that it ends also where no moment is idle,
+    /// and a restart goes on with it. Delays the next batch by about a sync.
     ///
     /// # Errors
     /// [`StoreError::Poisoned`] after a failure. Any other error is that failure.
@@ -112,6 +115,14 @@ pub trait Reader: Clone + Send + 'static {
     /// # Errors
     /// As [`get`](Reader::get).
     fn pin(&self, slot: Slot) -> Result<Self::Pinned, StoreError>;
+
+    /// The spilled entries of the slot from the one behind `after` on, without a gap: up to the one with which they weigh
+    /// `bytes` ([`Entry::weight`]), so at least one where it is there. Empty where it is not, or not any more. If the spill ends
+    /// meanwhile, they may be fewer.
+    ///
+    /// # Errors
+    /// As [`get`](Reader::get).
+    fn spilled(&self, slot: Slot, after: Seq, bytes: usize) -> Result<Vec<Entry>, StoreError>;
 }
 
 /// A slot's state at one moment. What is written later does not show, nor does what is removed later vanish.

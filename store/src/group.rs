@@ -36,13 +36,13 @@ pub fn commit_group<S: Store>(
 fn weight(batch: &Batch) -> usize {
     let entries = |entries: &[Entry]| entries.iter().map(Entry::weight).sum::<usize>();
     let writes = batch.writes.iter().map(|write| match write {
-        Write::Append(appended) => entries(appended),
+        Write::Append(written) | Write::Spill(written) => entries(written),
         Write::Apply { entries: applied, sessions } => {
             entries(applied) + sessions.iter().filter_map(|(_, session)| session.as_ref()).map(session_weight).sum::<usize>()
         }
         Write::Stage { pin: _, objects } => objects.iter().map(|(key, object)| FRAME + key.len() + object.value.len()).sum(),
         Write::Install { pin: _, end } => end.sessions.iter().map(|(_, session)| session_weight(session)).sum(),
-        Write::Chain(_) | Write::Truncate { .. } | Write::Clear | Write::Quarantine => 0,
+        Write::Chain(_) | Write::Truncate { .. } | Write::DropSpill | Write::Clear | Write::Quarantine => 0,
     });
     writes.sum()
 }

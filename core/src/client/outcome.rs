@@ -34,7 +34,7 @@ impl Client {
                 self.conclude(attempt.job, Ok(reply), cx);
             }
             (Work::Open | Work::Read { .. } | Work::Scan { .. } | Work::Write { .. }, _) => {
-                self.passed(attempt, Failure::Lost, cx)
+                self.passed(attempt, Failure::Lost, cx);
             }
         }
     }

@@ -204,7 +204,9 @@ impl Replica {
         invariant!(sent >= self.log.trim().seq, "slot {}: {sent} was trimmed before the successor had it", self.slot);
         let mut entries = self.log.up_to(sent, self.last(), bytes);
         if mutant!(RewriteVersion) {
-            entries.iter_mut().for_each(|entry| entry.id.version = self.version());
+            for entry in &mut entries {
+                entry.id.version = self.version();
+            }
         }
         entries
     }

@@ -28,7 +28,7 @@ impl Replica {
         &mut self,
         request: RequestId,
         target: Target,
-        after: Option<Bytes>,
+        after: Option<&Bytes>,
         bytes: usize,
         stored: Page,
         cx: &mut Context<'_>,
@@ -56,10 +56,11 @@ impl Replica {
     }
 
     /// The page, with what committed entries in memory make of it: of about `bytes`, and one object at least.
-    fn committed_page(&self, after: Option<Bytes>, bytes: usize, stored: Page) -> Page {
+    fn committed_page(&self, after: Option<&Bytes>, bytes: usize, stored: Page) -> Page {
         let Page { objects, mut next } = stored;
         let mut page: BTreeMap<Bytes, Object> = objects.into_iter().collect();
-        for key in self.log.keys(after.as_ref(), next.as_ref()) {
+        let keys = self.log.keys(after, next.as_ref());
+        for key in keys.into_iter().filter(|_| !mutant!(ScanOfAppliedOnly)) {
             if let Some(object) = self.committed_object(&key, page.remove(&key)) {
                 page.insert(key, object);
             }

@@ -83,7 +83,7 @@ impl Replica {
         let slot = self.slot;
         let (after, acked) = (self.successor.sent, self.successor.acked);
         let spill = self.spill.as_mut().expect("what is not in memory, and can be sent, is on the disk");
-        if spill.reading || acked < spill.sent {
+        if spill.reading || acked < spill.sent || mutant!(SpillLost) {
             return;
         }
         spill.reading = true;

@@ -57,6 +57,10 @@ pub(crate) fn get(key: &'static str) -> ClientRequest {
     ClientRequest::Get { key: Bytes::from_static(key.as_bytes()) }
 }
 
+pub(crate) fn scan() -> ClientRequest {
+    ClientRequest::Scan { slot: Slot(0), after: None, bytes: 1_000 }
+}
+
 pub(crate) fn put(key: &'static str, delivery: Delivery) -> ClientRequest {
     let action = Action::Put { value: Bytes::from_static(b"value") };
     ClientRequest::Write { command: Command { key: Bytes::from_static(key.as_bytes()), action, conditions: vec![] }, delivery }

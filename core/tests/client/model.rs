@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use catena_core::client::{Body, CallId};
-use catena_core::{Action, CallError, ChainVersion, Command, EntryId, Origin, Reply, Seq, Slot};
+use catena_core::{Action, CallError, ChainVersion, Command, EntryId, Origin, Page, Reply, Seq, Slot};
 
 /// Whether the command's condition holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,7 @@ impl Server {
     pub(crate) fn handle(&mut self, body: &Body, condition: Condition) -> Result<Reply, CallError> {
         match body {
             Body::Read { .. } => Ok(Reply::Read { version: ChainVersion(1), object: None }),
+            Body::Scan { .. } => Ok(Reply::Scanned { version: ChainVersion(1), page: Page { objects: Vec::new(), next: None } }),
             Body::OpenSession => {
                 self.last += 1;
                 self.sessions.insert(Seq(self.last), Session::default());

@@ -71,6 +71,7 @@ impl World {
             ClientRequest::Write { command, delivery }
         };
         let request = match choice % 5 {
+            0 if choice % 2 == 0 => scan(),
             0 => ClientRequest::Get { key },
             1 => write(Delivery::AtMostOnce),
             _ => write(Delivery::ExactlyOnce),
@@ -234,13 +235,13 @@ proptest! {
             prop_assert!(excused, "{call:?}: {result:?}");
         }
         // Calls of now are not spoiled by what was.
-        for request in [get("key"), put("key", Delivery::AtMostOnce), put("key", Delivery::ExactlyOnce)] {
+        for request in [get("key"), scan(), put("key", Delivery::AtMostOnce), put("key", Delivery::ExactlyOnce)] {
             let request = match request {
                 ClientRequest::Write { command, delivery } => {
                     let action = Action::Put { value: value(CallId(world.last + 1)) };
                     ClientRequest::Write { command: Command { action, ..command }, delivery }
                 }
-                read @ ClientRequest::Get { .. } => read,
+                read @ (ClientRequest::Get { .. } | ClientRequest::Scan { .. }) => read,
             };
             world.last += 1;
             let call = CallId(world.last);

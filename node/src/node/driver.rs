@@ -140,7 +140,7 @@ impl<R: Reader> Driver<R> {
                 }
             }
             NodeInput::Scan { target, after, bytes, reply } => {
-                let admitted = after.as_deref().map_or(Some(reply), |after| self.admit_key(after, reply));
+                let admitted = if let Some(after) = &after { self.admit_key(after, reply) } else { Some(reply) };
                 let Some(reply) = admitted else { return Ok(()) };
                 let stored = self.page(target.slot, after.as_deref(), bytes);
                 let request = self.await_reply(reply);

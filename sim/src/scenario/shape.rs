@@ -65,6 +65,7 @@ impl Shape {
             latency: Duration::from_millis(1),
             sync: Duration::from_millis(1),
             aimed: Odds::NEVER,
+            scans: Odds::NEVER,
             odds: Vec::new(),
             node: node(slots, words)?,
             coordinator: coordinator(cluster, coordinators, words)?,

@@ -221,7 +221,7 @@ impl World {
             .line(self.now, || format!("client {client}: {:?} {delivery:?} {wish:?}, slot {slot}", self.history.next_call()));
         let request = match wish.deed {
             // It may end before it comes there: so only where an answer is not demanded.
-            Deed::Get if delivery == Delivery::AtMostOnce && self.rng.chance(Odds::percent(20)) => self.scan(slot, &wish.key),
+            Deed::Get if delivery == Delivery::AtMostOnce && self.rng.chance(self.options.scans) => self.scan(slot, &wish.key),
             Deed::Get | Deed::Put { .. } | Deed::Delete => request(&wish, delivery),
         };
         if delivery == Delivery::ExactlyOnce {

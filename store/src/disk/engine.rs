@@ -28,7 +28,8 @@ const WORKERS: usize = 1;
 /// that wait to be flushed, so a keyspace may have five in memory.
 fn memtable_bytes(space: Space) -> u64 {
     match space {
-        // Entries live for a fraction of a second: a flush writes little more than tombstones. Small, for the processor's caches.
+        // Entries, but for those spilled, live for a fraction of a second: a flush writes little more than tombstones. Small, for
+        // the processor's caches.
         Space::Log => 8 * MIB,
         Space::Objects | Space::Values => 32 * MIB,
         Space::Sessions => 16 * MIB,

@@ -5,19 +5,29 @@ use std::collections::{BTreeSet, VecDeque};
 use catena_core::{ChainVersion, Entry, EntryId, Operation, Seq, Slot};
 
 use super::keys::Generation;
+use super::reader::Shown;
 use super::record::{Placement, StagingRecord, StateRecord};
 
-/// A slot's trim point, the shape of its log, and what is staged.
+/// A slot's trim point, the shape of its log, what is staged and what is spilled.
 #[derive(Debug, Default)]
 pub(super) struct SlotIndex {
     pub(super) state: StateRecord,
     pub(super) staging: Option<StagingRecord>,
+    pub(super) spill: Option<Spill>,
     /// The last generation that was given out: numbers are not used again while anything of them may be on disk.
     last_generation: Generation,
     /// The entries after the trim point, without a gap.
     log: VecDeque<Logged>,
-    /// What there is of a damaged slot, to go when it is cleared.
-    ruins: BTreeSet<Generation>,
+    /// What there is of a damaged slot, to go when it is cleared; `None`: the slot is whole.
+    ruins: Option<BTreeSet<Generation>>,
+}
+
+/// Entries that are kept beside the slot's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spill {
+    pub(super) generation: Generation,
+    /// The last of them.
+    pub(super) last: EntryId,
 }
 
 /// A log record on disk or staged.
@@ -50,12 +60,22 @@ impl SlotIndex {
     pub(super) fn ruined(generations: BTreeSet<Generation>, garbage: &[Generation]) -> Self {
         let ruins: BTreeSet<Generation> = generations.into_iter().chain(garbage.iter().copied()).collect();
         let last_generation = ruins.last().copied().unwrap_or_default();
-        Self { last_generation, ruins, ..Self::default() }
+        Self { last_generation, ruins: Some(ruins), ..Self::default() }
     }
 
     /// What is to go when the slot is cleared.
     pub(super) fn take_ruins(&mut self) -> BTreeSet<Generation> {
-        std::mem::take(&mut self.ruins)
+        self.ruins.take().unwrap_or_default()
+    }
+
+    /// Whether a record of it is damaged, and it is not cleared since.
+    pub(super) fn is_ruined(&self) -> bool {
+        self.ruins.is_some()
+    }
+
+    /// Where readers look, once all this is on disk.
+    pub(super) fn shown(&self) -> Shown {
+        Shown { content: self.generation(), spill: self.spill.map(|spill| spill.generation) }
     }
 
     /// The generation that the slot's content is of.

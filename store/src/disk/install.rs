@@ -65,8 +65,9 @@ impl FjallStore {
     fn switch(&mut self, slot: Slot, state: StateRecord) {
         let before = self.index(slot).switch(state);
         self.garbage.end(slot, before, &mut self.staged);
+        self.drop_spill(slot);
         self.staged.remove(Space::Slots, slot_key(slot, Aspect::Quarantine).into());
         self.put_state(slot);
-        self.switched.push((slot, state.generation));
+        self.switched.push(slot);
     }
 }

@@ -10,7 +10,7 @@ use catena_core::{Seq, Slot};
 pub(crate) enum Space {
     /// What there is of a slot: chain, state, staging, garbage, quarantine.
     Slots,
-    /// Entries that are not applied yet.
+    /// Entries that are not applied yet, and those that are spilled.
     Log,
     /// Objects as of the trim point.
     Objects,
@@ -23,7 +23,7 @@ pub(crate) enum Space {
 }
 
 /// A life of a slot's content: a snapshot that is installed, and a slot that is cleared, begin a new one. The content of the
-/// one before is garbage from then on. Counts within a slot.
+/// one before is garbage from then on. A spill is of one too, beside the content's. Counts within a slot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Generation(pub(super) u32);
 

@@ -1,11 +1,11 @@
 //! Entries on disk. The layout is tabled in `docs/storage.md`.
 
 use bytes::{BufMut, Bytes};
-use catena_core::{ChainVersion, Entry, Operation, Origin, Refusal, Seq, WallTime};
+use catena_core::{ChainVersion, Entry, EntryId, Operation, Origin, Refusal, Seq, WallTime};
 
 use super::frame::{Fields, put_bytes};
 use super::record::{PUT, PUT_APART, Placement, parse_metadata, put_metadata};
-use crate::Damage;
+use crate::{Damage, StoreError};
 
 /// A log record; its slot, generation and seq are its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,5 +128,15 @@ impl LogRecord {
         let operation = LoggedOperation::parse(kind, &mut fields)?;
         fields.end()?;
         Ok(Self { version, previous, at, origin, operation })
+    }
+
+    /// The whole entry; `value` looks its value up, if that is apart.
+    pub(super) fn entry(self, seq: Seq, value: impl FnOnce() -> Result<Bytes, StoreError>) -> Result<Entry, StoreError> {
+        let Self { version, previous, at, origin, operation } = self;
+        let operation = match operation {
+            LoggedOperation::Whole(operation) => operation,
+            LoggedOperation::PutApart { key, created_at } => Operation::Put { key, value: value()?, created_at },
+        };
+        Ok(Entry { id: EntryId { version, seq }, previous, at, origin, operation })
     }
 }

@@ -9,6 +9,7 @@
 //!
 //! A slot's content is of one generation: a snapshot is staged in another, and one small record says which one counts. So
 //! a slot of any size is switched, or cleared, in one step; what is left of the generation before goes bit by bit (`sweep`).
+//! Entries that are spilled are in another one, which counts beside it until the process ends.
 //!
 //! A group of batches becomes one fjall batch. In such a batch all items have the same sequence number, so a key may occur
 //! once only: `Staged` keeps the last write of each.
@@ -25,6 +26,7 @@ mod reader;
 mod record;
 mod recover;
 mod session_record;
+mod spill;
 mod staged;
 mod sweep;
 #[cfg(test)]
@@ -41,7 +43,7 @@ use catena_core::{Batch, Recovered, Slot, Ticket};
 use self::engine::Engine;
 pub(crate) use self::engine::{open_database, open_keyspace};
 use self::index::SlotIndex;
-use self::keys::{Generation, Space};
+use self::keys::Space;
 pub use self::pinned::FjallPinned;
 pub use self::reader::FjallReader;
 use self::reader::Generations;
@@ -56,8 +58,8 @@ pub struct FjallStore {
     slots: BTreeMap<Slot, SlotIndex>,
     generations: Arc<Generations>,
     staged: Staged,
-    /// Slots that the staged group gives another generation.
-    switched: Vec<(Slot, Generation)>,
+    /// Slots of which other generations count after the staged group.
+    switched: Vec<Slot>,
     garbage: Garbage,
     phase: Phase,
     submitted: Option<Ticket>,
@@ -127,7 +129,7 @@ impl Store for FjallStore {
         assert_eq!(self.phase, Phase::Opened, "recover comes first, and once");
         self.phase = Phase::Poisoned;
         let Found { recovered, slots, garbage } = recover::recover(&self.engine)?;
-        self.generations.publish(slots.iter().map(|(&slot, index)| (slot, index.generation())));
+        self.generations.publish(slots.iter().map(|(&slot, index)| (slot, index.shown())));
         (self.slots, self.garbage) = (slots, garbage);
         self.phase = Phase::Recovered;
         Ok(recovered)
@@ -149,7 +151,7 @@ impl Store for FjallStore {
                 let records = store.staged.len().max(SWEEP_RECORDS);
                 store.garbage.sweep(&store.engine, &mut store.staged, records)?;
                 store.engine.commit(&mut store.staged)?;
-                store.generations.publish(store.switched.drain(..));
+                store.generations.publish(store.switched.drain(..).map(|slot| (slot, store.slots[&slot].shown())));
                 store.garbage.synced();
             }
             store.durable = store.submitted;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
-use catena_core::{Metadata, Object, Slot};
+use catena_core::{Entry, Metadata, Object, Seq, Slot};
 use fjall::{Iter, Readable, Slice, Snapshot};
 
 use super::engine::Engine;
@@ -14,19 +14,31 @@ use super::pinned::FjallPinned;
 use super::record::{ObjectRecord, RecordedValue, StateRecord};
 use crate::{Damage, Reader, StoreError};
 
-/// Which generation each slot's content is; the first, where a slot is missing. Written by the store alone, after a sync and
-/// before anything of the generation that ended is removed. Behind a lock, as readers are on other threads: it is held for one
-/// lookup, and written when a slot is installed or cleared.
+/// Which generations of a slot count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shown {
+    pub(super) content: Generation,
+    /// Of what is spilled, if anything is.
+    pub(super) spill: Option<Generation>,
+}
+
+/// Which generations of each slot count; the first alone, where a slot is missing. Written by the store alone, after a sync and
+/// before anything of a generation that ended is removed. Behind a lock, as readers are on other threads: it is held for one
+/// lookup, and written when a slot is installed or cleared, and when a spill begins or ends.
 #[derive(Default)]
-pub(super) struct Generations(RwLock<BTreeMap<Slot, Generation>>);
+pub(super) struct Generations(RwLock<BTreeMap<Slot, Shown>>);
 
 impl Generations {
-    pub(super) fn publish(&self, switched: impl IntoIterator<Item = (Slot, Generation)>) {
+    pub(super) fn publish(&self, switched: impl IntoIterator<Item = (Slot, Shown)>) {
         self.0.write().expect("nobody panics over a lookup").extend(switched);
     }
 
-    fn get(&self, slot: Slot) -> Generation {
+    fn get(&self, slot: Slot) -> Shown {
         self.0.read().expect("nobody panics over a lookup").get(&slot).copied().unwrap_or_default()
+    }
+
+    fn content(&self, slot: Slot) -> Generation {
+        self.get(slot).content
     }
 }
 
@@ -51,9 +63,14 @@ impl FjallReader {
         Self { engine, generations }
     }
 
+    /// The store as it stands now.
+    pub(super) fn moment(&self) -> Moment {
+        Moment { snapshot: self.engine.snapshot(), engine: self.engine.clone() }
+    }
+
     /// The object, in as few lookups as may be.
     fn get_quickly(&self, slot: Slot, key: &[u8]) -> Result<Glance, StoreError> {
-        let generation = self.generations.get(slot);
+        let generation = self.generations.content(slot);
         let key = object_key(slot, generation, key);
         let object = match self.engine.get(Space::Objects, &key)? {
             None => None,
@@ -70,7 +87,7 @@ impl FjallReader {
                 Some(Object { value, metadata: object.metadata })
             }
         };
-        Ok(if self.generations.get(slot) == generation { Glance::Seen(object) } else { Glance::Disturbed })
+        Ok(if self.generations.content(slot) == generation { Glance::Seen(object) } else { Glance::Disturbed })
     }
 }
 
@@ -85,17 +102,17 @@ impl Reader for FjallReader {
     }
 
     fn metadata(&self, slot: Slot, key: &[u8]) -> Result<Option<Metadata>, StoreError> {
-        let generation = self.generations.get(slot);
+        let generation = self.generations.content(slot);
         let full = object_key(slot, generation, key);
         let record = self.engine.get(Space::Objects, &full)?;
-        if self.generations.get(slot) != generation {
+        if self.generations.content(slot) != generation {
             return Ok(self.pin(slot)?.get(key)?.map(|object| object.metadata));
         }
         record.map(|record| Ok(parse_object(&full, &record)?.metadata)).transpose()
     }
 
     fn pin(&self, slot: Slot) -> Result<FjallPinned, StoreError> {
-        let moment = Moment { snapshot: self.engine.snapshot(), engine: self.engine.clone() };
+        let moment = self.moment();
         let key = slot_key(slot, Aspect::State);
         let state = match moment.get(Space::Slots, &key)? {
             Some(record) => {
@@ -105,6 +122,12 @@ impl Reader for FjallReader {
             None => StateRecord::default(),
         };
         Ok(FjallPinned::new(moment, slot, state))
+    }
+
+    fn spilled(&self, slot: Slot, after: Seq, bytes: usize) -> Result<Vec<Entry>, StoreError> {
+        // Before the moment: it has all that was spilled by then, but for what is swept since.
+        let Some(generation) = self.generations.get(slot).spill else { return Ok(Vec::new()) };
+        self.moment().spilled(slot, generation, after, bytes)
     }
 }
 
@@ -144,8 +167,7 @@ impl Moment {
             RecordedValue::Inline(value) => Ok(Bytes::copy_from_slice(value)),
             RecordedValue::Apart { .. } => {
                 let position = position_key(slot, generation, object.metadata.version);
-                let record = self.get(Space::Values, &position)?;
-                open_value(&position, record.ok_or_else(|| corrupt(Space::Values, &position, Damage::Missing))?)
+                open_value_apart(&position, self.get(Space::Values, &position)?)
             }
         }
     }
@@ -156,8 +178,13 @@ pub(super) fn parse_object<'a>(key: &[u8], record: &'a [u8]) -> Result<ObjectRec
     ObjectRecord::parse(body).map_err(|damage| corrupt(Space::Objects, key, damage))
 }
 
+/// The value that another record refers to.
+pub(super) fn open_value_apart(key: &[u8], record: Option<Slice>) -> Result<Bytes, StoreError> {
+    open_value(key, record.ok_or_else(|| corrupt(Space::Values, key, Damage::Missing))?)
+}
+
 /// The value of a record in `values`, without a copy.
-pub(super) fn open_value(key: &[u8], record: Slice) -> Result<Bytes, StoreError> {
+fn open_value(key: &[u8], record: Slice) -> Result<Bytes, StoreError> {
     let body = open(Space::Values, key, &record)?;
     let (start, end) = (record.len() - body.len() - CHECKSUM_BYTES, record.len() - CHECKSUM_BYTES);
     Ok(Bytes::from_owner(record).slice(start..end))

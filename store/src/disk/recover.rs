@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
-use catena_core::{Chain, Entry, EntryId, Operation, Recovered, Seq, Session, Slot};
+use catena_core::{Chain, Entry, EntryId, Recovered, Seq, Session, Slot};
 use fjall::{Guard, Slice};
 
 use super::chain_record::parse_chain;
@@ -11,9 +10,9 @@ use super::engine::Engine;
 use super::frame::{Fields, corrupt, open};
 use super::index::{Logged, SlotIndex};
 use super::keys::{Aspect, Generation, Space, parse_position_key, parse_slot, parse_slot_key};
-use super::log_record::{LogRecord, LoggedOperation};
+use super::log_record::LogRecord;
 use super::pinned::read_session;
-use super::reader::open_value;
+use super::reader::open_value_apart;
 use super::record::{Placement, StagingRecord, StateRecord};
 use super::staged::Staged;
 use super::sweep::Garbage;
@@ -174,16 +173,14 @@ impl Slots {
         let damaged = |damage| corrupt(Space::Log, &key, damage);
         let Some((found, seq)) = self.of_generation(Space::Log, &key)? else { return Ok(()) };
         let body = open(Space::Log, &key, record)?;
-        let LogRecord { version, previous, at, origin, operation } = LogRecord::parse(body).map_err(damaged)?;
-        let id = EntryId { version, seq };
-        found.broken |= EntryId { version: previous, seq: Seq(seq.0 - 1) } != found.last();
+        let logged = LogRecord::parse(body).map_err(damaged)?;
+        found.broken |= EntryId { version: logged.previous, seq: Seq(seq.0 - 1) } != found.last();
         if !found.broken {
-            let operation = whole(engine, &key, operation)?;
-            found.log.push(Entry { id, previous, at, origin, operation });
+            found.log.push(logged.entry(seq, || open_value_apart(&key, engine.get(Space::Values, &key)?))?);
             return Ok(());
         }
         // At or below the trim point a value is no longer the log's: an object may refer to it.
-        if seq > found.state.trim.seq && operation.placement() == Placement::Apart {
+        if seq > found.state.trim.seq && logged.operation.placement() == Placement::Apart {
             removed.remove(Space::Values, key.clone());
         }
         removed.remove(Space::Log, key);
@@ -202,18 +199,4 @@ impl Slots {
 
 fn read(record: Guard) -> Result<(Slice, Slice), StoreError> {
     record.into_inner().map_err(|error| StoreError::failed("read what is stored", error))
-}
-
-fn whole(engine: &Engine, key: &[u8], logged: LoggedOperation) -> Result<Operation, StoreError> {
-    Ok(match logged {
-        LoggedOperation::Whole(operation) => operation,
-        LoggedOperation::PutApart { key: object, created_at } => {
-            Operation::Put { key: object, value: value(engine, key)?, created_at }
-        }
-    })
-}
-
-fn value(engine: &Engine, key: &[u8]) -> Result<Bytes, StoreError> {
-    let record = engine.get(Space::Values, key)?;
-    open_value(key, record.ok_or_else(|| corrupt(Space::Values, key, Damage::Missing))?)
 }

@@ -1,7 +1,8 @@
 //! What nobody sees any more, and how it goes: piece by piece, from records that say what is owed.
 //!
-//! A generation that ends is named in a garbage record, in the batch that ends it. Its records are removed a few hundred at
-//! a time, the garbage record with the last of them. So a restart finds what is left, and nothing waits for it.
+//! A generation that ends is named in a garbage record, in the batch that ends it; one that does not outlive the process, in
+//! the batch that begins it. Its records are removed a few hundred at a time, the garbage record with the last of them. So a
+//! restart finds what is left, and nothing waits for it.
 
 use std::collections::VecDeque;
 
@@ -42,9 +43,15 @@ impl Garbage {
         self.owed.push_back(Remains { slot, generation, emptied: 0, after: None });
     }
 
-    /// Ends a generation with the group that is staged.
-    pub(super) fn end(&mut self, slot: Slot, generation: Generation, staged: &mut Staged) {
+    /// Names a generation with the group that is staged: it is garbage after a restart.
+    pub(super) fn name(slot: Slot, generation: Generation, staged: &mut Staged) {
         staged.put(Space::Slots, slot_key(slot, Aspect::Garbage(generation)).into(), |_| {});
+    }
+
+    /// Ends a generation with the group that is staged. One that is named already is named again: the group must not be empty,
+    /// as readers are told of the end after it is written.
+    pub(super) fn end(&mut self, slot: Slot, generation: Generation, staged: &mut Staged) {
+        Self::name(slot, generation, staged);
         self.ended.push(Remains { slot, generation, emptied: 0, after: None });
     }
 

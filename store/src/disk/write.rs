@@ -33,6 +33,8 @@ impl FjallStore {
                 }
                 self.put_state(slot);
             }
+            Write::Spill(entries) => self.spill(slot, &entries),
+            Write::DropSpill => self.drop_spill(slot),
             Write::Stage { pin, objects } => self.stage(slot, pin, &objects),
             Write::Install { pin, end } => self.install(slot, &pin, &end),
             Write::Clear => self.clear(slot),
@@ -48,12 +50,17 @@ impl FjallStore {
     fn append(&mut self, slot: Slot, entry: &Entry) {
         let index = self.index(slot);
         let key = Slice::from(position_key(slot, index.generation(), entry.id.seq));
-        let logged = Logged::of(entry);
-        let replaced = index.append(slot, entry.id, logged);
-        if logged.value == Placement::Apart {
-            self.put_value(&key, entry);
-        } else if replaced.is_some_and(|replaced| replaced.value == Placement::Apart) {
+        let replaced = index.append(slot, entry.id, Logged::of(entry));
+        if replaced.is_some_and(|replaced| replaced.value == Placement::Apart) {
             self.staged.remove(Space::Values, key.clone());
+        }
+        self.put_entry(key, entry);
+    }
+
+    /// Its log record, and its value, if apart, in the place of a value before.
+    pub(super) fn put_entry(&mut self, key: Slice, entry: &Entry) {
+        if Logged::of(entry).value == Placement::Apart {
+            self.put_value(&key, entry);
         }
         self.staged.put(Space::Log, key, |out| put_entry(out, entry));
     }

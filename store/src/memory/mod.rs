@@ -7,7 +7,7 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use catena_core::{Batch, EntryId, Metadata, Object, Recovered, Seq, Session, Slot, Ticket};
+use catena_core::{Batch, Entry, EntryId, Metadata, Object, Recovered, Seq, Session, Slot, Ticket};
 
 pub use self::pinned::MemoryPinned;
 use self::staging::Unsynced;
@@ -218,5 +218,9 @@ impl Reader for MemoryReader {
 
     fn pin(&self, slot: Slot) -> Result<MemoryPinned, StoreError> {
         Ok(MemoryPinned::new(self.disk.clone(), slot))
+    }
+
+    fn spilled(&self, slot: Slot, after: Seq, bytes: usize) -> Result<Vec<Entry>, StoreError> {
+        Ok(self.disk.lock().durable.spilled(slot, after, bytes))
     }
 }

@@ -65,6 +65,7 @@ impl SlotState {
         }
         self.applied = installed;
         self.quarantined = false;
+        self.spilled.clear();
         self.forget_log();
     }
 }
@@ -99,7 +100,13 @@ impl Unsynced {
                 Some((pin.clone(), objects.last().map(|(key, _)| key.clone()).or(last)))
             }
             Write::Install { .. } | Write::Clear => None,
-            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Apply { .. } | Write::Quarantine => progress,
+            Write::Chain(_)
+            | Write::Append(_)
+            | Write::Truncate { .. }
+            | Write::Apply { .. }
+            | Write::Quarantine
+            | Write::Spill(_)
+            | Write::DropSpill => progress,
         });
         Self { batch, staging: Some(Step { before, after }) }
     }
@@ -113,7 +120,13 @@ impl Unsynced {
             Write::Stage { pin, .. } => Some(!is_of(&staged, pin) && !is_of(&step.before, pin)),
             Write::Install { .. } => Some(false),
             Write::Clear => Some(true),
-            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Apply { .. } | Write::Quarantine => None,
+            Write::Chain(_)
+            | Write::Append(_)
+            | Write::Truncate { .. }
+            | Write::Apply { .. }
+            | Write::Quarantine
+            | Write::Spill(_)
+            | Write::DropSpill => None,
         });
         staged == step.before || first == Some(true)
     }

@@ -19,6 +19,8 @@ pub(super) struct SlotState {
     pub(super) applied: Applied,
     log: BTreeMap<Seq, Entry>,
     pub(super) staging: Option<Staging>,
+    /// Applied entries that are kept, without a gap, until the process ends at the latest.
+    pub(super) spilled: BTreeMap<Seq, Entry>,
     pub(super) quarantined: bool,
 }
 
@@ -57,6 +59,8 @@ impl State {
                 // May leave gaps: recovery cuts there.
                 Write::Append(entries) => state.log.extend(entries.into_iter().map(|entry| (entry.id.seq, entry))),
                 Write::Truncate { last } => drop(state.log.split_off(&last.next())),
+                // Recovery ends it.
+                Write::Spill(_) | Write::DropSpill => {}
                 other => state.write(slot, other),
             }
         }
@@ -86,9 +90,10 @@ impl State {
         }
     }
 
-    /// Cuts each log where it ceases to be linked, and tells what there is.
+    /// Ends each spill, cuts each log where it ceases to be linked, and tells what there is.
     pub(super) fn recover(&mut self) -> Vec<Recovered> {
         let recover = |(&slot, state): (&Slot, &mut SlotState)| {
+            state.spilled.clear();
             state.cut_unlinked();
             (!state.is_empty()).then(|| state.recovered(slot))
         };
@@ -97,6 +102,24 @@ impl State {
 
     pub(super) fn get(&self, slot: Slot, key: &[u8]) -> Option<&Object> {
         self.slots.get(&slot)?.applied.objects.get(key)
+    }
+
+    /// What a slot has spilled behind `after`, see [`Reader::spilled`](crate::Reader::spilled).
+    pub(super) fn spilled(&self, slot: Slot, after: Seq, bytes: usize) -> Vec<Entry> {
+        let Some(state) = self.slots.get(&slot) else { return Vec::new() };
+        let first = after.next();
+        let (mut entries, mut weight) = (Vec::new(), 0);
+        // Further on there is no gap.
+        if state.spilled.contains_key(&first) {
+            for entry in state.spilled.range(first..).map(|(_, entry)| entry) {
+                weight += entry.weight();
+                entries.push(entry.clone());
+                if weight >= bytes {
+                    break;
+                }
+            }
+        }
+        entries
     }
 
     /// What a slot has applied; of an unknown slot, nothing.
@@ -117,6 +140,8 @@ impl SlotState {
             Write::Chain(chain) => self.chain = Some(chain),
             Write::Append(_) | Write::Truncate { .. } => unreachable!("the caller deals with the log"),
             Write::Apply { entries, sessions } => self.apply(slot, entries, sessions),
+            Write::Spill(entries) => self.spill(slot, entries),
+            Write::DropSpill => self.spilled.clear(),
             Write::Stage { pin, objects } => self.staging_of(pin).extend(slot, objects),
             Write::Install { pin, end } => {
                 let staging = self.staging.take().filter(|staging| staging.pin == pin);
@@ -172,6 +197,14 @@ impl SlotState {
         }
     }
 
+    fn spill(&mut self, slot: Slot, entries: Vec<Entry>) {
+        for entry in entries {
+            let last = self.spilled.last_key_value().map(|(_, last)| last.id);
+            assert!(last.is_none_or(|last| entry.previous_id() == last), "slot {slot}: {} spilled behind {last:?}", entry.id);
+            self.spilled.insert(entry.id.seq, entry);
+        }
+    }
+
     /// Whether what the batch applies begins right after the trim point.
     fn links(&self, batch: &Batch) -> bool {
         let mut trim = self.applied.trim;
@@ -189,7 +222,13 @@ impl SlotState {
                 trim = EntryId::default();
                 true
             }
-            Write::Chain(_) | Write::Append(_) | Write::Truncate { .. } | Write::Stage { .. } | Write::Quarantine => true,
+            Write::Chain(_)
+            | Write::Append(_)
+            | Write::Truncate { .. }
+            | Write::Stage { .. }
+            | Write::Quarantine
+            | Write::Spill(_)
+            | Write::DropSpill => true,
         })
     }
 

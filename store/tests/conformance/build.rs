@@ -35,6 +35,10 @@ pub(crate) fn apply(entries: &[Entry]) -> Write {
     Write::Apply { entries: entries.to_vec(), sessions: vec![] }
 }
 
+pub(crate) fn spill(entries: &[Entry]) -> Write {
+    Write::Spill(entries.to_vec())
+}
+
 /// A snapshot of the state at `seq`, by the `process`th run of its source.
 pub(crate) fn pin(process: u64, seq: u64) -> Pin {
     let at = EntryId { version: ChainVersion(u64::from(seq > 0)), seq: Seq(seq) };

@@ -28,8 +28,16 @@ pub(crate) trait Implementation {
     /// The power fails; `lose` is asked for each unsynced batch where the implementation has the choice.
     fn crash(&self, store: Self::Store, unsynced: usize, lose: impl FnMut() -> bool) -> Vec<Fate>;
 
-    /// Checks, while nobody has it open, that nothing is left over on disk besides what `slots` need.
-    fn check_leftovers(&self, slots: &BTreeMap<Slot, TwinSlot>);
+    /// Checks, while nobody has it open and after all was swept, that nothing is left over on disk besides what `slots` need.
+    fn check_swept(&self, slots: &BTreeMap<Slot, TwinSlot>);
+
+    /// As [`check_swept`](Implementation::check_swept), after another process has swept.
+    fn check_leftovers(&self, slots: &BTreeMap<Slot, TwinSlot>) {
+        let mut store = self.recovered();
+        sweep_all(&mut store);
+        self.kill(store, 0);
+        self.check_swept(slots);
+    }
 
     /// Opened and recovered.
     fn recovered(&self) -> Self::Store {
@@ -37,6 +45,10 @@ pub(crate) trait Implementation {
         store.recover().unwrap();
         store
     }
+}
+
+pub(crate) fn sweep_all(store: &mut impl Store) {
+    while store.sweep().unwrap() == Swept::Partly {}
 }
 
 #[derive(Default)]
@@ -67,7 +79,7 @@ impl Implementation for Memory {
         fates
     }
 
-    fn check_leftovers(&self, slots: &BTreeMap<Slot, TwinSlot>) {
+    fn check_swept(&self, slots: &BTreeMap<Slot, TwinSlot>) {
         for (&slot, twin) in slots {
             let objects = twin.objects.iter().map(|(key, object)| (key.clone(), object.clone())).collect();
             assert_eq!(self.0.objects(slot), (twin.trim, objects));
@@ -101,10 +113,7 @@ impl Implementation for Fjall {
         self.kill(store, unsynced)
     }
 
-    fn check_leftovers(&self, slots: &BTreeMap<Slot, TwinSlot>) {
-        let mut store = self.recovered();
-        while store.sweep().unwrap() == Swept::Partly {}
-        drop(store);
+    fn check_swept(&self, slots: &BTreeMap<Slot, TwinSlot>) {
         let database = fjall::Database::builder(self.0.path()).open().unwrap();
         let count = |keyspace| database.keyspace(keyspace, || unreachable!("it exists")).unwrap().len().unwrap();
         let sum = |counted: fn(&TwinSlot) -> usize| slots.values().map(counted).sum::<usize>();

@@ -6,12 +6,14 @@ mod cases;
 mod implementation;
 mod random;
 mod snapshots;
+mod spills;
 mod twin;
 
 /// All cases.
 mod list {
     pub(crate) use crate::cases::*;
     pub(crate) use crate::snapshots::*;
+    pub(crate) use crate::spills::*;
 }
 
 /// Runs each case of the list over each implementation.
@@ -65,4 +67,14 @@ conformance!(
     installing_what_is_not_staged_is_refused_loudly,
     staging_out_of_order_is_refused_loudly,
     staging_what_came_after_the_pin_is_refused_loudly,
+    what_is_spilled_is_read_back_whatever_becomes_of_the_objects,
+    a_part_of_a_spill_has_about_the_bytes_asked_for,
+    what_is_spilled_shows_with_its_sync_and_not_before,
+    a_spill_that_has_ended_leaves_nothing,
+    a_restart_ends_a_spill,
+    a_spill_behind_another_begins_anew,
+    slots_spill_each_for_itself,
+    spills_are_read_while_they_come_and_go,
+    a_gap_in_what_is_spilled_is_refused_loudly,
+    spilling_an_entry_of_another_history_is_refused_loudly,
 );

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 
 use crate::build::{chain, session};
 use crate::implementation::{Fjall, Implementation, Memory};
+use crate::spills::read_spilled;
 use crate::twin::{Twin, TwinSlot};
 
 const SLOTS: u32 = 3;
@@ -56,6 +57,11 @@ enum Shape {
         /// Names, and what the sessions are made of.
         sessions: Vec<(u64, Option<u64>)>,
     },
+    /// Goes on with what is spilled, or begins at the trim point.
+    Spill {
+        operations: Vec<Deed>,
+    },
+    DropSpill,
     /// Goes on with what is staged, or begins anew.
     Stage {
         count: usize,
@@ -96,6 +102,8 @@ fn shape() -> impl Strategy<Value = Shape> {
         1 => (0..4u64, operation()).prop_map(|(back, operation)| Shape::Takeover { back, operation }),
         1 => operation().prop_map(|operation| Shape::Replace { operation }),
         4 => (1..4usize, sessions()).prop_map(|(count, sessions)| Shape::Apply { count, sessions }),
+        3 => prop::collection::vec(operation(), 0..4).prop_map(|operations| Shape::Spill { operations }),
+        1 => Just(Shape::DropSpill),
         3 => (0..3usize, prop::bool::weighted(0.2)).prop_map(|(count, anew)| Shape::Stage { count, anew }),
         1 => Just(Shape::Install),
         1 => Just(Shape::Finish),
@@ -126,15 +134,7 @@ impl Writer {
     fn write(&mut self, slot: Slot, found: &TwinSlot, shape: &Shape) -> Vec<Write> {
         match shape {
             Shape::Chain => vec![Write::Chain(chain(slot, self.version))],
-            Shape::Append { operations } => {
-                let mut last = found.last();
-                let entries = operations.iter().map(|&operation| {
-                    let entry = self.entry(last, operation);
-                    last = entry.id;
-                    entry
-                });
-                vec![Write::Append(entries.collect())]
-            }
+            Shape::Append { operations } => vec![Write::Append(self.entries(found.last(), operations))],
             Shape::Takeover { back, operation } => {
                 self.version += 1;
                 let keep = found.log.len() - usize::try_from(*back).unwrap().min(found.log.len());
@@ -152,6 +152,11 @@ impl Writer {
                 let sessions = sessions.iter().map(|(name, seed)| (Seq(*name), seed.map(session)));
                 vec![Write::Apply { entries: found.log.iter().take(*count).cloned().collect(), sessions: sessions.collect() }]
             }
+            Shape::Spill { operations } => {
+                let last = found.spilled.last().map_or(found.trim, |entry| entry.id);
+                vec![Write::Spill(self.entries(last, operations))]
+            }
+            Shape::DropSpill => vec![Write::DropSpill],
             Shape::Stage { count, anew } => vec![self.stage(found, *count, *anew)],
             Shape::Install => found.staged.iter().map(|(pin, _)| install(pin)).collect(),
             Shape::Finish => {
@@ -163,6 +168,15 @@ impl Writer {
             Shape::Clear => vec![Write::Clear],
             Shape::Quarantine => vec![Write::Quarantine],
         }
+    }
+
+    fn entries(&mut self, mut last: EntryId, operations: &[Deed]) -> Vec<Entry> {
+        let entries = operations.iter().map(|&operation| {
+            let entry = self.entry(last, operation);
+            last = entry.id;
+            entry
+        });
+        entries.collect()
     }
 
     fn entry(&mut self, last: EntryId, deed: Deed) -> Entry {
@@ -297,6 +311,17 @@ fn compare(store: &impl Store, twin: &Twin) {
             let metadata = expected.map(|object| object.metadata);
             assert_eq!(reader.metadata(slot, key.as_bytes()).unwrap(), metadata, "slot {slot} key {key:?}");
         }
+        compare_spilled(&reader, slot, visible.get(&slot).map_or(&[], |found| &found.spilled));
+    }
+}
+
+fn compare_spilled(reader: &impl Reader, slot: Slot, expected: &[Entry]) {
+    let before = expected.first().map_or(Seq(0), |entry| entry.previous_id().seq);
+    for bytes in [0, 1500, usize::MAX] {
+        assert_eq!(read_spilled(reader, slot, before, bytes), expected, "slot {slot}, {bytes}");
+    }
+    for other in (0..before.0).map(Seq) {
+        assert_eq!(reader.spilled(slot, other, usize::MAX).unwrap(), [], "slot {slot}, behind {other}");
     }
 }
 

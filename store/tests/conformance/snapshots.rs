@@ -6,7 +6,7 @@ use catena_store::{Part, Pinned, Reader, Store, Swept};
 
 use crate::build::{SLOT, append, apply, batch, chain, end, install, object, pin, put, session, stage};
 use crate::cases::{assert_panics, only_slot, submit_and_sync, value};
-use crate::implementation::{Fate, Implementation};
+use crate::implementation::{Fate, Implementation, sweep_all};
 
 /// The whole of a pin, in parts of about `bytes`.
 fn read_all(pinned: &impl Pinned, bytes: usize) -> Part {
@@ -32,10 +32,6 @@ fn fill(store: &mut impl Store) {
     let sessions = vec![(Seq(1), Some(session(1))), (Seq(3), Some(session(3))), (Seq(9), None)];
     submit_and_sync(store, 1, [Write::Chain(chain(SLOT, 6)), append(&log)]);
     submit_and_sync(store, 2, [Write::Apply { entries: log[..4].to_vec(), sessions }]);
-}
-
-fn sweep_all(store: &mut impl Store) {
-    while store.sweep().unwrap() == Swept::Partly {}
 }
 
 pub(crate) fn sessions_come_and_go_with_the_entries_that_change_them(implementation: &impl Implementation) {

@@ -23,7 +23,7 @@ enum Step {
         /// What its writer had staged before it.
         staged: Staged,
     },
-    /// Logs were cut where they were not linked.
+    /// Logs were cut where they were not linked, spills ended.
     Recovery,
 }
 
@@ -40,6 +40,7 @@ pub(crate) struct TwinSlot {
     pub(crate) objects: BTreeMap<Bytes, Object>,
     pub(crate) sessions: BTreeMap<Seq, Session>,
     pub(crate) staged: Staged,
+    pub(crate) spilled: Vec<Entry>,
     pub(crate) quarantined: bool,
 }
 
@@ -125,7 +126,7 @@ impl Twin {
         });
         let recovered = known.map(|(slot, found)| {
             let sessions = found.sessions();
-            let TwinSlot { chain, trim, trim_at, log, objects: _, sessions: _, staged, quarantined } = found;
+            let TwinSlot { chain, trim, trim_at, log, objects: _, sessions: _, staged, spilled: _, quarantined } = found;
             let staged = staged.map(|(pin, objects)| (pin, objects.last().map(|(key, _)| key.clone())));
             Recovered { slot, chain, trim, trim_at, sessions, log, staged, quarantined, damaged: None }
         });
@@ -163,6 +164,8 @@ fn run(slot: &mut TwinSlot, batch: &Batch, staged: &Staged) {
                     }
                 }
             }
+            Write::Spill(entries) => after.spilled.extend(entries.iter().cloned()),
+            Write::DropSpill => after.spilled = vec![],
             Write::Stage { pin, objects } => {
                 let goes_on = |staged: &Staged| staged.as_ref().is_some_and(|(staged, _)| staged == pin);
                 if goes_on(&writer) || goes_on(&after.staged) {
@@ -184,7 +187,7 @@ fn run(slot: &mut TwinSlot, batch: &Batch, staged: &Staged) {
                 assert_eq!(staged, *pin);
                 after.trim = pin.at;
                 after.trim_at = end.at_time;
-                after.log = vec![];
+                (after.log, after.spilled) = (vec![], vec![]);
                 after.objects = objects.into_iter().collect();
                 after.sessions = end.sessions.iter().cloned().collect();
                 after.quarantined = false;
@@ -215,6 +218,7 @@ fn apply(slot: &mut TwinSlot, entry: &Entry) {
 }
 
 fn cut(slot: &mut TwinSlot) {
+    slot.spilled = vec![];
     let mut linked = Vec::new();
     let mut last = slot.trim;
     for entry in slot.log.drain(..).filter(|entry| entry.id.seq > slot.trim.seq) {
