@@ -5,7 +5,7 @@ mod common;
 
 use std::time::Duration;
 
-use catena_core::{CallError, ChainVersion, Kind, MismatchReason, Revision, Role, Route, RoutingMismatch, Slot};
+use catena_core::{CallError, ChainVersion, Kind, MismatchReason, Page, Reply, Revision, Role, Route, RoutingMismatch, Slot};
 use catena_net::server::NodeInput;
 use catena_net::{Client, ClientError, Options, Refusal};
 use common::*;
@@ -64,6 +64,24 @@ async fn writes_to_the_head_and_reads_from_the_tail() {
     let get = get.expect("read");
     assert_eq!(get.object.map(|object| object.value), Some("value".into()));
     assert_eq!(get.version, ChainVersion(5));
+}
+
+#[tokio::test]
+async fn a_scan_goes_to_the_tail_and_only_to_a_slot_that_there_is() {
+    let (head, mut tail) = (TestNode::start("a").await, TestNode::start("b").await);
+    let setup = setup(route(1, 5, &[&head.record, &tail.record]), PATIENCE).await;
+    let driver = async {
+        let NodeInput::Scan { target, after, bytes, reply } = tail.next().await else { panic!("expected a scan") };
+        assert_eq!((target.slot, after, bytes), (Slot(0), None, 1_000));
+        let page = Page { objects: Vec::new(), next: None };
+        reply.send(Ok(Reply::Scanned { version: target.version, page })).expect("the caller waits");
+    };
+    let (scanned, ()) = tokio::join!(setup.client.scan(Slot(0), None, 1_000), driver);
+    let scanned = scanned.expect("read");
+    assert_eq!((scanned.version, scanned.page.next), (ChainVersion(5), None));
+    let error = setup.client.scan(Slot(99), None, 1_000).await.expect_err("there is none");
+    assert_eq!(error.kind(), Kind::NotExecuted);
+    assert!(error.to_string().contains("99"), "{error}");
 }
 
 #[tokio::test]

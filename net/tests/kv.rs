@@ -5,11 +5,11 @@ mod common;
 
 use bytes::{Buf, BufMut, Bytes};
 use catena_core::{
-    CallError, ChainVersion, Command, Kind, Limits, MismatchReason, Origin, Reply, Resource, Role, RoutingMismatch, Seq, Slot,
-    Target,
+    CallError, ChainVersion, Command, Kind, Limits, MismatchReason, Origin, Page, Reply, Resource, Role, RoutingMismatch, Seq,
+    Slot, Target,
 };
 use catena_net::proto::kv_client::KvClient;
-use catena_net::proto::{DeleteRequest, GetRequest, OpenSessionRequest, PutRequest, SessionWrite};
+use catena_net::proto::{DeleteRequest, GetRequest, OpenSessionRequest, PutRequest, ScanRequest, SessionWrite};
 use catena_net::server::{Listener, NodeInput, NodeServer, ServeError};
 use catena_net::{Refusal, kind_of};
 use common::*;
@@ -71,6 +71,33 @@ async fn hands_on_calls_and_answers_them() {
         let delete = DeleteRequest { slot: 4, chain_version: 7, key, ..DeleteRequest::default() };
         let delete = client.delete(delete).await.expect("deleted").into_inner();
         assert!(!delete.applied);
+    };
+    tokio::join!(driver, calls);
+}
+
+#[tokio::test]
+async fn a_scan_is_handed_on_and_answered_page_by_page() {
+    let mut node = TestNode::start("a").await;
+    let mut client = client(&node).await;
+    let (one, two) = (Bytes::from_static(b"k1"), Bytes::from_static(b"k2"));
+    let driver = async {
+        for (from, key, next) in [(None, &one, Some(one.clone())), (Some(one.clone()), &two, None)] {
+            let NodeInput::Scan { target: at, after, bytes, reply } = node.next().await else { panic!("expected a scan") };
+            assert_eq!((at, after, bytes), (target(), from, 100));
+            let Reply::Read { version, object } = found(at, "value") else { unreachable!() };
+            let page = Page { objects: object.map(|object| (key.clone(), object)).into_iter().collect(), next };
+            reply.send(Ok(Reply::Scanned { version, page })).expect("the caller waits");
+        }
+    };
+    let calls = async {
+        let first = ScanRequest { slot: 4, chain_version: 7, limit_bytes: 100, ..ScanRequest::default() };
+        let page = client.scan(first.clone()).await.expect("read").into_inner();
+        assert_eq!((page.objects[0].key.as_ref(), page.objects[0].value.as_ref()), (&b"k1"[..], &b"value"[..]));
+        let page = client.scan(ScanRequest { after: page.next, ..first.clone() }).await.expect("read").into_inner();
+        assert_eq!((page.objects.len(), page.objects[0].key.as_ref(), page.next.as_ref()), (1, &b"k2"[..], &b""[..]));
+        let status = client.scan(ScanRequest { limit_bytes: 2 << 20, ..first }).await.expect_err("too much at once");
+        assert_eq!((status.code(), kind_of(&status)), (Code::InvalidArgument, Kind::NotExecuted));
+        assert!(status.message().contains("scan.limit_bytes"), "{status}");
     };
     tokio::join!(driver, calls);
 }

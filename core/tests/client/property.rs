@@ -71,7 +71,7 @@ impl World {
             ClientRequest::Write { command, delivery }
         };
         let request = match choice % 5 {
-            0 if choice % 2 == 0 => scan(),
+            0 if choice.is_multiple_of(2) => scan(),
             0 => ClientRequest::Get { key },
             1 => write(Delivery::AtMostOnce),
             _ => write(Delivery::ExactlyOnce),
