@@ -67,12 +67,12 @@ const RARE: &[Mutant] = &[
     Mutant::ResumeFromAcked,
     Mutant::OnlySenderProbes,
     Mutant::EpochIgnored,
-    Mutant::StaleCopyCounts,
+    Mutant::NewLeaderForgetsLeases,
+    Mutant::NoDriftMargin,
     Mutant::FlapHistoryLost,
-    Mutant::DamageForgotten,
-    Mutant::DamagedCopyCounts,
     Mutant::OneBlocksAll,
     Mutant::PartialSnapshotInstalled,
+    Mutant::ChunksOverPins,
 ];
 
 #[test]

@@ -5,6 +5,10 @@
 use super::{Context, Promise, Replica};
 use crate::{Effect, Entry, Message, Seq, Write};
 
+/// So many messages' worth of entries goes to the disk at once. Chosen here: 2 MiB, by the default, whose sync takes little longer
+/// than that of one entry.
+const MESSAGES: usize = 8;
+
 /// What of the kept entries went to the disk.
 #[derive(Debug, Default)]
 pub(super) struct Spill {
@@ -47,13 +51,14 @@ impl Replica {
         }
     }
 
-    /// Hands the oldest entries that are kept to the disk, a message's worth at a time.
+    /// Hands the oldest entries that are kept to the disk, some messages' worth at a time: one batch is under way at a time, and
+    /// must not be what writes outrun.
     fn spill(&mut self, cx: &mut Context<'_>) {
         if self.promises.iter().any(|(_, promise)| matches!(promise, Promise::Spilled(_))) {
             return;
         }
         let after = self.spill.as_ref().map_or(self.log.trim().seq, |spill| spill.to);
-        let entries = self.log.up_to(after, self.log.applied(), cx.config.limits.message_bytes);
+        let entries = self.log.up_to(after, self.log.applied(), MESSAGES * cx.config.limits.message_bytes);
         let Some(last) = entries.last() else { return };
         let to = last.id.seq;
         let spill = self.spill.get_or_insert_default();
