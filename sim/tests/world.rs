@@ -70,6 +70,7 @@ const RARE: &[Mutant] = &[
     Mutant::NewLeaderForgetsLeases,
     Mutant::NoDriftMargin,
     Mutant::FlapHistoryLost,
+    Mutant::DamageForgotten,
     Mutant::OneBlocksAll,
     Mutant::PartialSnapshotInstalled,
     Mutant::ChunksOverPins,
