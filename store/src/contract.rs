@@ -1,7 +1,7 @@
 //! The contract between a node and its disk.
 
 use bytes::Bytes;
-use catena_core::{Batch, Entry, EntryId, Metadata, Object, Recovered, Seq, Slot, SnapshotEnd, Ticket};
+use catena_core::{Batch, Entry, EntryId, Metadata, Object, Page, Recovered, Seq, Slot, SnapshotEnd, Ticket};
 
 use crate::StoreError;
 
@@ -145,4 +145,13 @@ pub struct Part {
     pub objects: Vec<(Bytes, Object)>,
     /// With the part that reaches the end: what belongs to the state besides objects.
     pub end: Option<SnapshotEnd>,
+}
+
+impl Part {
+    /// The part as a client sees it.
+    pub fn into_page(self) -> Page {
+        let Self { objects, end } = self;
+        let next = if end.is_some() { None } else { objects.last().map(|(key, _)| key.clone()) };
+        Page { objects, next }
+    }
 }

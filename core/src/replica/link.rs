@@ -141,7 +141,7 @@ impl Replica {
                 *keep = (*keep).min(has).max(self.log.floor().seq);
             }
         }
-        self.spill_from_anew();
+        self.resend_spilled();
         if has < self.log.floor().seq {
             self.successor.matched = false;
             return self.probe(cx); // what it lacks is gone: it needs a snapshot
@@ -183,10 +183,11 @@ impl Replica {
         if mutant!(TellUnsynced) {
             durable = self.last().min(self.upstream_durable);
         }
-        if self.successor.sent < self.log.trim().seq {
+        let in_memory = self.successor.sent >= self.log.trim().seq;
+        if !in_memory {
             self.read_spilled(cx);
         }
-        while (self.log.trim().seq..self.last()).contains(&self.successor.sent) {
+        while in_memory && self.successor.sent < self.last() {
             let entries = self.next_entries(cx.config.limits.message_bytes);
             self.successor.sent = Seq(self.successor.sent.0 + entries.len() as u64);
             self.successor.told = durable;

@@ -76,8 +76,8 @@ impl Replica {
         self.submit(vec![Write::DropSpill], Promise::Cut, cx);
     }
 
-    /// The successor says anew what it has.
-    pub(super) fn spill_from_anew(&mut self) {
+    /// The successor says anew what it has: what was sent before does not count.
+    pub(super) fn resend_spilled(&mut self) {
         if let Some(spill) = &mut self.spill {
             spill.sent = Seq(0);
         }

@@ -10,7 +10,7 @@ use crate::proto;
 use crate::proto::scan_response;
 
 /// The most that a page may hold, unless a single object is larger. Chosen here: it is read where writes wait.
-pub(crate) const PAGE_BYTES: u32 = 1 << 20;
+const PAGE_BYTES: u32 = 1 << 20;
 
 /// What a page holds when the caller does not say. Chosen here: so little is read that nothing waits for it noticeably.
 const DEFAULT_PAGE_BYTES: u32 = 256 << 10;

@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 
-use catena_core::{CallError, Decisions, Effect, Event, Node, NodeId, Page, Reply, RequestId, Slot, Ticket};
+use catena_core::{CallError, Decisions, Effect, Event, Node, NodeId, Reply, RequestId, Slot, Ticket};
 use catena_net::coordination::Heartbeats;
 use catena_net::link::Links;
 use catena_net::server::NodeInput;
@@ -142,7 +142,8 @@ impl<R: Reader> Driver<R> {
             NodeInput::Scan { target, after, bytes, reply } => {
                 let admitted = if let Some(after) = &after { self.admit_key(after, reply) } else { Some(reply) };
                 let Some(reply) = admitted else { return Ok(()) };
-                let stored = self.page(target.slot, after.as_deref(), bytes);
+                let pinned = self.storage.reader.pin(target.slot);
+                let stored = pinned.and_then(|pinned| pinned.read(after.as_deref(), bytes)).map(Part::into_page);
                 let request = self.await_reply(reply);
                 match stored {
                     Ok(stored) => self.step(Event::Scan { request, target, after, bytes, stored }),
@@ -157,13 +158,6 @@ impl<R: Reader> Driver<R> {
                 self.step(Event::LinkUp { peer })
             }
         }
-    }
-
-    /// Objects from behind `after` on.
-    fn page(&self, slot: Slot, after: Option<&[u8]>, bytes: usize) -> Result<Page, StoreError> {
-        let Part { objects, end } = self.storage.reader.pin(slot)?.read(after, bytes)?;
-        let next = if end.is_some() { None } else { objects.last().map(|(key, _)| key.clone()) };
-        Ok(Page { objects, next })
     }
 
     /// One sync may have reported several tickets since the last turn: the last vouches for all.

@@ -12,7 +12,7 @@ use crate::rng::{Chance, Odds};
 
 const KNOWN: &str = "nodes, replicas, slots, founders, coordinators, clients, racks, absent, claim, restraint, absence, rejoin, flap-threshold, \
                      flap-window, join-patience, changing-slots, joins-per-node, session-idle, apply, value-limit, chunk-bytes, \
-                     copy-rate, retain-bytes, drift";
+                     copy-rate, retain-bytes, spill-bytes, drift";
 
 /// A cluster.
 #[derive(Clone, Debug)]
