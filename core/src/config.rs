@@ -75,8 +75,8 @@ pub struct Limits {
     /// Bytes of entries that the node keeps in memory, applied, for successors that are being filled (W6). Those beyond go to
     /// its disk. 32 MiB.
     pub retain_bytes: usize,
-    /// Bytes of one slot's entries that it keeps there. Beyond, the successor needs a new snapshot. 128 MiB: while a snapshot
-    /// is pinned, the store on disk keeps about twice as much in memory (`docs/storage.md`, Pins).
+    /// Bytes of one slot's entries that it keeps there. Beyond, the successor needs a new snapshot: a copy that writes outrun
+    /// must not fill the disk. 4 GiB.
     pub spill_bytes: u64,
     /// Bytes of objects in one part of a snapshot, unless a single one is larger. More at a time would hold up the syncs of
     /// other slots. 256 KiB.
@@ -101,7 +101,7 @@ impl Default for Limits {
             apply_entries: 32,
             message_bytes: MIB / 4,
             retain_bytes: 32 * MIB,
-            spill_bytes: 128 << 20,
+            spill_bytes: 4 << 30,
             chunk_bytes: MIB / 4,
             slot_sessions: 2048,
             session_writes: 128,

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use catena_core::{Batch, ChainVersion, Entry, EntryId, Metadata, Object, Page, Recovered, Seq, Slot, Ticket, Write};
-use catena_store::{MemoryDisk, MemoryReader, MemoryStore, Pinned as _, Reader, Store};
+use catena_store::{MemoryDisk, MemoryReader, MemoryStore, Reader, Store};
 
 /// A slot's state as it was when it was pinned.
 pub(crate) type Pinned = <MemoryReader as Reader>::Pinned;
@@ -216,9 +216,9 @@ impl Disk {
 
     /// Objects from behind `after` on, about `bytes` of them.
     pub(crate) fn page(&self, slot: Slot, after: Option<&Bytes>, bytes: usize) -> Result<Page, Damaged> {
-        let part = self.pin(slot).read(after.map(|key| &key[..]), bytes).expect("no fault is planned");
-        part.objects.iter().try_for_each(|(key, _)| self.whole(slot, key))?;
-        Ok(part.into_page())
+        let page = self.reader.page(slot, after.map(|key| &key[..]), bytes).expect("no fault is planned");
+        page.objects.iter().try_for_each(|(key, _)| self.whole(slot, key))?;
+        Ok(page)
     }
 
     /// Whether the object's record, if there is one, reads as it was written.

@@ -226,7 +226,7 @@ impl Options {
                 apply_entries: *rng.pick(&[1, 8, 256]),
                 message_bytes: *rng.pick(&[1, 300, 256 << 10]),
                 retain_bytes: *rng.pick(&[64 << 20, 2_000, 300]),
-                spill_bytes: *rng.pick(&[128 << 20, 128 << 20, 10_000]),
+                spill_bytes: *rng.pick(&[4 << 30, 4 << 30, 10_000]),
                 chunk_bytes: *rng.pick(&[1, 200, 1 << 20]),
                 ..Limits::default()
             },

@@ -48,7 +48,7 @@ fn run(value_bytes: usize, objects: u64, source: &Path, joiner: &Path) {
     let pin = Pin { source: NodeId::new("n1").unwrap(), process: Process(1), at: pinned.at() };
     let (started, mut after, mut copied, mut stages) = (Instant::now(), None, 0, Vec::new());
     let end = loop {
-        let part = pinned.read(after.as_deref(), PART_BYTES).unwrap();
+        let part = pinned.read(after.as_deref(), PART_BYTES).unwrap().expect("it follows on the one before");
         copied += part.objects.iter().map(|(key, object)| key.len() + object.value.len()).sum::<usize>();
         after = part.objects.last().map(|(key, _)| key.clone());
         stages.push(joiner.commit(Write::Stage { pin: pin.clone(), objects: part.objects }));

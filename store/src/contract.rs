@@ -110,11 +110,21 @@ pub trait Reader: Clone + Send + 'static {
 
     /// Holds on to the slot's state as it is now: objects, sessions, trim point and its time, all of one moment (J1). Has
     /// every batch that was durable when this was called, and none in part. Costs little; the disk keeps what is
-    /// overwritten for as long as it lives.
+    /// overwritten for as long as it lives. To be read soon: until its first part is, memory grows with what is written.
     ///
     /// # Errors
     /// As [`get`](Reader::get).
     fn pin(&self, slot: Slot) -> Result<Self::Pinned, StoreError>;
+
+    /// The objects behind `after` as they are now, as a client sees them; about `bytes`, as in [`Pinned::read`].
+    ///
+    /// # Errors
+    /// As [`get`](Reader::get).
+    fn page(&self, slot: Slot, after: Option<&[u8]>, bytes: usize) -> Result<Page, StoreError> {
+        let part = self.pin(slot)?.read(after, bytes)?.expect("the first part may begin anywhere");
+        let next = if part.end.is_some() { None } else { part.last().cloned() };
+        Ok(Page { objects: part.objects, next })
+    }
 
     /// The spilled entries of the slot from the one behind `after` on, without a gap: up to the one with which they weigh
     /// `bytes` ([`Entry::weight`]), so at least one where it is there. Empty where it is not, or not any more. If the spill ends
@@ -131,12 +141,19 @@ pub trait Pinned: Send + Sync + 'static {
     fn at(&self) -> EntryId;
 
     /// The objects behind `after`, `None`: from the first on, in key order: about `bytes` of keys and values, at least one
-    /// object where there is one, and more than `bytes` only where a single one is. Memory is taken for one part only.
+    /// object where there is one, and more than `bytes` only where a single one is.
+    ///
+    /// Parts follow one on the other: the first may begin anywhere, each later one is behind the last key of the one
+    /// before. The last [`KEPT_PARTS`] are kept, and given again as they were. `None`: it is none of these; pin anew.
     ///
     /// # Errors
     /// As [`Reader::get`].
-    fn read(&self, after: Option<&[u8]>, bytes: usize) -> Result<Part, StoreError>;
+    fn read(&self, after: Option<&[u8]>, bytes: usize) -> Result<Option<Part>, StoreError>;
 }
+
+/// How many parts of a pin can be read again: as many as may have been sent to a replica that has lost them, since it was
+/// restarted before they were on its disk (`core`'s copies have two on their way there).
+pub const KEPT_PARTS: usize = 2;
 
 /// A part of a slot's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,10 +165,8 @@ pub struct Part {
 }
 
 impl Part {
-    /// The part as a client sees it.
-    pub fn into_page(self) -> Page {
-        let Self { objects, end } = self;
-        let next = if end.is_some() { None } else { objects.last().map(|(key, _)| key.clone()) };
-        Page { objects, next }
+    /// Its last key.
+    pub(crate) fn last(&self) -> Option<&Bytes> {
+        self.objects.last().map(|(key, _)| key)
     }
 }

@@ -45,7 +45,7 @@ pub enum Damage {
     #[error("its checksum does not match")]
     Checksum,
     /// Written by a later version of the record format, or not a record.
-    #[error("its format is {0}, this build reads 2")]
+    #[error("its format is {0}, this build reads 3")]
     Format(u8),
     /// The checksum holds, the content makes no sense.
     #[error("its {0} is malformed")]

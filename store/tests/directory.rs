@@ -100,11 +100,11 @@ fn a_directory_of_another_cluster_is_refused_by_name() {
 fn another_format_is_refused_with_both_versions() {
     let root = tempfile::tempdir().unwrap();
     drop(initialised(root.path()));
-    fs::write(root.path().join("identity"), "catena data directory\nformat 3\nwho knows\n").unwrap();
-    let error = refused(root.path(), &n1(), &["has format 3", "reads 2 only", "newer build"]);
+    fs::write(root.path().join("identity"), "catena data directory\nformat 4\nwho knows\n").unwrap();
+    let error = refused(root.path(), &n1(), &["has format 4", "reads 3 only", "newer build"]);
     assert!(matches!(error, DirectoryError::NewerFormat { .. }));
-    fs::write(root.path().join("identity"), "catena data directory\nformat 1\nas it was\n").unwrap();
-    let error = refused(root.path(), &n1(), &["has format 1", "reads 2 only", "the build that wrote it"]);
+    fs::write(root.path().join("identity"), "catena data directory\nformat 2\nas it was\n").unwrap();
+    let error = refused(root.path(), &n1(), &["has format 2", "reads 3 only", "the build that wrote it"]);
     assert!(matches!(error, DirectoryError::OlderFormat { .. }));
 }
 

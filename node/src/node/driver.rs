@@ -10,7 +10,7 @@ use catena_core::{CallError, Decisions, Effect, Event, Node, NodeId, Reply, Requ
 use catena_net::coordination::Heartbeats;
 use catena_net::link::Links;
 use catena_net::server::NodeInput;
-use catena_store::{Part, Pinned, Reader, StoreError};
+use catena_store::{Reader, StoreError};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, error, info, warn};
 
@@ -142,8 +142,7 @@ impl<R: Reader> Driver<R> {
             NodeInput::Scan { target, after, bytes, reply } => {
                 let admitted = if let Some(after) = &after { self.admit_key(after, reply) } else { Some(reply) };
                 let Some(reply) = admitted else { return Ok(()) };
-                let pinned = self.storage.reader.pin(target.slot);
-                let stored = pinned.and_then(|pinned| pinned.read(after.as_deref(), bytes)).map(Part::into_page);
+                let stored = self.storage.reader.page(target.slot, after.as_deref(), bytes);
                 let request = self.await_reply(reply);
                 match stored {
                     Ok(stored) => self.step(Event::Scan { request, target, after, bytes, stored }),

@@ -31,7 +31,18 @@ pub(super) struct PartRead {
 }
 
 enum Content {
-    Part { number: u64, at: EntryId, after: Option<Bytes>, part: Part },
+    Part {
+        number: u64,
+        at: EntryId,
+        after: Option<Bytes>,
+        part: Part,
+    },
+    /// The pin has gone on since: as of a successor that had not stored what it was sent.
+    Passed {
+        number: u64,
+        after: Option<Bytes>,
+        bytes: usize,
+    },
     Spilled(Vec<Entry>),
 }
 
@@ -65,8 +76,10 @@ impl<R: Reader> Pins<R> {
         let Some(pin) = self.held.get(&slot) else { return };
         let (number, state, done) = (pin.number, Arc::clone(&pin.state), self.done.clone());
         aside(move || {
-            let part = state.read(after.as_deref(), bytes);
-            let content = part.map(|part| Content::Part { number, at: state.at(), after, part });
+            let content = state.read(after.as_deref(), bytes).map(|part| match part {
+                Some(part) => Content::Part { number, at: state.at(), after, part },
+                None => Content::Passed { number, after, bytes },
+            });
             // With the driver gone, nobody waits for it.
             let _ = done.send(PartRead { slot, content });
         });
@@ -83,12 +96,19 @@ impl<R: Reader> Pins<R> {
     }
 
     /// What the machine is to hear of a part: nothing, if its state is not held any more.
-    pub(super) fn event(&self, read: PartRead) -> Result<Option<Event>, StoreError> {
+    pub(super) fn event(&mut self, read: PartRead) -> Result<Option<Event>, StoreError> {
         let slot = read.slot;
+        let is_held = |number| self.held.get(&slot).is_some_and(|pin| pin.number == number);
         match read.content? {
             Content::Part { number, at, after, part: Part { objects, end } } => {
-                let held = self.held.get(&slot).is_some_and(|pin| pin.number == number);
-                Ok(held.then_some(Event::ChunkRead { slot, at, after, objects, end }))
+                Ok(is_held(number).then_some(Event::ChunkRead { slot, at, after, objects, end }))
+            }
+            Content::Passed { number, after, bytes } => {
+                if is_held(number) {
+                    self.pin(slot);
+                    self.read(slot, after, bytes);
+                }
+                Ok(None)
             }
             Content::Spilled(entries) => Ok(Some(Event::SpilledRead { slot, entries })),
         }

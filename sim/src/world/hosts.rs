@@ -317,7 +317,7 @@ impl World {
         match input {
             Input::Event(event) => self.step(node, event, None),
             Input::Request { asked, request, target, body } => self.request(node, asked, request, target, body),
-            Input::Chunk { slot, pin, after, bytes } => match process.pins.get(&slot).filter(|held| held.number == pin) {
+            Input::Chunk { slot, pin, after, bytes } => match process.pins.get_mut(&slot).filter(|held| held.number == pin) {
                 Some(held) => {
                     let event = held.read(&host.disk, slot, after, bytes);
                     self.step(node, event, None)

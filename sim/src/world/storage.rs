@@ -25,8 +25,11 @@ pub(super) struct Pin {
 
 impl Pin {
     /// A part of it, as an event.
-    pub(super) fn read(&self, disk: &Disk, slot: Slot, after: Option<Bytes>, bytes: usize) -> Event {
-        let Part { objects, end } = self.pinned.read(after.as_deref(), bytes).expect("no fault is planned");
+    pub(super) fn read(&mut self, disk: &Disk, slot: Slot, after: Option<Bytes>, bytes: usize) -> Event {
+        let Some(Part { objects, end }) = self.pinned.read(after.as_deref(), bytes).expect("no fault is planned") else {
+            self.pinned = disk.pin(slot);
+            return self.read(disk, slot, after, bytes);
+        };
         match objects.iter().try_for_each(|(key, _)| disk.whole(slot, key)) {
             Ok(()) => Event::ChunkRead { slot, at: self.pinned.at(), after, objects, end },
             Err(Damaged) => Event::Damaged { slot, request: None },

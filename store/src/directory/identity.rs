@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! catena data directory
-//! format 2
+//! format 3
 //! owner node n1
 //! incarnation 0123456789abcdef0123456789abcdef
 //! cluster fedcba9876543210fedcba9876543210
@@ -22,7 +22,7 @@ use catena_core::{ClusterId, Incarnation, NodeId};
 use super::DirectoryError;
 
 /// The format of the directory: of this file and of the data.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 const FIRST_LINE: &str = "catena data directory";
 /// More than any identity file has.
 pub(super) const MAX_BYTES: u64 = 4096;

@@ -8,7 +8,7 @@ use super::keys::Space;
 use crate::{Damage, StoreError};
 
 /// The format of every record.
-pub(crate) const FORMAT: u8 = 2;
+pub(crate) const FORMAT: u8 = 3;
 pub(super) const CHECKSUM_BYTES: usize = 4;
 
 /// Writes a record into `out`, which is emptied first.

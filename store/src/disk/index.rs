@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use bytes::Bytes;
 use catena_core::{ChainVersion, Entry, EntryId, Operation, Seq, Slot};
 
 use super::keys::Generation;
@@ -31,21 +32,20 @@ pub(super) struct Spill {
 }
 
 /// A log record on disk or staged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Logged {
     pub(super) version: ChainVersion,
-    pub(super) value: Placement,
+    /// The key that its value is of, if that is apart.
+    pub(super) apart: Option<Bytes>,
 }
 
 impl Logged {
     pub(super) fn of(entry: &Entry) -> Self {
-        let value = match &entry.operation {
-            Operation::Put { value, .. } => Placement::of(value),
-            Operation::Delete { .. } | Operation::Nothing { .. } | Operation::OpenSession | Operation::Expire { .. } => {
-                Placement::Inline
-            }
+        let apart = match &entry.operation {
+            Operation::Put { key, value, .. } if Placement::of(value) == Placement::Apart => Some(key.clone()),
+            _ => None,
         };
-        Self { version: entry.id.version, value }
+        Self { version: entry.id.version, apart }
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use catena_core::{Object, Pin, Slot, SnapshotEnd};
 
 use super::FjallStore;
-use super::keys::{Aspect, Space, object_key, position_key, slot_key};
+use super::keys::{Aspect, Space, object_key, slot_key};
 use super::record::{ObjectRecord, Placement, RecordedValue, StagingRecord, StateRecord};
 
 impl FjallStore {
@@ -17,8 +17,7 @@ impl FjallStore {
             assert!(version <= at, "slot {slot}: version {version} in a snapshot at {at}");
             let recorded = RecordedValue::of(value);
             if recorded.placement() == Placement::Apart {
-                let position = position_key(slot, staging.generation, version);
-                self.staged.put(Space::Values, position.into(), |out| out.extend_from_slice(value));
+                self.put_value(slot, staging.generation, key, version, value);
                 staging.apart += 1;
             }
             let record = ObjectRecord { metadata: *metadata, value: recorded };

@@ -68,8 +68,14 @@ impl Space {
                 Some((slot, Aspect::Garbage(generation))) => format!("slot {slot} garbage of generation {generation}"),
                 None => raw(),
             },
-            Space::Log | Space::Values | Space::Sessions => match parse_position_key(key) {
+            Space::Log | Space::Sessions => match parse_position_key(key) {
                 Some((slot, generation, seq)) => format!("slot {slot} generation {generation} seq {seq}"),
+                None => raw(),
+            },
+            Space::Values => match parse_value_key(key) {
+                Some((slot, generation, key, seq)) => {
+                    format!("slot {slot} generation {generation} key \"{}\" seq {seq}", key.escape_ascii())
+                }
                 None => raw(),
             },
             Space::Objects => match split(key) {
@@ -131,7 +137,7 @@ pub(super) fn parse_slot_key(key: &[u8]) -> Option<(Slot, Aspect)> {
     Some((Slot(u32::from_be_bytes(*slot)), aspect))
 }
 
-/// Where an entry stands: its key in [`Space::Log`] and [`Space::Values`]; where one opened a session, in [`Space::Sessions`].
+/// Where an entry stands: its key in [`Space::Log`]; where one opened a session, in [`Space::Sessions`].
 pub(super) fn position_key(slot: Slot, generation: Generation, seq: Seq) -> [u8; 16] {
     let mut key = [0; 16];
     key[..8].copy_from_slice(&prefix(slot, generation));
@@ -152,6 +158,48 @@ pub(super) fn object_key(slot: Slot, generation: Generation, key: &[u8]) -> Vec<
 /// The object's own key.
 pub(super) fn parse_object_key(key: &[u8]) -> Option<&[u8]> {
     split(key).map(|(_, _, key)| key)
+}
+
+/// What stands for a zero byte within a key, and for the key's end, where something follows: keys keep their order
+/// (as in `CockroachDB`'s `EncodeBytesAscending`).
+const ZERO: [u8; 2] = [0, 0xff];
+const END: [u8; 2] = [0, 1];
+
+/// Where the value is that the entry at `seq` gave to `key`. Values lie in the order of their objects, so that both are read
+/// side by side.
+pub(super) fn value_key(slot: Slot, generation: Generation, key: &[u8], seq: Seq) -> Vec<u8> {
+    let mut full = values_from(slot, generation, key);
+    full.extend_from_slice(&END);
+    full.extend_from_slice(&seq.0.to_be_bytes());
+    full
+}
+
+/// Not behind any value of `key`, nor before one of a lower key.
+pub(super) fn values_from(slot: Slot, generation: Generation, key: &[u8]) -> Vec<u8> {
+    let mut from = prefix(slot, generation).to_vec();
+    for &byte in key {
+        match byte {
+            0 => from.extend_from_slice(&ZERO),
+            byte => from.push(byte),
+        }
+    }
+    from
+}
+
+pub(super) fn parse_value_key(key: &[u8]) -> Option<(Slot, Generation, Vec<u8>, Seq)> {
+    let (slot, generation, rest) = split(key)?;
+    let (escaped, seq) = rest.split_last_chunk::<8>()?;
+    let escaped = escaped.strip_suffix(&END)?;
+    let mut key = Vec::with_capacity(escaped.len());
+    let mut bytes = escaped.iter();
+    while let Some(&byte) = bytes.next() {
+        if byte == ZERO[0] && bytes.next() != Some(&ZERO[1]) {
+            return None;
+        }
+        key.push(byte);
+    }
+    let seq = u64::from_be_bytes(*seq);
+    (seq > 0).then_some((slot, generation, key, Seq(seq)))
 }
 
 /// Everything of a generation, behind `after`, a key of it.

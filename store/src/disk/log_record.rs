@@ -76,11 +76,11 @@ pub(super) fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
 }
 
 impl LoggedOperation {
-    /// Where the value is; what is no put has none to look for.
-    pub(super) fn placement(&self) -> Placement {
+    /// The key that its value is of, if that is apart.
+    pub(super) fn apart(&self) -> Option<&[u8]> {
         match self {
-            LoggedOperation::PutApart { .. } => Placement::Apart,
-            LoggedOperation::Whole(_) => Placement::Inline,
+            LoggedOperation::PutApart { key, .. } => Some(key),
+            LoggedOperation::Whole(_) => None,
         }
     }
 
@@ -130,12 +130,15 @@ impl LogRecord {
         Ok(Self { version, previous, at, origin, operation })
     }
 
-    /// The whole entry; `value` looks its value up, if that is apart.
-    pub(super) fn entry(self, seq: Seq, value: impl FnOnce() -> Result<Bytes, StoreError>) -> Result<Entry, StoreError> {
+    /// The whole entry; `value` looks its value up, if that is apart, by the key that it is of.
+    pub(super) fn entry(self, seq: Seq, value: impl FnOnce(&[u8]) -> Result<Bytes, StoreError>) -> Result<Entry, StoreError> {
         let Self { version, previous, at, origin, operation } = self;
         let operation = match operation {
             LoggedOperation::Whole(operation) => operation,
-            LoggedOperation::PutApart { key, created_at } => Operation::Put { key, value: value()?, created_at },
+            LoggedOperation::PutApart { key, created_at } => {
+                let value = value(&key)?;
+                Operation::Put { key, value, created_at }
+            }
         };
         Ok(Entry { id: EntryId { version, seq }, previous, at, origin, operation })
     }

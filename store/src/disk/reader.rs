@@ -1,15 +1,17 @@
 //! Reads of objects, while the writer goes on.
 
 use std::collections::BTreeMap;
+use std::ops::RangeBounds;
 use std::sync::{Arc, RwLock};
 
 use bytes::Bytes;
 use catena_core::{Entry, Metadata, Object, Seq, Slot};
-use fjall::{Iter, Readable, Slice, Snapshot};
+use fjall::{Readable, Slice, Snapshot};
+use lsm_tree::{AbstractTree as _, Guard as _, IterGuardImpl};
 
 use super::engine::Engine;
 use super::frame::{CHECKSUM_BYTES, corrupt, open};
-use super::keys::{Aspect, Generation, Space, object_key, position_key, slot_key};
+use super::keys::{Aspect, Generation, Space, object_key, slot_key, value_key};
 use super::pinned::FjallPinned;
 use super::record::{ObjectRecord, RecordedValue, StateRecord};
 use crate::{Damage, Reader, StoreError};
@@ -69,9 +71,9 @@ impl FjallReader {
     }
 
     /// The object, in as few lookups as may be.
-    fn get_quickly(&self, slot: Slot, key: &[u8]) -> Result<Glance, StoreError> {
+    fn get_quickly(&self, slot: Slot, asked: &[u8]) -> Result<Glance, StoreError> {
         let generation = self.generations.content(slot);
-        let key = object_key(slot, generation, key);
+        let key = object_key(slot, generation, asked);
         let object = match self.engine.get(Space::Objects, &key)? {
             None => None,
             Some(record) => {
@@ -79,9 +81,9 @@ impl FjallReader {
                 let value = match object.value {
                     RecordedValue::Inline(value) => Bytes::copy_from_slice(value),
                     RecordedValue::Apart { .. } => {
-                        let position = position_key(slot, generation, object.metadata.version);
-                        let Some(value) = self.engine.get(Space::Values, &position)? else { return Ok(Glance::Disturbed) };
-                        open_value(&position, value)?
+                        let place = value_key(slot, generation, asked, object.metadata.version);
+                        let Some(value) = self.engine.get(Space::Values, &place)? else { return Ok(Glance::Disturbed) };
+                        open_value(&place, value)?
                     }
                 };
                 Some(Object { value, metadata: object.metadata })
@@ -97,7 +99,7 @@ impl Reader for FjallReader {
     fn get(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
         match self.get_quickly(slot, key)? {
             Glance::Seen(object) => Ok(object),
-            Glance::Disturbed => self.pin(slot)?.get(key),
+            Glance::Disturbed => self.moment().object(slot, key),
         }
     }
 
@@ -106,22 +108,15 @@ impl Reader for FjallReader {
         let full = object_key(slot, generation, key);
         let record = self.engine.get(Space::Objects, &full)?;
         if self.generations.content(slot) != generation {
-            return Ok(self.pin(slot)?.get(key)?.map(|object| object.metadata));
+            return Ok(self.moment().object(slot, key)?.map(|object| object.metadata));
         }
         record.map(|record| Ok(parse_object(&full, &record)?.metadata)).transpose()
     }
 
     fn pin(&self, slot: Slot) -> Result<FjallPinned, StoreError> {
         let moment = self.moment();
-        let key = slot_key(slot, Aspect::State);
-        let state = match moment.get(Space::Slots, &key)? {
-            Some(record) => {
-                let body = open(Space::Slots, &key, &record)?;
-                StateRecord::parse(body).map_err(|damage| corrupt(Space::Slots, &key, damage))?
-            }
-            None => StateRecord::default(),
-        };
-        Ok(FjallPinned::new(moment, slot, state))
+        let state = moment.state(slot)?;
+        Ok(FjallPinned::new(self.engine.clone(), moment, slot, state))
     }
 
     fn spilled(&self, slot: Slot, after: Seq, bytes: usize) -> Result<Vec<Entry>, StoreError> {
@@ -131,16 +126,28 @@ impl Reader for FjallReader {
     }
 }
 
-/// Keys and records in order, as of a moment that lasts as long as this.
-pub(super) struct Records(Iter);
+/// Keys and records in order, as of the moment that they were asked of, which may end before.
+pub(super) struct Records(Box<dyn Iterator<Item = IterGuardImpl> + Send>);
+
+impl Records {
+    /// The next key, and its record if it is `key`: another one is not loaded.
+    pub(super) fn next_at(&mut self, key: &[u8]) -> Option<Result<(Slice, Option<Slice>), StoreError>> {
+        let record = self.0.next()?;
+        Some(record.into_inner_if(|found| **found == *key).map_err(unreadable))
+    }
+}
 
 impl Iterator for Records {
     type Item = Result<(Slice, Slice), StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let record = self.0.next()?;
-        Some(record.into_inner().map_err(|error| StoreError::failed("read a range of records", error)))
+        Some(record.into_inner().map_err(unreadable))
     }
+}
+
+fn unreadable(error: lsm_tree::Error) -> StoreError {
+    StoreError::failed("read a range of records", error)
 }
 
 /// The store as it stood after some commit, all keyspaces alike.
@@ -155,21 +162,32 @@ impl Moment {
         record.map_err(|error| StoreError::failed("read a record", error))
     }
 
-    /// Keys and records in order.
-    pub(super) fn range(&self, space: Space, range: impl std::ops::RangeBounds<Vec<u8>>) -> Records {
-        Records(self.snapshot.range(self.engine.keyspace(space), range))
+    /// Keys and records in order. The tree is asked itself: an iterator of fjall's would keep the snapshot. What the snapshot
+    /// keeps alive while it begins, it holds itself from then on: tables, value files and the memtables of this moment.
+    pub(super) fn range(&self, space: Space, range: impl RangeBounds<Vec<u8>>) -> Records {
+        Records(self.engine.keyspace(space).tree.range(range, self.snapshot.seqno(), None))
     }
 
-    /// The value of an object, which is there.
-    pub(super) fn value(&self, slot: Slot, generation: Generation, object: &ObjectRecord<'_>) -> Result<Bytes, StoreError> {
-        match object.value {
-            // Copied: it is small, and its record shares a block with others.
-            RecordedValue::Inline(value) => Ok(Bytes::copy_from_slice(value)),
+    pub(super) fn state(&self, slot: Slot) -> Result<StateRecord, StoreError> {
+        let key = slot_key(slot, Aspect::State);
+        let Some(record) = self.get(Space::Slots, &key)? else { return Ok(StateRecord::default()) };
+        let body = open(Space::Slots, &key, &record)?;
+        StateRecord::parse(body).map_err(|damage| corrupt(Space::Slots, &key, damage))
+    }
+
+    fn object(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
+        let generation = self.state(slot)?.generation;
+        let full = object_key(slot, generation, key);
+        let Some(record) = self.get(Space::Objects, &full)? else { return Ok(None) };
+        let ObjectRecord { metadata, value } = parse_object(&full, &record)?;
+        let value = match value {
+            RecordedValue::Inline(value) => Bytes::copy_from_slice(value),
             RecordedValue::Apart { .. } => {
-                let position = position_key(slot, generation, object.metadata.version);
-                open_value_apart(&position, self.get(Space::Values, &position)?)
+                let place = value_key(slot, generation, key, metadata.version);
+                open_value_apart(&place, self.get(Space::Values, &place)?)?
             }
-        }
+        };
+        Ok(Some(Object { value, metadata }))
     }
 }
 
@@ -184,7 +202,7 @@ pub(super) fn open_value_apart(key: &[u8], record: Option<Slice>) -> Result<Byte
 }
 
 /// The value of a record in `values`, without a copy.
-fn open_value(key: &[u8], record: Slice) -> Result<Bytes, StoreError> {
+pub(super) fn open_value(key: &[u8], record: Slice) -> Result<Bytes, StoreError> {
     let body = open(Space::Values, key, &record)?;
     let (start, end) = (record.len() - body.len() - CHECKSUM_BYTES, record.len() - CHECKSUM_BYTES);
     Ok(Bytes::from_owner(record).slice(start..end))

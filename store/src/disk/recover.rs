@@ -1,6 +1,7 @@
 //! What is found on disk at the start.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use catena_core::{Chain, Entry, EntryId, Recovered, Seq, Session, Slot};
 use fjall::{Guard, Slice};
@@ -9,11 +10,13 @@ use super::chain_record::parse_chain;
 use super::engine::Engine;
 use super::frame::{Fields, corrupt, open};
 use super::index::{Logged, SlotIndex};
-use super::keys::{Aspect, Generation, Space, parse_position_key, parse_slot, parse_slot_key};
+use super::keys::{
+    Aspect, Generation, Space, generation_range, parse_generation, parse_position_key, parse_slot, parse_slot_key, value_key,
+};
 use super::log_record::LogRecord;
 use super::pinned::read_session;
 use super::reader::open_value_apart;
-use super::record::{Placement, StagingRecord, StateRecord};
+use super::record::{StagingRecord, StateRecord};
 use super::staged::Staged;
 use super::sweep::Garbage;
 use crate::{Damage, StoreError};
@@ -25,6 +28,8 @@ pub(super) struct Found {
     pub(super) slots: BTreeMap<Slot, SlotIndex>,
     pub(super) garbage: Garbage,
 }
+
+type Position = (Slot, Generation, Seq);
 
 /// Slots as they are being read.
 #[derive(Default)]
@@ -61,11 +66,7 @@ pub(super) fn recover(engine: &Engine) -> Result<Found, StoreError> {
         let outcome = slots.read_session(&key, &record);
         slots.unless_damaged(&key, outcome)?;
     }
-    for record in engine.keyspace(Space::Log).iter() {
-        let (key, record) = read(record)?;
-        let outcome = slots.read_entry(engine, key.clone(), &record, &mut removed);
-        slots.unless_damaged(&key, outcome)?;
-    }
+    slots.read_log(engine, &mut removed)?;
     engine.commit(&mut removed)?;
     let mut garbage = Garbage::default();
     let mut index = BTreeMap::new();
@@ -168,20 +169,54 @@ impl Slots {
         Ok(())
     }
 
-    /// Log records come slot by slot, in the order of their seqs. Those of other generations are garbage.
+    /// What is of other generations is garbage. It is not read: a spill may be larger than memory.
+    fn read_log(&mut self, engine: &Engine, removed: &mut Staged) -> Result<(), StoreError> {
+        let mut from = Some(Vec::new());
+        while let Some(start) = from.take() {
+            for record in engine.keyspace(Space::Log).range(start..) {
+                let (key, record) = read(record)?;
+                from = self.end_of_garbage(&key);
+                if from.is_some() {
+                    break;
+                }
+                let outcome = self.read_entry(engine, key.clone(), &record, removed);
+                self.unless_damaged(&key, outcome)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where what is behind the key's generation begins, if that does not count.
+    fn end_of_garbage(&self, key: &[u8]) -> Option<Vec<u8>> {
+        let (slot, generation) = (parse_slot(key)?, parse_generation(key)?);
+        let counts = |found: &FoundSlot| found.state.generation == generation && found.damage.is_none();
+        match generation_range(slot, generation, None) {
+            (_, Bound::Excluded(end)) if !self.0.get(&slot).map_or(generation == Generation::default(), counts) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// Log records come slot by slot, in the order of their seqs.
     fn read_entry(&mut self, engine: &Engine, key: Slice, record: &[u8], removed: &mut Staged) -> Result<(), StoreError> {
         let damaged = |damage| corrupt(Space::Log, &key, damage);
-        let Some((found, seq)) = self.of_generation(Space::Log, &key)? else { return Ok(()) };
+        let Some((found, at)) = self.of_generation(Space::Log, &key)? else { return Ok(()) };
+        let (slot, generation, seq) = at;
         let body = open(Space::Log, &key, record)?;
         let logged = LogRecord::parse(body).map_err(damaged)?;
         found.broken |= EntryId { version: logged.previous, seq: Seq(seq.0 - 1) } != found.last();
         if !found.broken {
-            found.log.push(logged.entry(seq, || open_value_apart(&key, engine.get(Space::Values, &key)?))?);
+            let value = |key: &[u8]| {
+                let key = value_key(slot, generation, key, seq);
+                open_value_apart(&key, engine.get(Space::Values, &key)?)
+            };
+            found.log.push(logged.entry(seq, value)?);
             return Ok(());
         }
         // At or below the trim point a value is no longer the log's: an object may refer to it.
-        if seq > found.state.trim.seq && logged.operation.placement() == Placement::Apart {
-            removed.remove(Space::Values, key.clone());
+        if seq > found.state.trim.seq
+            && let Some(key) = logged.operation.apart()
+        {
+            removed.remove(Space::Values, value_key(slot, generation, key, seq).into());
         }
         removed.remove(Space::Log, key);
         Ok(())
@@ -189,11 +224,11 @@ impl Slots {
 
     /// The slot of a key and the position it names, if it is of the slot's generation; nothing of a damaged slot, whose
     /// generation may not be known.
-    fn of_generation(&mut self, space: Space, key: &[u8]) -> Result<Option<(&mut FoundSlot, Seq)>, StoreError> {
+    fn of_generation(&mut self, space: Space, key: &[u8]) -> Result<Option<(&mut FoundSlot, Position)>, StoreError> {
         let malformed = || corrupt(space, key, Damage::Malformed("key"));
-        let (slot, generation, seq) = parse_position_key(key).ok_or_else(malformed)?;
-        let found = self.0.entry(slot).or_default();
-        Ok((found.state.generation == generation && found.damage.is_none()).then_some((found, seq)))
+        let position = parse_position_key(key).ok_or_else(malformed)?;
+        let found = self.0.entry(position.0).or_default();
+        Ok((found.state.generation == position.1 && found.damage.is_none()).then_some((found, position)))
     }
 }
 

@@ -8,7 +8,7 @@ use catena_core::{Entry, Seq, Slot};
 use super::FjallStore;
 use super::frame::{corrupt, open};
 use super::index::Spill;
-use super::keys::{Generation, Space, generation_range, parse_position_key, position_key};
+use super::keys::{Generation, Space, generation_range, parse_position_key, position_key, value_key};
 use super::log_record::LogRecord;
 use super::reader::{Moment, open_value_apart};
 use super::sweep::Garbage;
@@ -21,7 +21,7 @@ impl FjallStore {
         for entry in entries {
             let Spill { generation, last } = spill;
             assert_eq!(entry.previous_id(), last, "slot {slot}: {} spilled behind {last}", entry.id);
-            self.put_entry(position_key(slot, generation, entry.id.seq).into(), entry);
+            self.put_entry(slot, generation, entry);
             spill.last = entry.id;
         }
         self.index(slot).spill = Some(spill);
@@ -62,7 +62,11 @@ impl Moment {
                 break;
             }
             let logged = LogRecord::parse(open(Space::Log, &key, &record)?).map_err(damaged)?;
-            let entry = logged.entry(seq, || open_value_apart(&key, self.get(Space::Values, &key)?))?;
+            let value = |key: &[u8]| {
+                let key = value_key(slot, generation, key, seq);
+                open_value_apart(&key, self.get(Space::Values, &key)?)
+            };
+            let entry = logged.entry(seq, value)?;
             (last, weight) = (seq, weight + entry.weight());
             entries.push(entry);
             if weight >= bytes {
@@ -114,9 +118,12 @@ mod tests {
             let mut store = recovered(path.path());
             let entries = [put(5, 10), put(6, 2000), put(7, 2000)];
             submit_and_sync(&mut store, 1, Write::Spill(entries.to_vec()));
-            let key = position_key(SLOT, Generation(1), Seq(seq));
+            let key = match space {
+                Space::Log => position_key(SLOT, Generation(1), Seq(seq)).to_vec(),
+                _ => value_key(SLOT, Generation(1), b"a", Seq(seq)),
+            };
             let keyspace = store.engine.keyspace(space);
-            let mut record = keyspace.get(key).unwrap().unwrap().to_vec();
+            let mut record = keyspace.get(&key).unwrap().unwrap().to_vec();
             record[7] ^= 4;
             if missing {
                 keyspace.remove(key).unwrap();
@@ -127,8 +134,11 @@ mod tests {
             for (after, bytes) in [(4, usize::MAX), (5, 0)] {
                 let error = reader.spilled(SLOT, Seq(after), bytes).unwrap_err();
                 assert!(matches!(error, StoreError::Corrupt { .. }), "{error}");
-                let name = format!("record slot 3 generation 1 seq 6 of keyspace {} is corrupt", space.name());
-                assert!(error.to_string().contains(&name), "{error}");
+                let name = match space {
+                    Space::Log => "record slot 3 generation 1 seq 6 of keyspace log is corrupt",
+                    _ => "record slot 3 generation 1 key \"a\" seq 6 of keyspace values is corrupt",
+                };
+                assert!(error.to_string().contains(name), "{error}");
             }
             assert_eq!(reader.spilled(SLOT, Seq(4), 0).unwrap(), entries[..1]);
             assert_eq!(reader.spilled(SLOT, Seq(6), 0).unwrap(), entries[2..]);

@@ -12,7 +12,10 @@ use proptest::prelude::*;
 use super::chain_record::{parse_chain, put_chain};
 use super::decode_any_record;
 use super::frame::{Fields, open, seal_into};
-use super::keys::{Generation, Space, generation_range, object_key, parse_object_key, parse_position_key, position_key};
+use super::keys::{
+    Generation, Space, generation_range, object_key, parse_object_key, parse_position_key, parse_value_key, position_key,
+    value_key, values_from,
+};
 use super::log_record::{LogRecord, LoggedOperation, put_entry};
 use super::record::{INLINE_BYTES, ObjectRecord, RecordedValue, StagingRecord, StateRecord};
 use super::session_record::{parse_session, put_session};
@@ -144,14 +147,29 @@ proptest! {
         prop_assert_eq!(parse_object_key(&full), Some(&key[..]));
         let position = position_key(slot, generation, Seq(seq));
         prop_assert_eq!(parse_position_key(&position), (seq > 0).then_some((slot, generation, Seq(seq))));
+        let value = value_key(slot, generation, &key, Seq(seq));
+        prop_assert_eq!(parse_value_key(&value), (seq > 0).then_some((slot, generation, key.to_vec(), Seq(seq))));
         let all = generation_range(slot, generation, None);
-        prop_assert!(all.contains(&full) && all.contains(&position.to_vec()));
+        prop_assert!(all.contains(&full) && all.contains(&position.to_vec()) && all.contains(&value));
         let rest = generation_range(slot, generation, Some(&object_key(slot, generation, &after)));
         prop_assert_eq!(rest.contains(&full), key > after);
         for (slot, generation) in [(Slot(other_slot), generation), (slot, Generation(other_generation))] {
             let other = object_key(slot, generation, &key);
             prop_assert_eq!(all.contains(&other), other == full);
         }
+    }
+
+    /// Keys of few letters: those that are used for escapes, and their neighbours.
+    #[test]
+    fn values_lie_in_the_order_of_their_objects_and_of_their_entries(
+        keys in prop::array::uniform2(prop::collection::vec(prop::sample::select(&[0, 1, 2, 0xfe, 0xff][..]), 0..5)),
+        seqs in any::<[u64; 2]>(),
+    ) {
+        let [one, other] = [0, 1].map(|at| value_key(Slot(1), Generation(2), &keys[at], Seq(seqs[at])));
+        prop_assert_eq!(one.cmp(&other), (&keys[0], seqs[0]).cmp(&(&keys[1], seqs[1])));
+        let from = values_from(Slot(1), Generation(2), &keys[0]);
+        prop_assert!(from <= one);
+        prop_assert!(keys[1] >= keys[0] || other < from);
     }
 
     #[test]

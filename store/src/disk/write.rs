@@ -5,7 +5,7 @@ use fjall::Slice;
 
 use super::chain_record::put_chain;
 use super::index::Logged;
-use super::keys::{Aspect, Generation, Space, object_key, position_key, slot_key};
+use super::keys::{Aspect, Generation, Space, object_key, position_key, slot_key, value_key};
 use super::log_record::put_entry;
 use super::record::{ObjectRecord, Placement, RecordedValue};
 use super::session_record::put_session;
@@ -49,70 +49,72 @@ impl FjallStore {
 
     fn append(&mut self, slot: Slot, entry: &Entry) {
         let index = self.index(slot);
-        let key = Slice::from(position_key(slot, index.generation(), entry.id.seq));
+        let generation = index.generation();
         let replaced = index.append(slot, entry.id, Logged::of(entry));
-        if replaced.is_some_and(|replaced| replaced.value == Placement::Apart) {
-            self.staged.remove(Space::Values, key.clone());
+        if let Some(key) = replaced.and_then(|replaced| replaced.apart) {
+            self.remove_value(slot, generation, &key, entry.id.seq);
         }
-        self.put_entry(key, entry);
+        self.put_entry(slot, generation, entry);
     }
 
-    /// Its log record, and its value, if apart, in the place of a value before.
-    pub(super) fn put_entry(&mut self, key: Slice, entry: &Entry) {
-        if Logged::of(entry).value == Placement::Apart {
-            self.put_value(&key, entry);
+    /// Its log record, and its value, if apart.
+    pub(super) fn put_entry(&mut self, slot: Slot, generation: Generation, entry: &Entry) {
+        if let Operation::Put { key, value, .. } = &entry.operation
+            && Placement::of(value) == Placement::Apart
+        {
+            self.put_value(slot, generation, key, entry.id.seq, value);
         }
-        self.staged.put(Space::Log, key, |out| put_entry(out, entry));
+        let position = position_key(slot, generation, entry.id.seq);
+        self.staged.put(Space::Log, position.into(), |out| put_entry(out, entry));
     }
 
     fn truncate(&mut self, slot: Slot, last: Seq) {
         let generation = self.index(slot).generation();
         while let Some((seq, logged)) = self.index(slot).cut(slot, last) {
-            let key = Slice::from(position_key(slot, generation, seq));
-            if logged.value == Placement::Apart {
-                self.staged.remove(Space::Values, key.clone());
+            if let Some(key) = logged.apart {
+                self.remove_value(slot, generation, &key, seq);
             }
-            self.staged.remove(Space::Log, key);
+            self.staged.remove(Space::Log, position_key(slot, generation, seq).into());
         }
     }
 
     /// The value of an entry, if apart, changes hands here: from the log record, which goes, to the object record.
     fn apply(&mut self, slot: Slot, entry: &Entry) -> Result<(), StoreError> {
         let index = self.index(slot);
-        let position = Slice::from(position_key(slot, index.generation(), entry.id.seq));
+        let generation = index.generation();
         let logged = index.trim(slot, entry);
         if logged.is_some() {
-            self.staged.remove(Space::Log, position.clone());
+            self.staged.remove(Space::Log, position_key(slot, generation, entry.id.seq).into());
         }
         let (Some(key), metadata) = (entry.operation.key(), entry.metadata()) else { return Ok(()) };
-        let key = Slice::from(object_key(slot, self.index(slot).generation(), key));
-        self.remove_value_of(slot, &key)?;
+        self.remove_value_of(slot, key)?;
+        let object = Slice::from(object_key(slot, generation, key));
         match (&entry.operation, metadata) {
             (Operation::Put { value, .. }, Some(metadata)) => {
-                let value = RecordedValue::of(value);
-                if value.placement() == Placement::Apart {
+                let recorded = RecordedValue::of(value);
+                if recorded.placement() == Placement::Apart {
                     self.index(slot).state.apart += 1;
                     if logged.is_none() {
-                        self.put_value(&position, entry);
+                        self.put_value(slot, generation, key, entry.id.seq, value);
                     }
                 }
-                self.staged.put(Space::Objects, key, |out| ObjectRecord { metadata, value }.put(out));
+                self.staged.put(Space::Objects, object, |out| ObjectRecord { metadata, value: recorded }.put(out));
             }
-            (_, _) => self.staged.remove(Space::Objects, key),
+            (_, _) => self.staged.remove(Space::Objects, object),
         }
         Ok(())
     }
 
     /// The object at `key` is about to be overwritten or to go, and with it its value, if apart.
-    fn remove_value_of(&mut self, slot: Slot, key: &Slice) -> Result<(), StoreError> {
-        if self.index(slot).state.apart == 0 {
+    fn remove_value_of(&mut self, slot: Slot, key: &[u8]) -> Result<(), StoreError> {
+        let index = self.index(slot);
+        if index.state.apart == 0 {
             return Ok(());
         }
-        let Some(owned) = self.value_apart(key)? else { return Ok(()) };
-        let index = self.index(slot);
-        index.state.apart -= 1;
-        let value = position_key(slot, index.generation(), owned);
-        self.staged.remove(Space::Values, value.into());
+        let generation = index.generation();
+        let Some(owned) = self.value_apart(&object_key(slot, generation, key).into())? else { return Ok(()) };
+        self.index(slot).state.apart -= 1;
+        self.remove_value(slot, generation, key, owned);
         Ok(())
     }
 
@@ -129,10 +131,12 @@ impl FjallStore {
         Ok((object.value.placement() == Placement::Apart).then_some(object.metadata.version))
     }
 
-    fn put_value(&mut self, position: &Slice, entry: &Entry) {
-        if let Operation::Put { value, .. } = &entry.operation {
-            self.staged.put(Space::Values, position.clone(), |out| out.extend_from_slice(value));
-        }
+    pub(super) fn put_value(&mut self, slot: Slot, generation: Generation, key: &[u8], seq: Seq, value: &[u8]) {
+        self.staged.put(Space::Values, value_key(slot, generation, key, seq).into(), |out| out.extend_from_slice(value));
+    }
+
+    fn remove_value(&mut self, slot: Slot, generation: Generation, key: &[u8], seq: Seq) {
+        self.staged.remove(Space::Values, value_key(slot, generation, key, seq).into());
     }
 
     pub(super) fn put_session(&mut self, slot: Slot, generation: Generation, name: Seq, session: Option<&Session>) {

@@ -61,6 +61,7 @@ conformance!(
     a_pin_shows_one_moment_whatever_comes_after,
     a_pin_has_what_was_durable_and_nothing_of_what_was_not,
     a_part_has_about_the_bytes_asked_for,
+    the_last_parts_of_a_pin_can_be_read_again,
     pins_are_taken_while_the_writer_writes,
     slots_are_cleared_and_installed_each_for_itself,
     what_is_swept_is_nobodys_business,

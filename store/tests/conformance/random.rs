@@ -244,7 +244,7 @@ fn run<I: Implementation>(implementation: &I, actions: &[Action]) {
     let mut twin = Twin::default();
     let mut writer = Writer { version: 1, clock: 0, snapshots: 0 };
     let mut ticket = Ticket(0);
-    let mut pinned = None;
+    let mut copies: Vec<Copy<_>> = vec![];
     for action in actions {
         match action {
             Action::Submit { slot, writes } => {
@@ -264,15 +264,18 @@ fn run<I: Implementation>(implementation: &I, actions: &[Action]) {
             Action::Sweep => drop(store.sweep().unwrap()),
             Action::Pin { slot } => {
                 let slot = Slot(*slot);
-                pinned = Some((store.reader().pin(slot).unwrap(), twin.visible().remove(&slot).unwrap_or_default()));
+                copies.into_iter().for_each(Copy::finish);
+                let expected = || twin.visible().remove(&slot).unwrap_or_default();
+                let copy = |bytes| Copy { pinned: store.reader().pin(slot).unwrap(), expected: expected(), bytes, found: vec![] };
+                copies = [0, 1500, 6000].map(copy).into();
             }
             Action::Kill => {
-                pinned = None;
+                copies.clear();
                 twin.restart(&implementation.kill(store, twin.unsynced.len()));
                 (store, ticket) = (reopen(implementation, &twin), Ticket(0));
             }
             Action::Crash { losses } => {
-                pinned = None;
+                copies.clear();
                 let mut losses = losses | 1 << 63;
                 let lose = || {
                     losses = losses.rotate_right(1);
@@ -283,11 +286,9 @@ fn run<I: Implementation>(implementation: &I, actions: &[Action]) {
             }
         }
         compare(&store, &twin);
-        if let Some((pinned, expected)) = &pinned {
-            compare_pinned(pinned, expected);
-        }
+        copies = copies.into_iter().filter_map(Copy::go_on).collect();
     }
-    drop(pinned);
+    copies.into_iter().for_each(Copy::finish);
     twin.restart(&implementation.kill(store, twin.unsynced.len()));
     let store = reopen(implementation, &twin);
     compare(&store, &twin);
@@ -325,21 +326,33 @@ fn compare_spilled(reader: &impl Reader, slot: Slot, expected: &[Entry]) {
     }
 }
 
-fn compare_pinned(pinned: &impl Pinned, expected: &TwinSlot) {
-    assert_eq!(pinned.at(), expected.trim);
-    for bytes in [0, 1500, 6000] {
-        let mut found = vec![];
-        let end = loop {
-            let after = found.last().map(|(key, _): &(Bytes, Object)| key.clone());
-            let part = pinned.read(after.as_deref(), bytes).unwrap();
-            found.extend(part.objects);
-            if let Some(end) = part.end {
-                break end;
-            }
-        };
-        let objects: Vec<_> = expected.objects.iter().map(|(key, object)| (key.clone(), object.clone())).collect();
-        assert_eq!(found, objects);
+/// A pin that is read in parts of about `bytes`, with whatever comes between them.
+struct Copy<P> {
+    pinned: P,
+    expected: TwinSlot,
+    bytes: usize,
+    found: Vec<(Bytes, Object)>,
+}
+
+impl<P: Pinned> Copy<P> {
+    /// Reads a part; `None` if it was the last, and all are as they were when the slot was pinned.
+    fn go_on(mut self) -> Option<Self> {
+        assert_eq!(self.pinned.at(), self.expected.trim);
+        let after = self.found.last().map(|(key, _)| key.clone());
+        let part = self.pinned.read(after.as_deref(), self.bytes).unwrap().expect("it follows on the one before");
+        self.found.extend(part.objects);
+        let Some(end) = part.end else { return Some(self) };
+        let Self { expected, found, .. } = self;
         assert_eq!(end, SnapshotEnd { at_time: expected.trim_at, sessions: expected.sessions() });
+        assert_eq!(found, expected.objects.into_iter().collect::<Vec<_>>());
+        None
+    }
+
+    fn finish(self) {
+        let mut unread = Some(self);
+        while let Some(copy) = unread {
+            unread = copy.go_on();
+        }
     }
 }
 
