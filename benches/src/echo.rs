@@ -90,7 +90,7 @@ impl Floor {
 
     /// One message there and back.
     pub(crate) async fn bidi(&mut self, data: Bytes) -> Result<(), Error> {
-        let gone = || Error::EchoCall(Status::unavailable("the echo stream ended"));
+        let gone = || Error::Status(Status::unavailable("the echo stream ended"));
         self.send.send(Payload { data }).await.map_err(|_| gone())?;
         self.receive.next().await.ok_or_else(gone)??;
         Ok(())

@@ -8,6 +8,7 @@ mod cluster;
 mod echo;
 mod measure;
 mod report;
+mod unary;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -69,10 +70,10 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 enum Error {
     #[error("{what}: {source}")]
     Io { what: String, source: std::io::Error },
-    #[error("the echo process: {0}")]
-    Echo(#[from] tonic::transport::Error),
-    #[error("an echo: {0}")]
-    EchoCall(#[from] tonic::Status),
+    #[error("a connection past the client: {0}")]
+    Connect(#[from] tonic::transport::Error),
+    #[error("a call past the client: {0}")]
+    Status(#[from] tonic::Status),
     #[error("catena dev ended before it was ready: {0}; see what it printed above")]
     NotReady(std::process::ExitStatus),
     #[error("a call of the cluster under test: {0}")]

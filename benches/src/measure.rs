@@ -11,6 +11,7 @@ use hdrhistogram::Histogram;
 
 use crate::cluster::Cluster;
 use crate::echo::{self, Floor};
+use crate::unary::Unary;
 use crate::{Error, Options, io};
 
 /// What is measured.
@@ -22,6 +23,8 @@ pub(crate) enum What {
     ThreeSyncs,
     Get1,
     Get3,
+    /// By a call of its own, as clients of other make do it.
+    UnaryGet3,
     Put1,
     Put3,
 }
@@ -34,18 +37,20 @@ pub(crate) enum Callers {
 }
 
 /// The measurements of a round, in their order.
-pub(crate) const CASES: [(What, Callers); 13] = [
+pub(crate) const CASES: [(What, Callers); 15] = [
     (What::EmptyCall, Callers::One),
     (What::BidiEcho, Callers::One),
     (What::Sync, Callers::One),
     (What::ThreeSyncs, Callers::One),
     (What::Get1, Callers::One),
     (What::Get3, Callers::One),
+    (What::UnaryGet3, Callers::One),
     (What::Put1, Callers::One),
     (What::Put3, Callers::One),
     (What::EmptyCall, Callers::Many),
     (What::Get1, Callers::Many),
     (What::Get3, Callers::Many),
+    (What::UnaryGet3, Callers::Many),
     (What::Put1, Callers::Many),
     (What::Put3, Callers::Many),
 ];
@@ -130,6 +135,7 @@ impl Subject {
             What::ThreeSyncs => self.syncs(ops, 3, &value),
             What::Get1 => gets(&self.one, ops, callers).await,
             What::Get3 => gets(&self.three, ops, callers).await,
+            What::UnaryGet3 => unary_gets(&self.three, ops, callers).await,
             What::Put1 => puts(&self.one, ops, callers, &value).await,
             What::Put3 => puts(&self.three, ops, callers, &value).await,
         }
@@ -208,6 +214,21 @@ async fn gets(cluster: &Cluster, ops: u32, callers: u32) -> Result<Sample, Error
             let mut clock = Clock::start();
             for op in 0..ops {
                 clock.time(client.get(key(caller, op))).await?;
+            }
+            Ok(clock.stop())
+        }
+    })
+    .await
+}
+
+async fn unary_gets(cluster: &Cluster, ops: u32, callers: u32) -> Result<Sample, Error> {
+    let unary = Unary::connect(cluster.client.route()).await?;
+    at_once(callers, |caller| {
+        let unary = unary.clone();
+        async move {
+            let mut clock = Clock::start();
+            for op in 0..ops {
+                clock.time(unary.get(key(caller, op))).await?;
             }
             Ok(clock.stop())
         }

@@ -49,6 +49,7 @@ fn label(what: What, callers: Callers, clients: u32) -> String {
         What::ThreeSyncs => "slowest of three at once",
         What::Get1 => "get, 1 replica",
         What::Get3 => "get, 3 replicas",
+        What::UnaryGet3 => "unary get, 3 replicas",
         What::Put1 => "put, 1 replica",
         What::Put3 => "put, 3 replicas",
     };
@@ -89,11 +90,12 @@ pub(crate) fn table(rounds: &Rounds) -> String {
     let (empty, bidi) = (rounds.p50(What::EmptyCall), rounds.p50(What::BidiEcho));
     let (sync, three) = (rounds.p50(What::Sync), rounds.p50(What::ThreeSyncs));
     let ratios = [
-        ("get, 3 replicas / empty call", rounds.ratio(What::Get3, |round| empty[round])),
-        ("put, 1 replica / (empty call + fdatasync)", rounds.ratio(What::Put1, |round| empty[round] + sync[round])),
+        ("get, 3 replicas / bidi echo", rounds.ratio(What::Get3, |round| bidi[round])),
+        ("unary get, 3 replicas / empty call", rounds.ratio(What::UnaryGet3, |round| empty[round])),
+        ("put, 1 replica / (bidi echo + fdatasync)", rounds.ratio(What::Put1, |round| bidi[round] + sync[round])),
         (
-            "put, 3 replicas / (empty call + 2 bidi echoes + slowest of three)",
-            rounds.ratio(What::Put3, |round| empty[round] + 2.0 * bidi[round] + three[round]),
+            "put, 3 replicas / (3 bidi echoes + slowest of three)",
+            rounds.ratio(What::Put3, |round| 3.0 * bidi[round] + three[round]),
         ),
     ];
     line("\n| ratio of p50s, round by round | median | lowest – highest |".to_owned());

@@ -1,7 +1,7 @@
 //! Catena on the wire: protobuf, conversions, links between neighbours, the Rust client.
 //!
 //! ```text
-//!   Client ──Kv: Get, Put, Delete, OpenSession (unary)─▶ NodeServer ──NodeInput──▶ the node's driver loop
+//!   Client ──Kv: Session (bidi), Put of large values───▶ NodeServer ──NodeInput──▶ the node's driver loop
 //!      └────Coordination: GetRoute, WatchRoute─▶ CoordinatorServer                     │          ▲
 //!   AdminClient ──Admin: Order, GetStatus────────▶ ▲                                   ▼          │
 //!              coordination::join ──Join (bidi)────┘          Links::send ──Replication::Link (bidi)──▶ any other node
@@ -106,3 +106,9 @@ pub use refusal::{Refusal, kind_of, kind_of_code};
 
 /// The version of the protocol on the wire. Both ends of a stream must speak the same one.
 pub const WIRE_VERSION: u32 = 2;
+
+/// Calls of one `Kv.Session` that a node works on at once. Many times what one caller has in flight; more wait unread.
+pub(crate) const SESSION_CALLS: usize = 256;
+
+/// Bytes of their requests, unless a single one is larger. As much as a connection has on its way.
+pub(crate) const SESSION_BYTES: usize = 16 << 20;

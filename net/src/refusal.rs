@@ -161,6 +161,20 @@ impl From<Refusal> for Status {
     }
 }
 
+impl From<Refusal> for proto::Refused {
+    fn from(refusal: Refusal) -> Self {
+        let (code, message) = (refusal.code().into(), refusal.to_string());
+        Self { code, message, detail: Some(refusal.into()) }
+    }
+}
+
+impl From<proto::Refused> for Status {
+    fn from(refused: proto::Refused) -> Self {
+        let proto::Refused { code, message, detail } = refused;
+        Status::with_details(code.into(), message, Bytes::from(detail.unwrap_or_default().encode_to_vec()))
+    }
+}
+
 impl From<ConvertError> for Refusal {
     fn from(error: ConvertError) -> Self {
         Refusal::Malformed { problem: error.to_string() }

@@ -329,3 +329,23 @@ async fn the_next_coordinator_is_followed_when_one_dies() {
     assert!(put.is_ok(), "{put:?}");
     assert_eq!(version, ChainVersion(2));
 }
+
+/// Of reads that are held, a stream takes 256.
+#[tokio::test]
+async fn calls_that_a_node_holds_do_not_hold_up_others() {
+    let mut node = TestNode::start("a").await;
+    let setup = setup(route(1, 1, &[&node.record]), PATIENCE).await;
+    let (mut calls, mut held) = (Vec::new(), Vec::new());
+    for _ in 0..300 {
+        let client = setup.client.clone();
+        calls.push(tokio::spawn(async move { client.get("key").await }));
+        held.push(node.next().await);
+    }
+    for input in held.into_iter().rev() {
+        let NodeInput::Read { target, reply, .. } = input else { panic!("expected a read") };
+        reply.send(Ok(found(target, "value"))).expect("the caller waits");
+    }
+    for call in calls {
+        soon("a read", call).await.expect("no panic").expect("read");
+    }
+}

@@ -235,11 +235,17 @@ async fn a_field_that_is_wrong_is_named() {
 async fn malformed_protobuf_is_refused_as_not_executed() {
     let mut node = TestNode::start("a").await;
     let mut raw = tonic::client::Grpc::new(channel(&node).await);
-    for method in ["Get", "Put", "Delete", "OpenSession"] {
+    for method in ["Get", "Put", "Delete", "OpenSession", "Session"] {
         raw.ready().await.expect("connected");
         let path = format!("/catena.v1.Kv/{method}").parse().expect("a path");
-        let request = Request::new(Bytes::from_static(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"));
-        let status = raw.unary(request, path, RawBytes).await.expect_err("refused");
+        let request = Bytes::from_static(b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff");
+        let answer = if method == "Session" {
+            let responses = raw.streaming(Request::new(tokio_stream::once(request)), path, RawBytes).await;
+            responses.expect("a stream").into_inner().message().await.map(drop)
+        } else {
+            raw.unary(Request::new(request), path, RawBytes).await.map(drop)
+        };
+        let status = answer.expect_err("refused");
         assert_eq!((status.code(), kind_of(&status)), (Code::InvalidArgument, Kind::NotExecuted), "{status:?}");
         assert!(status.message().contains("not valid protobuf"), "{status:?}");
         assert!(matches!(Refusal::from_status(&status), Some(Refusal::Malformed { .. })));

@@ -1,6 +1,6 @@
 //! One try: a request to a node, and what came of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,13 +8,16 @@ use catena_core::client::{AttemptId, Body, ClientEvent, Failure};
 use catena_core::{Action, CallError, Command, Kind, NodeId, Reply, Target};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Response, Status};
 
 use super::ClientError;
+use super::pipe::{Pipe, Sent};
 use crate::convert::{ConvertError, Found, Opened, Scanned, Written, delete_request, get_request, put_request, scan_request};
 use crate::proto::OpenSessionRequest;
 use crate::proto::kv_client::KvClient;
+use crate::proto::session_request::Call;
+use crate::proto::session_response::Outcome;
 use crate::transport::{CONNECT_TIMEOUT, MESSAGE_BYTES, endpoint, never_left, root_cause};
 use crate::{Refusal, kind_of};
 
@@ -24,6 +27,8 @@ pub(super) struct Remote {
     pub(super) node: NodeId,
     pub(super) address: Arc<str>,
     connected: OnceCell<KvClient<Channel>>,
+    /// The stream of calls over it, once there was a call.
+    pipe: Mutex<Option<Pipe>>,
 }
 
 /// What is to be sent, and where.
@@ -59,7 +64,7 @@ impl Tried {
 
 impl Remote {
     pub(super) fn new(node: NodeId, address: Arc<str>) -> Self {
-        Self { node, address, connected: OnceCell::new() }
+        Self { node, address, connected: OnceCell::new(), pipe: Mutex::default() }
     }
 
     /// A connection that has come about: from here on, a call may reach the node. One that is lost later is dialled
@@ -71,6 +76,24 @@ impl Remote {
         };
         let failed = |error: tonic::transport::Error| self.unreachable(root_cause(&error));
         self.connected.get_or_try_init(connect).await.cloned().map_err(failed)
+    }
+
+    /// Sends a call down the stream, or by itself where that is better for all.
+    async fn outcome(&self, node: KvClient<Channel>, call: Call) -> Result<Outcome, Trouble> {
+        match self.pipe(&node, call) {
+            Ok(sent) => sent.outcome().await,
+            Err(call) => unary(node, *call).await,
+        }
+    }
+
+    /// Sends a call down the stream, if there is room for it. Whoever finds the stream ended opens another.
+    fn pipe(&self, node: &KvClient<Channel>, call: Call) -> Result<Sent, Box<Call>> {
+        let mut pipe = self.pipe.lock().expect("nobody panics while holding it");
+        if pipe.as_ref().is_some_and(Pipe::is_broken) {
+            *pipe = None;
+        }
+        let pipe = pipe.get_or_insert_with(|| Pipe::open(node.clone()));
+        if pipe.has_room_for(&call) { Ok(pipe.send(call)) } else { Err(Box::new(call)) }
     }
 
     /// The error for a connection that did not come about.
@@ -87,7 +110,10 @@ impl Try {
             Err(error) => return Tried::Failed(Failure::NotConnected, error),
         };
         let Try { attempt: _, remote, cluster, target, body, deadline: _ } = self;
-        send(node, cluster, target, body).await.unwrap_or_else(|trouble| trouble.at(&remote))
+        match send(&remote, node, cluster, target, body).await {
+            Ok(reply) => Tried::Answered(Ok(reply)),
+            Err(trouble) => trouble.at(&remote),
+        }
     }
 
     /// Connects first: what fails up to here was never sent (W9).
@@ -104,44 +130,70 @@ impl Try {
     }
 }
 
-async fn send(mut node: KvClient<Channel>, cluster: Bytes, target: Target, body: Body) -> Result<Tried, Trouble> {
-    let reply = match body {
-        Body::Read { key } => {
-            let found: Found = read(node.get(get_request(cluster, target, key)).await)?;
-            Reply::Read { version: found.version, object: found.object }
-        }
-        Body::Scan { after, bytes } => {
-            let scanned: Scanned = read(node.scan(scan_request(cluster, target, after, bytes)).await)?;
-            Reply::Scanned { version: scanned.version, page: scanned.page }
-        }
+async fn send(remote: &Remote, node: KvClient<Channel>, cluster: Bytes, target: Target, body: Body) -> Result<Reply, Trouble> {
+    match body {
+        Body::Read { key } => match remote.outcome(node, Call::Get(get_request(cluster, target, key))).await? {
+            Outcome::Get(response) => {
+                let Found { slot: _, version, object } = response.try_into()?;
+                Ok(Reply::Read { version, object })
+            }
+            other => Err(Trouble::instead_of("session_response.get", other)),
+        },
+        Body::Scan { after, bytes } => match remote.outcome(node, Call::Scan(scan_request(cluster, target, after, bytes))).await?
+        {
+            Outcome::Scan(response) => {
+                let Scanned { slot: _, version, page } = response.try_into()?;
+                Ok(Reply::Scanned { version, page })
+            }
+            other => Err(Trouble::instead_of("session_response.scan", other)),
+        },
         Body::Write { command: Command { key, action: Action::Put { value }, conditions }, origin } => {
             let request = put_request(cluster, target, key, value, conditions, origin);
-            let written: Written = read(node.put(request).await)?;
-            Reply::Written { entry: written.entry, object: written.object }
+            match remote.outcome(node, Call::Put(request)).await? {
+                Outcome::Put(response) => Ok(written(response.try_into()?)),
+                other => Err(Trouble::instead_of("session_response.put", other)),
+            }
         }
         Body::Write { command: Command { key, action: Action::Delete, conditions }, origin } => {
             let request = delete_request(cluster, target, key, conditions, origin);
-            let written: Written = read(node.delete(request).await)?;
-            Reply::Written { entry: written.entry, object: written.object }
+            match remote.outcome(node, Call::Delete(request)).await? {
+                Outcome::Delete(response) => Ok(written(response.into())),
+                other => Err(Trouble::instead_of("session_response.delete", other)),
+            }
         }
         Body::OpenSession => {
             let request = OpenSessionRequest { cluster, slot: target.slot.0, chain_version: target.version.0 };
-            let opened: Opened = read(node.open_session(request).await)?;
-            Reply::Opened { session: opened.session }
+            match remote.outcome(node, Call::OpenSession(request)).await? {
+                Outcome::OpenSession(response) => {
+                    let Opened { slot: _, session } = response.try_into()?;
+                    Ok(Reply::Opened { session })
+                }
+                other => Err(Trouble::instead_of("session_response.open_session", other)),
+            }
         }
-    };
-    Ok(Tried::Answered(Ok(reply)))
+    }
 }
 
-fn read<W, R: TryFrom<W>>(answer: Result<Response<W>, Status>) -> Result<R, Trouble>
-where
-    ConvertError: From<R::Error>,
-{
-    R::try_from(answer?.into_inner()).map_err(|error| Trouble::Malformed(error.into()))
+fn written(written: Written) -> Reply {
+    Reply::Written { entry: written.entry, object: written.object }
+}
+
+/// A call by itself.
+async fn unary(mut node: KvClient<Channel>, call: Call) -> Result<Outcome, Trouble> {
+    Ok(match call {
+        Call::Get(request) => Outcome::Get(node.get(request).await?.into_inner()),
+        Call::Scan(request) => Outcome::Scan(node.scan(request).await?.into_inner()),
+        Call::Put(request) => Outcome::Put(node.put(request).await?.into_inner()),
+        Call::Delete(request) => Outcome::Delete(node.delete(request).await?.into_inner()),
+        Call::OpenSession(request) => Outcome::OpenSession(node.open_session(request).await?.into_inner()),
+    })
 }
 
 /// What comes instead of an answer.
-enum Trouble {
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The stream has ended before the call was sent.
+    NotSent(String),
     Status(Box<Status>),
     Malformed(ConvertError),
 }
@@ -152,10 +204,27 @@ impl From<Status> for Trouble {
     }
 }
 
+impl From<ConvertError> for Trouble {
+    fn from(error: ConvertError) -> Self {
+        Trouble::Malformed(error)
+    }
+}
+
 impl Trouble {
+    /// An outcome that is not that of the call: a refusal, if it makes sense.
+    fn instead_of(field: &'static str, outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Refused(refused) => Status::from(refused).into(),
+            Outcome::Get(_) | Outcome::Scan(_) | Outcome::Put(_) | Outcome::Delete(_) | Outcome::OpenSession(_) => {
+                ConvertError::Missing { field }.into()
+            }
+        }
+    }
+
     fn at(self, remote: &Remote) -> Tried {
         let node = || remote.node.clone();
         let status = match self {
+            Trouble::NotSent(reason) => return Tried::Failed(Failure::NotConnected, remote.unreachable(reason)),
             Trouble::Malformed(problem) => return Tried::Failed(Failure::Lost, ClientError::Malformed { node: node(), problem }),
             Trouble::Status(status) => status,
         };

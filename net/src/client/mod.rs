@@ -1,7 +1,7 @@
 //! The Rust client: the machine of [`catena_core::client`], and the I/O that it asks for.
 //!
 //! ```text
-//!   caller's task ──Call──▶ ┌─────────┐ ──Send──▶ the same task: one RPC, then Answered or Failed
+//!   caller's task ──Call──▶ ┌─────────┐ ──Send──▶ the same task: one request, then Answered or Failed
 //!                           │ machine │
 //!   keeper ──Wake, Route──▶ └─────────┘ ──AskRoute, sessions──▶ keeper
 //! ```
@@ -9,6 +9,7 @@
 mod attempt;
 mod error;
 mod keeper;
+mod pipe;
 mod shared;
 
 use std::future::poll_fn;

@@ -153,6 +153,9 @@ proptest! {
         prop_assert_eq!(kind_of(&status), refusal.kind());
         prop_assert_eq!(status.code(), refusal.code());
         prop_assert_eq!(status.message(), refusal.to_string());
+        let on_a_stream = Status::from(proto::Refused::from(refusal.clone()));
+        prop_assert_eq!((on_a_stream.code(), on_a_stream.message()), (status.code(), status.message()));
+        prop_assert_eq!(on_a_stream.details(), status.details());
         prop_assert_eq!(Refusal::from_status(&status), Some(refusal));
     }
 

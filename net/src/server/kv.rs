@@ -1,71 +1,122 @@
 //! The service `Kv`: calls of clients.
 
 use catena_core::{CallError, ClusterId, Origin, Reply, Slot};
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
-use tonic::{Request, Response, Status};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+use tonic::{Request, Response, Status, Streaming};
 
-use super::{CALL_TIMEOUT, NodeInput};
+use super::{CALL_TIMEOUT, NodeInput, session};
 use crate::Refusal;
 use crate::convert::{
     OpenCall, ReadCall, ScanCall, WriteCall, delete_response, get_response, open_session_response, put_response, scan_response,
 };
 use crate::proto;
 use crate::proto::kv_server::Kv;
+use crate::proto::session_request::Call;
+use crate::proto::session_response::Outcome;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Service {
     cluster: ClusterId,
     inputs: mpsc::Sender<NodeInput>,
+    /// The largest message that is read.
+    pub(super) message_bytes: usize,
+    /// Its other end is dropped when the server is told to stop.
+    pub(super) stopping: watch::Receiver<()>,
 }
 
-type Answer = oneshot::Sender<Result<Reply, CallError>>;
+/// A call that the node has, or is about to have.
+#[derive(Debug)]
+pub(super) struct Asked {
+    what: What,
+    slot: Slot,
+    reply: oneshot::Receiver<Result<Reply, CallError>>,
+    pub(super) deadline: Instant,
+}
+
+/// How a reply is put.
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Get,
+    Scan,
+    Put(Option<Origin>),
+    Delete(Option<Origin>),
+    OpenSession,
+}
 
 impl Service {
-    pub(super) fn new(cluster: ClusterId, inputs: mpsc::Sender<NodeInput>) -> Self {
-        Self { cluster, inputs }
+    pub(super) fn new(
+        cluster: ClusterId,
+        inputs: mpsc::Sender<NodeInput>,
+        message_bytes: usize,
+        stopping: watch::Receiver<()>,
+    ) -> Self {
+        Self { cluster, inputs, message_bytes, stopping }
     }
 
-    fn check_cluster(&self, given: Option<ClusterId>) -> Result<(), Refusal> {
-        match given {
+    /// Checks a call, and makes it the node's input. Its time runs from here.
+    pub(super) fn prepare(&self, call: Call) -> Result<(NodeInput, Asked), Refusal> {
+        let (sender, reply) = oneshot::channel();
+        let (cluster, target, what, input) = match call {
+            Call::Get(request) => {
+                let ReadCall { cluster, target, key } = request.try_into()?;
+                (cluster, target, What::Get, NodeInput::Read { target, key, reply: sender })
+            }
+            Call::Scan(request) => {
+                let ScanCall { cluster, target, after, bytes } = request.try_into()?;
+                (cluster, target, What::Scan, NodeInput::Scan { target, after, bytes, reply: sender })
+            }
+            Call::Put(request) => {
+                let WriteCall { cluster, target, command, origin } = request.try_into()?;
+                (cluster, target, What::Put(origin), NodeInput::Write { target, command, origin, reply: sender })
+            }
+            Call::Delete(request) => {
+                let WriteCall { cluster, target, command, origin } = request.try_into()?;
+                (cluster, target, What::Delete(origin), NodeInput::Write { target, command, origin, reply: sender })
+            }
+            Call::OpenSession(request) => {
+                let OpenCall { cluster, target } = request.try_into()?;
+                (cluster, target, What::OpenSession, NodeInput::OpenSession { target, reply: sender })
+            }
+        };
+        match cluster {
             Some(given) if given != self.cluster => Err(Refusal::WrongCluster { given, here: self.cluster }),
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok((input, Asked { what, slot: target.slot, reply, deadline: Instant::now() + CALL_TIMEOUT })),
         }
     }
 
-    async fn write(&self, call: WriteCall) -> Result<Reply, Refusal> {
-        self.check_cluster(call.cluster)?;
-        let WriteCall { cluster: _, target, command, origin } = call;
-        self.ask(|reply| NodeInput::Write { target, command, origin, reply }).await
+    /// Room for an input of the node. Safe to cancel.
+    pub(super) async fn room(&self, deadline: Instant) -> Result<mpsc::Permit<'_, NodeInput>, Refusal> {
+        until(deadline, self.inputs.reserve()).await?.map_err(|_| Refusal::Stopping)
     }
 
-    async fn open(&self, call: OpenCall) -> Result<Reply, Refusal> {
-        self.check_cluster(call.cluster)?;
-        let target = call.target;
-        self.ask(|reply| NodeInput::OpenSession { target, reply }).await
+    async fn ask(&self, call: Call) -> Result<Outcome, Refusal> {
+        let (input, asked) = self.prepare(call)?;
+        self.room(asked.deadline).await?.send(input);
+        asked.outcome().await
     }
+}
 
-    async fn read(&self, call: ReadCall) -> Result<Reply, Refusal> {
-        self.check_cluster(call.cluster)?;
-        let ReadCall { cluster: _, target, key } = call;
-        self.ask(|reply| NodeInput::Read { target, key, reply }).await
+impl Asked {
+    /// What comes of it.
+    pub(super) async fn outcome(self) -> Result<Outcome, Refusal> {
+        let Self { what, slot, reply, deadline } = self;
+        let reply = until(deadline, reply).await?.map_err(|_| Refusal::Abandoned)?.map_err(Refusal::Call)?;
+        let of_another = |origin| of_another(slot, origin, &reply);
+        Ok(match what {
+            What::Put(origin) => Outcome::Put(put_response(slot, &reply).ok_or_else(|| of_another(origin))?),
+            What::Delete(origin) => Outcome::Delete(delete_response(slot, &reply).ok_or_else(|| of_another(origin))?),
+            What::OpenSession => Outcome::OpenSession(open_session_response(slot, &reply)),
+            What::Get => Outcome::Get(get_response(slot, reply)),
+            What::Scan => Outcome::Scan(scan_response(slot, reply)),
+        })
     }
+}
 
-    async fn scan_page(&self, call: ScanCall) -> Result<Reply, Refusal> {
-        self.check_cluster(call.cluster)?;
-        let ScanCall { cluster: _, target, after, bytes } = call;
-        self.ask(|reply| NodeInput::Scan { target, after, bytes, reply }).await
-    }
-
-    async fn ask(&self, input: impl FnOnce(Answer) -> NodeInput) -> Result<Reply, Refusal> {
-        let answered = async {
-            let (reply, answer) = oneshot::channel();
-            self.inputs.send(input(reply)).await.map_err(|_| Refusal::Stopping)?;
-            answer.await.map_err(|_| Refusal::Abandoned)?.map_err(Refusal::Call)
-        };
-        let waited_ms = || u64::try_from(CALL_TIMEOUT.as_millis()).expect("seconds");
-        timeout(CALL_TIMEOUT, answered).await.unwrap_or_else(|_| Err(Refusal::TimedOut { waited_ms: waited_ms() }))
-    }
+/// Waits for as long as the call has.
+async fn until<F: Future>(deadline: Instant, future: F) -> Result<F::Output, Refusal> {
+    let timed_out = |_| Refusal::TimedOut { waited_ms: u64::try_from(CALL_TIMEOUT.as_millis()).expect("seconds") };
+    timeout(deadline.saturating_duration_since(Instant::now()), future).await.map_err(timed_out)
 }
 
 /// The refusal where a put is answered as a delete, or the other way round: a session's number was given to another
@@ -75,59 +126,62 @@ fn of_another(slot: Slot, origin: Option<Origin>, reply: &Reply) -> Refusal {
     CallError::AlreadyAnswered { slot, session, number }.into()
 }
 
+/// A unary call: of the outcomes, it has that of its own name.
+macro_rules! unary {
+    ($service:expr, $call:ident, $request:expr) => {
+        match $service.ask(Call::$call($request.into_inner())).await? {
+            Outcome::$call(response) => Ok(Response::new(response)),
+            other => panic!("{} was answered by {other:?}", stringify!($call)),
+        }
+    };
+}
+
 #[tonic::async_trait]
 impl Kv for Service {
+    type SessionStream = session::Responses;
+
     async fn get(&self, request: Request<proto::GetRequest>) -> Result<Response<proto::GetResponse>, Status> {
-        let call = ReadCall::try_from(request.into_inner())?;
-        let slot = call.target.slot;
-        Ok(Response::new(get_response(slot, self.read(call).await?)))
+        unary!(self, Get, request)
     }
 
     async fn scan(&self, request: Request<proto::ScanRequest>) -> Result<Response<proto::ScanResponse>, Status> {
-        let call = ScanCall::try_from(request.into_inner())?;
-        let slot = call.target.slot;
-        Ok(Response::new(scan_response(slot, self.scan_page(call).await?)))
+        unary!(self, Scan, request)
     }
 
     async fn put(&self, request: Request<proto::PutRequest>) -> Result<Response<proto::PutResponse>, Status> {
-        let call = WriteCall::try_from(request.into_inner())?;
-        let (slot, origin) = (call.target.slot, call.origin);
-        let reply = self.write(call).await?;
-        Ok(Response::new(put_response(slot, &reply).ok_or_else(|| of_another(slot, origin, &reply))?))
+        unary!(self, Put, request)
     }
 
     async fn delete(&self, request: Request<proto::DeleteRequest>) -> Result<Response<proto::DeleteResponse>, Status> {
-        let call = WriteCall::try_from(request.into_inner())?;
-        let (slot, origin) = (call.target.slot, call.origin);
-        let reply = self.write(call).await?;
-        Ok(Response::new(delete_response(slot, &reply).ok_or_else(|| of_another(slot, origin, &reply))?))
+        unary!(self, Delete, request)
     }
 
     async fn open_session(
         &self,
         request: Request<proto::OpenSessionRequest>,
     ) -> Result<Response<proto::OpenSessionResponse>, Status> {
-        let call = OpenCall::try_from(request.into_inner())?;
-        let slot = call.target.slot;
-        Ok(Response::new(open_session_response(slot, &self.open(call).await?)))
+        unary!(self, OpenSession, request)
+    }
+
+    async fn session(&self, requests: Request<Streaming<proto::SessionRequest>>) -> Result<Response<session::Responses>, Status> {
+        Ok(Response::new(session::responses(self.clone(), requests.into_inner())))
     }
 }
 
 #[cfg(all(test, not(madsim)))]
 mod tests {
     use bytes::Bytes;
-    use catena_core::{ChainVersion, Kind, Slot, Target};
-    use tokio::time::Instant;
+    use catena_core::Kind;
 
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_the_node_keeps_for_too_long_has_an_unknown_outcome() {
         let (inputs, mut driver) = mpsc::channel(1);
-        let service = Service::new(ClusterId(1), inputs);
-        let target = Target { slot: Slot(0), version: ChainVersion(1) };
+        let service = Service::new(ClusterId(1), inputs, 1 << 20, watch::channel(()).1);
         let started = Instant::now();
-        let call = service.read(ReadCall { cluster: None, target, key: Bytes::from_static(b"key") });
+        let key = Bytes::from_static(b"key");
+        let call = service.ask(Call::Get(proto::GetRequest { key, chain_version: 1, ..proto::GetRequest::default() }));
         let (answer, _held) = tokio::join!(call, driver.recv());
         assert_eq!(answer, Err(Refusal::TimedOut { waited_ms: 5000 }));
         assert_eq!(started.elapsed(), CALL_TIMEOUT);

@@ -2,12 +2,13 @@
 
 mod coordinator;
 mod kv;
+mod session;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::{CallError, Command, Envelope, Identity, Limits, NodeId, Origin, Reply, Target};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use coordinator::{CoordinatorInput, CoordinatorServer, Session, ToNode, WATCHED_CHANGES, Watcher, Watchers};
 
@@ -78,7 +79,8 @@ pub enum NodeInput {
 pub struct NodeServer {
     identity: Identity,
     kv: kv::Service,
-    message_bytes: usize,
+    /// Dropped to end the streams of calls.
+    stop: watch::Sender<()>,
     acceptor: LinkAcceptor,
 }
 
@@ -90,7 +92,8 @@ impl NodeServer {
     /// A server for the node `identity` that hands all it gets to `inputs`.
     pub fn new(identity: Identity, limits: &Limits, inputs: mpsc::Sender<NodeInput>, acceptor: LinkAcceptor) -> Self {
         let message_bytes = limits.key_bytes + limits.value_bytes + SLACK_BYTES;
-        Self { kv: kv::Service::new(identity.cluster, inputs), identity, message_bytes, acceptor }
+        let (stop, stopping) = watch::channel(());
+        Self { kv: kv::Service::new(identity.cluster, inputs, message_bytes, stopping), identity, stop, acceptor }
     }
 
     /// Serves until `shutdown`, and then for [`STOP_TIMEOUT`] at most.
@@ -99,10 +102,15 @@ impl NodeServer {
     /// When the listener fails.
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         tracing::info!(node = %self.identity.node, address = %listener.address(), "serving");
-        let kv = KvServer::new(self.kv).max_decoding_message_size(self.message_bytes);
+        let (message_bytes, stop) = (self.kv.message_bytes, self.stop);
+        let kv = KvServer::new(self.kv).max_decoding_message_size(message_bytes);
         let router = transport::server()
-            .add_service(transport::typed(kv, self.message_bytes))
+            .add_service(transport::typed(kv, message_bytes))
             .add_service(ReplicationServer::new(self.acceptor));
+        let shutdown = async {
+            shutdown.await;
+            drop(stop);
+        };
         transport::run(router, listener, shutdown).await
     }
 }

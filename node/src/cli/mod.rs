@@ -1,6 +1,7 @@
 //! The command line: what there is to say, and what each process answers with.
 
 mod arguments;
+mod bulk;
 mod call;
 mod clock;
 mod config_thread;
@@ -33,9 +34,14 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let level = match arguments.command {
         Command::Coordinator(_) => log::Level::Process,
         Command::Node(ref node) if node.order.is_none() => log::Level::Process,
-        Command::Node(_) | Command::Dev(_) | Command::Put(_) | Command::Get(_) | Command::Del(_) | Command::Status(_) => {
-            log::Level::Command
-        }
+        Command::Node(_)
+        | Command::Dev(_)
+        | Command::Put(_)
+        | Command::Get(_)
+        | Command::Del(_)
+        | Command::Load(_)
+        | Command::Export(_)
+        | Command::Status(_) => log::Level::Command,
     };
     if let Err(error) = log::to_stderr(level) {
         return fail(&error.to_string(), Exit::Usage).into();
@@ -56,6 +62,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Put(arguments) => runtime.block_on(call::put(arguments)),
         Command::Get(arguments) => runtime.block_on(call::get(arguments)),
         Command::Del(arguments) => runtime.block_on(call::del(arguments)),
+        Command::Load(arguments) => runtime.block_on(bulk::load::run(arguments)),
+        Command::Export(arguments) => runtime.block_on(bulk::export::run(arguments)),
     };
     // What is still running belongs to nobody: connections, and reads that nothing ends.
     runtime.shutdown_background();

@@ -108,6 +108,11 @@ fn deleted(written: &Written) -> &'static str {
     if written.entry.is_some() { "deleted" } else { "not there" }
 }
 
+/// Prints an object in a line of JSON.
+pub(super) fn write_pair(out: &mut impl Write, key: &[u8], slot: Slot, version: ChainVersion, object: Object) -> io::Result<()> {
+    json(out, key, &Outcome::Got { slot, version, object })
+}
+
 fn json(out: &mut impl Write, key: &[u8], outcome: &Outcome) -> io::Result<()> {
     let key = match str::from_utf8(key) {
         Ok(text) => Key::Text(text),

@@ -65,6 +65,9 @@ fn a_wrong_command_line_ends_with_2() {
         &["put", "k", "v", "--if-absent", "--if-exists"],
         &["node", "--id", "no spaces", "--listen", "127.0.0.1:0", "--coordinator", "x:1", "--data-dir", "/tmp/none"],
         &["node", "--id", "n1", "--listen", "127.0.0.1:0", "--coordinator", "x:1", "--data-dir", "/tmp/none", "--label", "rack"],
+        &["load"],
+        &["load", "pairs", "--from-line", "0"],
+        &["export", "--from-slot", "-1"],
         &["node", "drain"],
         &["node", "drain", "no spaces"],
         &["node"],
@@ -190,7 +193,20 @@ fn help_teaches_examples_and_exit_codes() {
     for part in ["catena dev", "Exit codes:", "6  outcome unknown", "CATENA_ENDPOINTS"] {
         assert!(help.contains(part), "{part} in {help}");
     }
-    for command in ["dev", "put", "get", "del", "status", "coordinator", "node", "node drain", "node evict", "node readmit"] {
+    for command in [
+        "dev",
+        "put",
+        "get",
+        "del",
+        "load",
+        "export",
+        "status",
+        "coordinator",
+        "node",
+        "node drain",
+        "node evict",
+        "node readmit",
+    ] {
         let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
         let help = stdout(&run(&words));
         assert!(help.contains("Example"), "{help}");

@@ -1,5 +1,6 @@
 //! The real binary: processes, signals, kill -9, directories, ports, exit codes.
 
+mod bulk;
 mod damage;
 mod departure;
 mod dev;

@@ -217,7 +217,7 @@ impl Machines {
     }
 
     /// The members of a chain have the same on their disks, and nobody else has anything.
-    pub(super) fn compare_disks(&self, chain: &Chain) {
+    pub(super) fn compare_disks(&self, chain: &Chain) -> Result<(), String> {
         let slot = chain.slot;
         let content = |machine: &Machine| (machine.disk.objects(slot), machine.disk.sessions(slot));
         let of = |member: &Member| self.nodes.iter().find(|machine| machine.name == member.node).expect("a node");
@@ -225,12 +225,14 @@ impl Machines {
         for machine in &self.nodes {
             let found = content(machine);
             if chain.position(&machine.name).is_some() {
-                assert!(found == tail, "slot {slot}: {} differs from {}: {chain:?}", machine.name, chain.tail().node);
-            } else {
-                let ((_, objects), sessions) = found;
-                assert!(objects.is_empty() && sessions.is_empty(), "slot {slot}: {} has kept its data", machine.name);
+                if found != tail {
+                    return Err(format!("slot {slot}: {} differs from {}: {chain:?}", machine.name, chain.tail().node));
+                }
+            } else if !found.0.1.is_empty() || !found.1.is_empty() {
+                return Err(format!("slot {slot}: {} has kept its data", machine.name));
             }
         }
+        Ok(())
     }
 
     /// A node neither hears nor says anything for `duration`, while it goes on.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use catena_core::mutants::{self, Assertions, Mutant};
-use catena_core::{Chain, Entry, Order};
+use catena_core::{Entry, Order};
 use catena_net::client::{Client, Options};
 use madsim::Config;
 use madsim::runtime::Runtime;
@@ -117,21 +117,23 @@ async fn run(seed: u64) -> Run {
     }
     let last = machines.spawn(last_look(recorder.clone()));
     last.await.expect("the cluster has healed");
-    let chains = rest(&machines).await;
-    let chains = chains.unwrap_or_else(|| panic!("seed {seed}: the chains are not whole {HEALING:?} after the last fault"));
-    chains.iter().for_each(|chain| machines.compare_disks(chain));
+    rest(&machines).await.unwrap_or_else(|reason| panic!("seed {seed}: {HEALING:?} after the last fault {reason}"));
     recorder.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
     Run { committed: recorder.committed(), calls: recorder.calls(), took: began.elapsed(), answered: recorder.answered() }
 }
 
-/// The chains, once they are whole and nothing is moved any more, and what is committed is applied; `None`: not in time.
-async fn rest(machines: &Machines) -> Option<Vec<Chain>> {
+/// Waits until the chains are whole, what is committed is applied, and the disks have that and nothing else: also those of
+/// nodes that have just come back, and are told what to forget. If not in time: what is missing.
+async fn rest(machines: &Machines) -> Result<(), String> {
     let end = Instant::now() + HEALING;
     loop {
-        let chains = machines.await_whole(REPLICAS, end.saturating_duration_since(Instant::now())).await?;
+        let chains = machines.await_whole(REPLICAS, end.saturating_duration_since(Instant::now())).await;
+        let chains = chains.ok_or_else(|| "the chains are not whole".to_owned())?;
         sleep(APPLIED).await;
-        if machines.await_whole(REPLICAS, APPLIED).await.as_ref() == Some(&chains) {
-            return Some(chains);
+        match chains.iter().try_for_each(|chain| machines.compare_disks(chain)) {
+            Err(difference) if Instant::now() >= end => return Err(difference),
+            Err(_) => {}
+            Ok(()) => return Ok(()),
         }
     }
 }

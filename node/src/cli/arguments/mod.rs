@@ -1,5 +1,6 @@
 //! What can be said on the command line.
 
+mod bulk;
 mod operator;
 mod parse;
 mod processes;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use self::bulk::{ExportArguments, LoadArguments};
 pub(super) use self::operator::{OrderArguments, StatusArguments, StatusFormat};
 use self::parse::{parse_duration, parse_endpoint};
 pub(super) use self::processes::{CoordinatorArguments, NodeArguments, NodeOrder, ServeArguments};
@@ -59,6 +61,8 @@ pub(super) enum Command {
     Put(PutArguments),
     Get(GetArguments),
     Del(DelArguments),
+    Load(LoadArguments),
+    Export(ExportArguments),
     Status(StatusArguments),
     Coordinator(CoordinatorArguments),
     Node(Box<NodeArguments>),
