@@ -8,6 +8,7 @@ mod durability;
 mod exit_codes;
 mod load;
 mod operator;
+mod python;
 mod refusals;
 mod repair;
 mod support;

@@ -105,6 +105,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Ends its standard input, if that is a pipe.
+    pub(crate) fn end_input(&mut self) {
+        drop(self.child.stdin.take());
+    }
+
     pub(crate) fn wait(&mut self) -> ExitStatus {
         eventually("the end of the process", || self.child.try_wait().expect("an own child"))
     }
