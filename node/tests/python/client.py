@@ -200,6 +200,11 @@ class Routes:
             record = chain and self.nodes.get(chain.members[end].node)
             return record and Place(record.address, chain.version)
 
+    def versions(self):
+        """Of every slot, its chain's version."""
+        with self._changed:
+            return {slot: chain.version for slot, chain in sorted(self.chains.items())}
+
     def await_change(self, slot, end, place, timeout):
         """Waits for another place of the slot's calls. Whether there is one."""
         with self._changed:
