@@ -46,7 +46,7 @@ impl Open {
     /// the answers of too many after it.
     fn is_full(&self, room: usize) -> bool {
         let kept = self.unanswered.first().map_or(0, |first| self.next - first);
-        self.unanswered.len() >= room || kept >= 3 * room as u64
+        self.unanswered.len() >= room || kept >= 2 * room as u64
     }
 }
 

@@ -151,9 +151,15 @@ fn writes_beyond_the_room_wait_for_their_turn() {
         client.answer(&next, written(next.origin().number));
         sent.append(&mut client.sent);
     }
-    assert_eq!(highest, 12, "while 1 is unanswered, the session keeps the answers of all others");
+    assert_eq!(highest, 8, "while 1 is unanswered, the session keeps the answers of all others");
     client.answer(&stuck, written(1));
-    assert_eq!(client.sent.iter().map(|sent| sent.origin().number).collect::<Vec<_>>(), [13, 14, 15, 16]);
+    assert_eq!(client.sent.iter().map(|sent| sent.origin().number).collect::<Vec<_>>(), [9, 10, 11, 12]);
+}
+
+/// The head keeps so many answers of a session and refuses what is beyond; the oldest must never be.
+#[test]
+fn a_session_has_room_for_the_answers_to_all_numbers_that_are_out() {
+    assert!(2 * ClientConfig::new(1, 0).session_writes <= catena_core::Limits::default().session_writes);
 }
 
 #[test]

@@ -107,8 +107,8 @@ impl Client {
         }
     }
 
-    /// Reads the objects of a slot from behind `after` on, in key order and all as of one moment: about `bytes` of them, one at
-    /// least if there is one, and at most 1 MiB unless a single one is larger.
+    /// Reads the objects of a slot from behind `after` on, in key order and all as of one moment: about `bytes` of them, and at
+    /// most 1 MiB unless a single one is larger. A page may be empty and yet not be the last.
     ///
     /// # Errors
     /// When no tail answers in time; see [`ClientError`].
