@@ -74,6 +74,12 @@ pub enum CallError {
         /// The limit.
         limit: u64,
     },
+    /// The disk of a member has reached its reserve (D3). Deletes go on.
+    #[error("slot {slot}: the disk of a node in its chain is nearly full: delete something, or give that node more room")]
+    DiskFull {
+        /// The slot written to.
+        slot: Slot,
+    },
     /// The session is not there: it has expired, or was never opened. Whether the write took effect before is not known.
     #[error("slot {slot}: session {session} has expired: open a new one; whether its last writes took effect is unknown")]
     SessionExpired {
@@ -194,6 +200,7 @@ impl CallError {
             | CallError::Routing(_)
             | CallError::NoLease { .. }
             | CallError::NotCaughtUp { .. }
+            | CallError::DiskFull { .. }
             | CallError::ConditionFailed { .. }
             | CallError::Backpressure { .. } => Kind::NotExecuted,
             CallError::OutcomeUnknown { .. } | CallError::SessionExpired { .. } | CallError::AlreadyAnswered { .. } => {

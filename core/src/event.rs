@@ -105,6 +105,11 @@ pub enum Event {
         /// The call that wanted it; exactly one [`Effect::Reply`] answers it.
         request: Option<RequestId>,
     },
+    /// The disk has reached its reserve, or has room again (D3). A disk has room until the first of these.
+    DiskFull {
+        /// Which of the two.
+        full: bool,
+    },
     /// The process is to stop: the node answers no reads any more, and says so to the coordinator. Calls that wait go on;
     /// the driver ends the process when they have ended, or when it has waited long enough.
     Stop,

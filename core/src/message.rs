@@ -59,6 +59,8 @@ pub enum Message {
     Ack {
         /// The commit watermark.
         committed: Seq,
+        /// Whether the disk of the sender, or of a member behind it, has room for no more puts (D3).
+        disk_full: bool,
     },
     /// To the sender of a message under an older version: the stored configuration, verbatim (C2). So a half-adopted
     /// version does not block a chain while coordinators are away.

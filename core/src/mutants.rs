@@ -72,6 +72,8 @@ mutants! {
     TrimUnacked, "W6", "What a successor that is being filled has not acknowledged is forgotten.";
     ScanOfAppliedOnly, "R1", "A scan misses what is committed and not applied.";
     SpillLost, "W6", "A successor is never sent what was kept for it on the disk.";
+    DiskFullUntold, "D3", "The head does not hear that the disk of a member behind it is full.";
+    DiskFullForEver, "D3", "A head that has heard of a full disk does not ask again.";
     ResumeFromAcked, "W6", "A joining replica that has restarted is sent what follows on what it had acknowledged before.";
     OnlySenderProbes, "W6", "A replica that is not matched waits to be asked.";
     CursorOverPins, "J3", "A joining replica goes on behind the parts of one snapshot with those of another.";

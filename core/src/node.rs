@@ -56,6 +56,8 @@ pub struct Node {
     applying: VecDeque<(Ticket, Revision)>,
     /// Replicas whose state the coordinator may not know, and the first heartbeat that told it.
     unreported: BTreeMap<Slot, Option<u64>>,
+    /// Whether the disk has reached its reserve (D3).
+    disk_full: bool,
 }
 
 impl Node {
@@ -86,6 +88,7 @@ impl Node {
             applied: Revision(0),
             applying: VecDeque::new(),
             unreported: BTreeMap::new(),
+            disk_full: false,
         };
         for recovered in recovered {
             let slot = recovered.slot;
@@ -161,6 +164,12 @@ impl Node {
             }
             Event::Damaged { slot, request } => {
                 self.with_replica(slot, out, |replica, cx| replica.on_damaged(request, cx));
+            }
+            Event::DiskFull { full } => {
+                self.disk_full = full;
+                for slot in self.slots() {
+                    self.with_replica(slot, out, |_, _| {});
+                }
             }
             Event::Stop => {
                 self.presence = Presence::Leaving;
@@ -355,6 +364,7 @@ impl Node {
             me: &self.identity,
             config: &self.config,
             load: self.load,
+            disk_full: self.disk_full,
             last_ticket: &mut self.last_ticket,
             copy_at: &mut self.copy_at,
             behind: &mut behind,

@@ -128,7 +128,7 @@ fn call_code(error: &CallError) -> Code {
         CallError::Routing(_) => Code::FailedPrecondition,
         CallError::NoLease { .. } | CallError::NotCaughtUp { .. } => Code::Unavailable,
         CallError::ConditionFailed { .. } => Code::Aborted,
-        CallError::Backpressure { .. } => Code::ResourceExhausted,
+        CallError::Backpressure { .. } | CallError::DiskFull { .. } => Code::ResourceExhausted,
         CallError::OutcomeUnknown { .. } | CallError::SessionExpired { .. } | CallError::AlreadyAnswered { .. } => Code::Unknown,
     }
 }

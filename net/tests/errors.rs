@@ -93,6 +93,7 @@ fn calls() -> Vec<Row> {
         CallError::Routing(_) => CallError::Routing(mismatch), NotExecuted, FailedPrecondition;
         CallError::NoLease { .. } => CallError::NoLease { slot }, NotExecuted, Unavailable;
         CallError::NotCaughtUp { .. } => CallError::NotCaughtUp { slot }, NotExecuted, Unavailable;
+        CallError::DiskFull { .. } => CallError::DiskFull { slot }, NotExecuted, ResourceExhausted;
         CallError::ConditionFailed { object: None } => CallError::ConditionFailed { object: None }, NotExecuted, Aborted;
         CallError::ConditionFailed { object: Some(_) } =>
             CallError::ConditionFailed { object: Some(object) }, NotExecuted, Aborted;

@@ -63,7 +63,7 @@ async fn parts_of_snapshots_have_a_bound_of_their_own() {
     while parts < count - dropped || acks < 100 {
         match b.message().await.1.message {
             Message::Chunk(_) => parts += 1,
-            Message::Ack { committed } => {
+            Message::Ack { committed, .. } => {
                 assert_eq!(committed.0, acks);
                 acks += 1;
             }

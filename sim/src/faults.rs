@@ -76,6 +76,8 @@ faults! {
     SyncError "sync failed",
     /// A disk does nothing for a while.
     Stall "disk stalled",
+    /// A disk reaches its reserve, and has room again a while later.
+    DiskFull "disk full",
     /// A process dies; what it wrote is in the page cache.
     Kill "node killed",
     /// A machine loses power: any subset of what was not synced is gone.

@@ -168,7 +168,9 @@ impl Options {
         let racks = if replicas < nodes && rng.chance(Odds::percent(30)) { replicas + rng.index(nodes - replicas) } else { 0 };
         let slots = cluster.slots;
         let us = Duration::from_micros;
-        Self {
+        // From numbers of its own: so the other seeds stay as they were before there was this fault.
+        let fills_up = temper == Temper::Wild && Rng::new(seed ^ 0xd15c_f011).chance(Odds::percent(40));
+        let options = Self {
             seed,
             scale,
             temper,
@@ -193,7 +195,9 @@ impl Options {
             odds: Self::draw_faults(temper, rng),
             node: Self::draw_node(slots, rng),
             coordinator: Self::draw_coordinator(cluster, coordinators, temper, rng),
-        }
+        };
+        let odds = options.odds.into_iter().chain(fills_up.then_some((Fault::DiskFull, Odds(1_000_000)))).collect();
+        Self { odds, ..options }
     }
 
     fn draw_cluster(seed: u64, scale: Scale, temper: Temper, rng: &mut Rng) -> ClusterConfig {
@@ -294,7 +298,7 @@ impl Options {
             });
             on.then_some((*fault, odds))
         };
-        Fault::ALL.iter().filter(|fault| fits(fault)).filter_map(drawn).collect()
+        Fault::ALL.iter().filter(|fault| **fault != Fault::DiskFull && fits(fault)).filter_map(drawn).collect()
     }
 
     /// How likely `fault` is, each time that it can occur. Never, where the seed has switched it off.

@@ -104,6 +104,7 @@ impl Trace {
             }
             Event::SpilledRead { slot, entries } => self.add_all([23, u64::from(slot.0), entries.len() as u64]),
             Event::Stop => self.add(21),
+            Event::DiskFull { full } => self.add_all([25, u64::from(*full)]),
             Event::Damaged { slot, request } => {
                 self.add_all([22, u64::from(slot.0), request.map_or(0, |request| request.0)]);
             }
@@ -180,7 +181,7 @@ impl Trace {
                 self.add_all([5, durable.0]);
                 self.add_entry(*last);
             }
-            Message::Ack { committed } => self.add_all([6, committed.0]),
+            Message::Ack { committed, disk_full } => self.add_all([6, committed.0, u64::from(*disk_full)]),
             Message::Newer { chain } => self.add_all([7, chain.version.0]),
             Message::Fetch { pin, after } => {
                 self.add_all([8, after.as_ref().map_or(0, |key| 1 + key.len() as u64)]);
@@ -266,6 +267,7 @@ fn error_number(error: &CallError) -> u64 {
         CallError::OutcomeUnknown { .. } => 10,
         CallError::SessionExpired { .. } => 11,
         CallError::AlreadyAnswered { .. } => 12,
+        CallError::DiskFull { .. } => 13,
     }
 }
 
@@ -281,6 +283,8 @@ pub(crate) fn describe(event: &Event) -> String {
         Event::CoordinatorUp => "registered with the coordinator".to_owned(),
         Event::Answer(answer) => describe_answer(answer),
         Event::Wake => "wake".to_owned(),
+        Event::DiskFull { full: true } => "the disk is full".to_owned(),
+        Event::DiskFull { full: false } => "the disk has room again".to_owned(),
         Event::OpenSession { request, .. } => format!("open a session, request {request}"),
         Event::Decided(decisions) => format!("pushed: {}", describe_decisions(decisions)),
         Event::ChunkRead { at, after, objects, end, .. } => {
@@ -307,7 +311,12 @@ pub(crate) fn is_notable(event: &Event) -> bool {
     match event {
         Event::Message { envelope, .. } => matches!(envelope.message, Message::Fetch { .. } | Message::Chunk(_)),
         Event::Answer(answer) => answer.lease.is_none() || !answer.decisions.chains.is_empty(),
-        Event::ChunkRead { .. } | Event::SpilledRead { .. } | Event::CoordinatorUp | Event::Stop | Event::Damaged { .. } => true,
+        Event::ChunkRead { .. }
+        | Event::SpilledRead { .. }
+        | Event::CoordinatorUp
+        | Event::Stop
+        | Event::DiskFull { .. }
+        | Event::Damaged { .. } => true,
         Event::Write { .. }
         | Event::Read { .. }
         | Event::Scan { .. }
@@ -376,7 +385,8 @@ fn describe_message(envelope: &Envelope) -> String {
             (None, _) | (_, None) => format!("durable {durable}"),
         },
         Message::Poke { last, durable } => format!("poke {last}, durable {durable}"),
-        Message::Ack { committed } => format!("ack {committed}"),
+        Message::Ack { committed, disk_full: false } => format!("ack {committed}"),
+        Message::Ack { committed, disk_full: true } => format!("ack {committed}, disk full"),
         Message::Newer { chain } => format!("newer: {}", describe_chain(chain)),
         Message::Fetch { pin, after } => {
             format!("fetch {} behind {after:?}", pin.as_ref().map_or("anything".to_owned(), describe_pin))

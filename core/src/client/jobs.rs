@@ -121,6 +121,7 @@ pub(super) fn verdict(error: &CallError) -> Verdict {
         | CallError::KeyTooLong { .. }
         | CallError::ValueTooLarge { .. }
         | CallError::UnknownSlot { .. }
+        | CallError::DiskFull { .. }
         | CallError::AlreadyAnswered { .. } => Verdict::Final,
         CallError::ConditionFailed { .. } => Verdict::Settled,
         CallError::SessionExpired { .. } => Verdict::Expired,

@@ -81,7 +81,7 @@ impl Replica {
         self.keep_for(filled.as_ref(), filled_by(Some(&chain), cx).as_ref(), cx);
         self.chain = Some(chain);
         self.successor = Successor::default();
-        self.acked = Seq(0);
+        (self.acked, self.told_full) = (Seq(0), false);
         self.gap_at = None;
         self.matched = role.is_head();
         self.caught_up = false;

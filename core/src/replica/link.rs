@@ -38,7 +38,7 @@ impl Replica {
             Message::Chunk(chunk) if above => self.on_chunk(chunk, cx),
             Message::Hello if below => self.on_hello(from, cx),
             Message::Have { last } if below => self.on_have(last, cx),
-            Message::Ack { committed } if below => self.on_ack(committed, cx),
+            Message::Ack { committed, disk_full } if below => self.on_ack(committed, disk_full, cx),
             Message::Fetch { pin, after } if below => self.on_fetch(pin.as_ref(), after, cx),
             // From a node that is no such neighbour in this version.
             Message::Probe { .. }
@@ -118,8 +118,7 @@ impl Replica {
         }
         let mine = self.log.id_at(last.seq);
         invariant!(mine.is_none_or(|id| id == last), "slot {}: asked for {last}, has {mine:?}", self.slot);
-        self.acked = self.committed;
-        self.send(from, Message::Ack { committed: self.committed }, cx);
+        self.ack(from, cx);
     }
 
     /// The successor is matched, and its log ends at `last`. What a member has committed it has, however late this comes.
@@ -155,10 +154,11 @@ impl Replica {
     }
 
     /// The successor knows this to be committed, hence has synced it. What a joining one says so is known here already.
-    fn on_ack(&mut self, committed: Seq, cx: &mut Context<'_>) {
+    fn on_ack(&mut self, committed: Seq, disk_full: bool, cx: &mut Context<'_>) {
         if !self.successor.matched {
             return;
         }
+        self.successor.disk_full = disk_full && !mutant!(DiskFullUntold);
         invariant!(committed <= self.durable, "slot {}: {committed} committed, only {} synced here", self.slot, self.durable);
         if committed > self.successor.acked {
             self.successor.acked = committed;
@@ -212,15 +212,29 @@ impl Replica {
         entries
     }
 
-    /// Tells the predecessor what is committed (W5).
+    /// Tells the predecessor what is committed (W5), and whether there is room for more (D3).
     pub(super) fn acknowledge(&mut self, cx: &mut Context<'_>) {
-        if !self.matched || self.acked == self.committed {
+        if !self.matched || self.acked == self.committed && self.told_full == self.disk_full(cx) {
             return;
         }
-        self.acked = self.committed;
         if let Some(predecessor) = self.predecessor(cx.me) {
-            self.send(&predecessor, Message::Ack { committed: self.committed }, cx);
+            self.ack(&predecessor, cx);
         }
+    }
+
+    fn ack(&mut self, predecessor: &NodeId, cx: &mut Context<'_>) {
+        (self.acked, self.told_full) = (self.committed, self.disk_full(cx));
+        self.send(predecessor, Message::Ack { committed: self.acked, disk_full: self.told_full }, cx);
+    }
+
+    /// Whether a member from here on has room for no more puts (D3).
+    pub(super) fn disk_full(&self, cx: &Context<'_>) -> bool {
+        cx.disk_full || self.disk_full_below(cx)
+    }
+
+    /// A replica that is joining holds up no write: it gets what it has room for.
+    pub(super) fn disk_full_below(&self, cx: &Context<'_>) -> bool {
+        self.successor.disk_full && !self.ends_commit_path(cx)
     }
 }
 

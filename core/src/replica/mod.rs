@@ -39,6 +39,8 @@ pub(crate) struct Context<'a> {
     pub(crate) config: &'a NodeConfig,
     /// What all replicas of the node have in flight.
     pub(crate) load: Load,
+    /// Whether the node's disk has reached its reserve (D3).
+    pub(crate) disk_full: bool,
     pub(crate) last_ticket: &'a mut Ticket,
     /// When the node may ask for the next part of a snapshot, over all slots (J1).
     pub(crate) copy_at: &'a mut Time,
@@ -99,6 +101,8 @@ pub(crate) struct Replica {
     spill: Option<Spill>,
     /// The commit watermark last told to the predecessor in this version.
     acked: Seq,
+    /// Whether the predecessor was told, with that, that there is no room for more (D3).
+    told_full: bool,
     /// The end of the log when a gap was last reported, so that one gap is reported once.
     gap_at: Option<Seq>,
     promises: VecDeque<(Ticket, Promise)>,
@@ -156,6 +160,8 @@ struct Successor {
     told: Seq,
     /// It has synced, and knows to be committed, up to here.
     acked: Seq,
+    /// Its disk, or that of a member behind it, has room for no more puts (D3).
+    disk_full: bool,
 }
 
 impl Replica {
@@ -182,6 +188,7 @@ impl Replica {
             keep: None,
             spill: None,
             acked: Seq(0),
+            told_full: false,
             gap_at: None,
             promises: VecDeque::new(),
             pending: Pending::default(),

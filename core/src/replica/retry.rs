@@ -67,7 +67,9 @@ impl Replica {
         let successor = self.successor(cx.me)?;
         let uncommitted = self.role(cx.me) != Role::None && !self.ends_commit_path(cx) && self.committed < self.last();
         let unfilled = self.keep.is_some() && self.successor.acked < self.committed;
-        (self.matched && (!self.successor.matched || uncommitted || unfilled)).then_some(successor)
+        // While nobody may write, nothing else would tell of the disk that has room again.
+        let full = self.disk_full_below(cx) && !mutant!(DiskFullForEver);
+        (self.matched && (!self.successor.matched || uncommitted || unfilled || full)).then_some(successor)
     }
 
     /// Whether nobody below is waited for: behind the tail there is only a joining replica.

@@ -34,7 +34,8 @@ impl Replica {
     /// disk, and the successor needs a new snapshot if that is too much as well (W6).
     pub(super) fn trim(&mut self, cx: &mut Context<'_>) {
         if self.keep.is_some() && self.retains_too_much(cx) {
-            if self.spill.as_ref().map_or(0, |spill| spill.bytes) >= cx.config.limits.spill_bytes {
+            let spilled = self.spill.as_ref().map_or(0, |spill| spill.bytes);
+            if spilled >= cx.config.limits.spill_bytes || cx.disk_full {
                 self.stop_keeping(cx);
             } else {
                 self.spill(cx);

@@ -149,6 +149,9 @@ impl Replica {
     pub(super) fn fetch(&mut self, predecessor: &NodeId, cx: &mut Context<'_>) -> bool {
         let Some(Receiving::Due(due)) = &mut self.receiving else { return false };
         let at = (*due).max(*cx.copy_at);
+        if cx.disk_full {
+            return false; // looked at again with the next probe
+        }
         if at > cx.now.monotonic {
             self.retry_at = self.retry_at.map(|retry_at| retry_at.min(at));
             return false;

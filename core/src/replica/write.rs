@@ -32,7 +32,11 @@ impl Replica {
             }
             Known::Refused(error) => return cx.out.push(Effect::Reply { request, result: Err(error) }),
         }
-        match self.admit_load(cx) {
+        let admitted = match command.action {
+            Action::Put { .. } if self.disk_full(cx) => Err(CallError::DiskFull { slot: self.slot }),
+            Action::Put { .. } | Action::Delete => self.admit_load(cx),
+        };
+        match admitted {
             Ok(()) => self.judge(request, command, origin, stored, cx),
             Err(error) => cx.out.push(Effect::Reply { request, result: Err(error) }),
         }

@@ -5,6 +5,7 @@
 mod bench;
 mod changes;
 mod damage;
+mod disk_full;
 mod scan;
 mod sessions;
 mod spill;

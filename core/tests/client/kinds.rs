@@ -42,6 +42,7 @@ fn errors() -> Vec<(CallError, Kind, Then)> {
         CallError::Routing(_) => (mismatch(1, 1), NotExecuted, Then::Again);
         CallError::NoLease { .. } => (CallError::NoLease { slot }, NotExecuted, Then::Again);
         CallError::NotCaughtUp { .. } => (CallError::NotCaughtUp { slot }, NotExecuted, Then::Again);
+        CallError::DiskFull { .. } => (CallError::DiskFull { slot }, NotExecuted, Then::End);
         CallError::ConditionFailed { .. } => (CallError::ConditionFailed { object: None }, NotExecuted, Then::End);
         CallError::Backpressure { .. } => (backpressure, NotExecuted, Then::Again);
         CallError::SessionExpired { .. } => (CallError::SessionExpired { slot, session }, Unknown, Then::End);

@@ -65,6 +65,7 @@ impl From<CallError> for Reason {
             CallError::Routing(mismatch) => Self::Routing(mismatch.into()),
             CallError::NoLease { slot } => Self::NoLease(proto::NoLease { slot: slot.0 }),
             CallError::NotCaughtUp { slot } => Self::NotCaughtUp(proto::NotCaughtUp { slot: slot.0 }),
+            CallError::DiskFull { slot } => Self::DiskFull(proto::DiskFull { slot: slot.0 }),
             CallError::ConditionFailed { object } => {
                 Self::ConditionFailed(proto::ConditionFailed { object: object.map(Into::into) })
             }
@@ -131,6 +132,7 @@ impl TryFrom<proto::ErrorDetail> for Refusal {
             Reason::Routing(mismatch) => CallError::Routing(mismatch.try_into()?).into(),
             Reason::NoLease(error) => CallError::NoLease { slot: Slot(error.slot) }.into(),
             Reason::NotCaughtUp(error) => CallError::NotCaughtUp { slot: Slot(error.slot) }.into(),
+            Reason::DiskFull(error) => CallError::DiskFull { slot: Slot(error.slot) }.into(),
             Reason::ConditionFailed(error) => CallError::ConditionFailed { object: error.object.map(Metadata::from) }.into(),
             Reason::Backpressure(error) => backpressure(&error)?.into(),
             Reason::OutcomeUnknown(error) => CallError::OutcomeUnknown { slot: Slot(error.slot) }.into(),

@@ -76,7 +76,7 @@ impl From<Message> for envelope::Message {
             Message::Have { last } => Self::Have(envelope::Have { last: last.0 }),
             Message::Append { entries, durable } => Self::Append(envelope::Append { entries: each(entries), durable: durable.0 }),
             Message::Poke { last, durable } => Self::Poke(envelope::Poke { last: present(last), durable: durable.0 }),
-            Message::Ack { committed } => Self::Ack(envelope::Ack { committed: committed.0 }),
+            Message::Ack { committed, disk_full } => Self::Ack(envelope::Ack { committed: committed.0, disk_full }),
             Message::Newer { chain } => Self::Newer(envelope::Newer { chain: Some(chain.into()) }),
             Message::Fetch { pin, after } => Self::Fetch(envelope::Fetch { pin: pin.map(Into::into), after }),
             Message::Chunk(chunk) => Self::Chunk(chunk.into()),
@@ -99,7 +99,7 @@ impl TryFrom<envelope::Message> for Message {
             envelope::Message::Have(have) => Self::Have { last: Seq(have.last) },
             envelope::Message::Append(append) => Self::Append { entries: linked(append.entries)?, durable: Seq(append.durable) },
             envelope::Message::Poke(poke) => Self::Poke { last: entry_id(poke.last), durable: Seq(poke.durable) },
-            envelope::Message::Ack(ack) => Self::Ack { committed: Seq(ack.committed) },
+            envelope::Message::Ack(ack) => Self::Ack { committed: Seq(ack.committed), disk_full: ack.disk_full },
             envelope::Message::Newer(newer) => Self::Newer { chain: chain(newer)? },
             envelope::Message::Fetch(fetch) => {
                 Self::Fetch { pin: fetch.pin.map(TryInto::try_into).transpose()?, after: fetch.after }

@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(next(&mut outgoing), None);
         link.send(chunk(3 * FRAME_BYTES)).expect("room");
         assert!(matches!(next(&mut outgoing), Some(Content::Bulk(proto::Fragment { last: false, .. }))));
-        link.send(envelope(Message::Ack { committed: Seq(1) })).expect("room");
+        link.send(envelope(Message::Ack { committed: Seq(1), disk_full: false })).expect("room");
         link.send(envelope(Message::Hello)).expect("room");
         let Some(Content::Batch(batch)) = next(&mut outgoing) else { panic!("the messages come first") };
         assert_eq!(batch.envelopes.len(), 2);
@@ -312,7 +312,7 @@ mod tests {
         let link = queue.to(peer());
         next(&mut outgoing);
         link.send(chunk(10)).expect("room");
-        link.send(envelope(Message::Ack { committed: Seq(1) })).expect("room");
+        link.send(envelope(Message::Ack { committed: Seq(1), disk_full: false })).expect("room");
         drop(link);
         assert!(matches!(next(&mut outgoing), Some(Content::Batch(_))));
         assert!(matches!(outgoing.poll_content(&mut Context::from_waker(Waker::noop())), Poll::Ready(None)));

@@ -141,7 +141,7 @@ impl TestNode {
     /// The number in the next message, which is an [`ack`].
     pub async fn number(&mut self) -> u64 {
         match self.message().await.1.message {
-            Message::Ack { committed } => committed.0,
+            Message::Ack { committed, .. } => committed.0,
             other => panic!("expected a number, got {other:?}"),
         }
     }
@@ -158,7 +158,7 @@ pub async fn linked_pair() -> (TestNode, TestNode) {
 
 /// A message with a number in it.
 pub fn ack(number: u64) -> Envelope {
-    Envelope { slot: Slot(3), version: ChainVersion(1), message: Message::Ack { committed: Seq(number) } }
+    Envelope { slot: Slot(3), version: ChainVersion(1), message: Message::Ack { committed: Seq(number), disk_full: false } }
 }
 
 /// A message with an entry of so many bytes, no two of which in a row are alike.

@@ -71,6 +71,7 @@ fn of_refused(error: &ClientError) -> Exit {
             CallError::Routing(_)
             | CallError::NoLease { .. }
             | CallError::NotCaughtUp { .. }
+            | CallError::DiskFull { .. }
             | CallError::Backpressure { .. }
             | CallError::OutcomeUnknown { .. }
             | CallError::SessionExpired { .. }

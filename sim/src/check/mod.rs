@@ -10,6 +10,7 @@ pub(crate) mod histories;
 pub(crate) mod ledger;
 pub(crate) mod linearize;
 pub(crate) mod progress;
+pub(crate) mod reserve;
 pub(crate) mod serving;
 pub(crate) mod sessions;
 pub(crate) mod silence;

@@ -32,6 +32,8 @@ pub enum Checker {
     Continuity,
     /// A session's write takes effect once.
     Sessions,
+    /// A full disk is soon given no more.
+    Reserve,
     /// Who is called silent has been.
     Silence,
     /// After healing, everything comes to rest.
@@ -65,6 +67,7 @@ impl fmt::Display for Checker {
             Checker::Serving => "serving",
             Checker::Configurations => "configurations",
             Checker::Continuity => "continuity",
+            Checker::Reserve => "reserve",
             Checker::Sessions => "sessions",
             Checker::Silence => "silence",
             Checker::Progress => "progress",

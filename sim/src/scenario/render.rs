@@ -164,6 +164,7 @@ fn refusal(error: &CallError) -> String {
         CallError::Routing(mismatch) => format!("{}, here it is {:?} of v{}", mismatch.reason, mismatch.role, mismatch.current),
         CallError::NoLease { .. } => "no lease".to_owned(),
         CallError::NotCaughtUp { .. } => "not caught up".to_owned(),
+        CallError::DiskFull { .. } => "disk full".to_owned(),
         CallError::ConditionFailed { .. } => "the condition does not hold".to_owned(),
         CallError::SessionExpired { session, .. } => format!("session {session} has expired"),
         CallError::AlreadyAnswered { number, .. } => format!("write {number} was answered before"),

@@ -13,6 +13,7 @@ use catena_core::{
 use super::storage::Pin;
 use super::{Happening, Life, World};
 use crate::check::histories::Watermarks;
+use crate::check::reserve::Reserve;
 use crate::check::{Violation, durable, serving};
 use crate::clock::Clock;
 use crate::disk::{Crash, Damaged, Disk};
@@ -34,6 +35,10 @@ pub(super) struct Host {
     pub(super) silence: Silence,
     /// The disk does nothing until then.
     pub(super) stalled_until: Time,
+    /// The disk has reached its reserve until then.
+    pub(super) full_until: Time,
+    /// What has been put on it since the process knows; `None`: it has room, for all that the process knows.
+    pub(super) reserve: Option<Reserve>,
     pub(super) rng: Rng,
     /// Whether any process has ever run here.
     pub(super) arrival: Arrival,
@@ -164,6 +169,8 @@ impl Host {
             process: None,
             silence: Silence::Refusing,
             stalled_until: Time(0),
+            full_until: Time(0),
+            reserve: None,
             rng,
             arrival: Arrival::Here,
             wiped: None,
@@ -255,6 +262,9 @@ impl World {
         let delay = self.latency();
         self.queue.push(self.now + delay, Happening::OpenStream { node, life });
         self.schedule_wake(node);
+        if self.now < self.hosts[node].full_until {
+            self.input(node, life, Input::Event(Event::DiskFull { full: true }))?;
+        }
         Ok(())
     }
 
@@ -262,6 +272,7 @@ impl World {
     pub(super) fn crash(&mut self, node: usize, crash: Crash, silence: Silence) -> bool {
         let host = &mut self.hosts[node];
         let Some(process) = host.process.take() else { return false };
+        host.reserve = None;
         host.disk.crash(crash, &mut host.rng);
         host.silence = silence;
         let name = host.name().to_owned();
@@ -315,7 +326,12 @@ impl World {
             return Ok(());
         }
         match input {
-            Input::Event(event) => self.step(node, event, None),
+            Input::Event(event) => {
+                if let Event::DiskFull { full } = event {
+                    self.hosts[node].reserve = full.then(Reserve::default);
+                }
+                self.step(node, event, None)
+            }
             Input::Request { asked, request, target, body } => self.request(node, asked, request, target, body),
             Input::Chunk { slot, pin, after, bytes } => match process.pins.get_mut(&slot).filter(|held| held.number == pin) {
                 Some(held) => {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use catena_core::{Health, Order, Slot, Standing, Time, Wait};
+use catena_core::{Event, Health, Order, Slot, Standing, Time, Wait};
 
-use super::hosts::Running;
+use super::hosts::{Input, Running};
 use super::seats::Seat;
 use super::streams::Way;
 use super::troubles::FOR_GOOD;
@@ -24,6 +24,7 @@ pub(super) enum Undo {
     MendStream { node: usize, seat: usize, way: Way },
     Resume { node: usize, life: Life },
     Restart { node: usize },
+    Empty { node: usize },
     Readmit { node: usize },
     ResumeCoordinator { seat: usize },
     RestartCoordinator { seat: usize },
@@ -88,6 +89,8 @@ impl World {
             Undo::Resume { node, life } => self.resume(node, life),
             Undo::Restart { node } if self.troubles.until(node) == FOR_GOOD => Ok(()), // gone for good
             Undo::Restart { node } => self.start(node),
+            Undo::Empty { node } if self.now < self.hosts[node].full_until => Ok(()), // full once more
+            Undo::Empty { node } => self.input_any(node, Input::Event(Event::DiskFull { full: false })),
             Undo::Readmit { node } => {
                 self.order(Order::Readmit(self.hosts[node].identity.node.clone()))?;
                 Ok(())
@@ -117,6 +120,7 @@ impl World {
         let mut well = self.now;
         for node in 0..self.hosts.len() {
             self.hosts[node].stalled_until = self.now;
+            self.hosts[node].full_until = self.now;
             if gone.contains(&node) {
                 let at = self.now + self.rng.duration(Duration::ZERO, LATE);
                 well = well.max(at);
@@ -126,6 +130,7 @@ impl World {
             self.start(node)?;
             let life = self.hosts[node].process.as_ref().expect("just started").life;
             self.resume(node, life)?;
+            self.input_any(node, Input::Event(Event::DiskFull { full: false }))?;
         }
         Ok(well)
     }

@@ -73,7 +73,14 @@ impl World {
         let owed = host.owed[slot.0 as usize];
         let debt = durable::debt(self.realm.chain(slot), &host.identity, &self.ledger, owed);
         let mut aimed = false;
+        let slot_writes = self.options.node.limits.slot_writes;
         for write in &batch.writes {
+            if let (Write::Append(entries), Some(reserve)) = (write, &mut host.reserve) {
+                let view = host.process.as_ref().and_then(|process| process.node.view(slot)).expect("it was stepped");
+                if let Some(chain) = view.chain.filter(|_| view.role.is_member()) {
+                    reserve.take(slot, chain.version, entries, slot_writes, name)?;
+                }
+            }
             match write {
                 Write::Truncate { last } => durable::truncated(slot, debt, *last, name)?,
                 Write::Install { pin, end: _ } => durable::replaced(slot, &self.ledger, debt, Some(pin.at), name)?,

@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use catena_core::{Order, Succession, Time};
+use catena_core::{Event, Order, Succession, Time};
 
-use super::hosts::{Running, Silence};
+use super::hosts::{Input, Running, Silence};
 use super::recovery::Undo;
 use super::streams::Way;
 use super::troubles::FOR_GOOD;
@@ -119,6 +119,15 @@ impl World {
             self.queue.push(at, Happening::Injure { fault: Fault::PowerLoss, node });
         }
         true
+    }
+
+    /// The disk is full for a while, through restarts.
+    pub(super) fn fill_up(&mut self, node: usize) -> Result<bool, Violation> {
+        let until = self.soon(ms(300), ms(8_000));
+        self.hosts[node].full_until = until;
+        self.undo_at(until, Undo::Empty { node });
+        self.input_any(node, Input::Event(Event::DiskFull { full: true }))?;
+        Ok(true)
     }
 
     pub(super) fn down_until(&mut self, node: usize, crash: Crash, silence: Silence, until: Time) -> bool {

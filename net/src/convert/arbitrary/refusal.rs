@@ -29,6 +29,7 @@ fn call_error() -> impl Strategy<Value = CallError> {
         routing_mismatch().prop_map(CallError::Routing),
         slot().prop_map(|slot| CallError::NoLease { slot }),
         slot().prop_map(|slot| CallError::NotCaughtUp { slot }),
+        slot().prop_map(|slot| CallError::DiskFull { slot }),
         option::of(metadata()).prop_map(|object| CallError::ConditionFailed { object }),
         (slot(), resource, any::<u64>(), any::<u64>()).prop_map(|(slot, resource, current, limit)| CallError::Backpressure {
             slot,

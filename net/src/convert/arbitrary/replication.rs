@@ -112,7 +112,7 @@ fn message(slot: Slot) -> impl Strategy<Value = Message> {
         seq().prop_map(|last| Message::Have { last }),
         (entries(), seq()).prop_map(|(entries, durable)| Message::Append { entries, durable }),
         (possible_entry_id(), seq()).prop_map(|(last, durable)| Message::Poke { last, durable }),
-        seq().prop_map(|committed| Message::Ack { committed }),
+        (seq(), any::<bool>()).prop_map(|(committed, disk_full)| Message::Ack { committed, disk_full }),
         chain_of(slot).prop_map(|chain| Message::Newer { chain }),
         (option::of(pin()), option::of(bytes())).prop_map(|(pin, after)| Message::Fetch { pin, after }),
         chunk().prop_map(Message::Chunk),
