@@ -5,13 +5,11 @@ mod dev;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// A write allocates dozens of times in the gRPC stack and the store, which a process on glibc's allocator spends a fifth
 /// of its user time on (`docs/performance.md`).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    cli::run(cli::Arguments::parse())
+    cli::run(std::env::args_os().collect())
 }

@@ -63,7 +63,7 @@ pub(super) async fn del(arguments: DelArguments) -> Exit {
 /// of its own, and the slot would keep it for a while, for a single write.
 async fn connect(call: CallArguments) -> Result<Client, ClientError> {
     let began = Instant::now();
-    let client = Client::connect(call.endpoints, Options { call_timeout: call.timeout }).await?;
+    let client = Client::connect(call.ask.endpoints, Options { call_timeout: call.timeout }).await?;
     let options = Options { call_timeout: call.timeout.saturating_sub(began.elapsed()) };
     Ok(client.with_options(options).at_most_once())
 }

@@ -15,7 +15,7 @@ pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessEr
     let stop = stop::requested(arguments.stop_with_stdin.into()).map_err(ProcessError::Signals)?;
     // Of a new directory everything is known, and nothing is created for a cluster that cannot be.
     if !arguments.data_dir.exists() {
-        settings::coordinator(&arguments, settings::cluster(&arguments, ClusterId(0), None))?;
+        settings::coordinator(&arguments.judgement, settings::cluster(&arguments.cluster, ClusterId(0), None))?;
     }
     // The address first: without it, nothing is created on the disk.
     let listener = Listener::bind(arguments.listen).await?;
@@ -30,12 +30,13 @@ pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessEr
     };
     directory.join(id)?;
     let mut store = FjallConfigStore::open(&mut directory)?;
-    let cluster = settings::cluster(&arguments, id, store.cluster()?.as_ref());
-    let config = settings::coordinator(&arguments, cluster)?;
+    let cluster = settings::cluster(&arguments.cluster, id, store.cluster()?.as_ref());
+    let config = settings::coordinator(&arguments.judgement, cluster)?;
     store.establish(&config.cluster)?;
     let storage = config_thread::spawn(store)?;
     let stop = async {
         let _: Stop = stop.await;
     };
-    Ok(run_coordinator(config, listener, system_clock(), storage, stop).await?)
+    let limits = settings::sizes(&arguments.sizes);
+    Ok(run_coordinator(config, &limits, listener, system_clock(), storage, stop).await?)
 }

@@ -15,8 +15,6 @@ use super::settings::SettingsError;
 pub(super) enum ProcessError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    #[error("--label gives {0} twice: give each key once")]
-    LabelTwice(String),
     #[error("others cannot reach this node at {0}: give --advertise HOST:PORT, or listen on one address")]
     NoAddress(SocketAddr),
     #[error("the system gives no random numbers: {0}")]
@@ -39,6 +37,26 @@ pub(super) enum ProcessError {
     Node(#[from] NodeError),
     #[error(transparent)]
     Coordinator(#[from] CoordinatorError),
+}
+
+impl ProcessError {
+    /// The settings that it is about.
+    pub(super) fn keys(&self) -> &'static [&'static str] {
+        match self {
+            ProcessError::Settings(error) => error.keys(),
+            ProcessError::NoAddress(_) | ProcessError::Listen(_) => &["listen"],
+            ProcessError::RefusedAtFirst { .. } => &["id", "data-dir"],
+            ProcessError::Directory(_) => &["data-dir"],
+            ProcessError::Config(ConfigError::Changed { .. }) => &["slots", "replicas", "lease-ms"],
+            ProcessError::Random(_)
+            | ProcessError::Signals(_)
+            | ProcessError::Thread(_)
+            | ProcessError::Store(_)
+            | ProcessError::Config(_)
+            | ProcessError::Node(_)
+            | ProcessError::Coordinator(_) => &[],
+        }
+    }
 }
 
 /// 128 random bits: an incarnation, or a cluster's id.

@@ -4,6 +4,7 @@ mod arguments;
 mod bulk;
 mod call;
 mod clock;
+mod config;
 mod config_thread;
 mod coordinator;
 mod error;
@@ -16,24 +17,50 @@ mod settings;
 mod status;
 mod stop;
 
-pub(crate) use arguments::{Arguments, DEFAULT_ENDPOINT, SAY_WHEN_OPEN, STOP_WITH_STDIN};
+pub(crate) use arguments::{DEFAULT_ENDPOINT, SAY_WHEN_OPEN, STOP_WITH_STDIN};
 pub(crate) use log::LOG_VARIABLE;
 pub(crate) use output::{complain, say};
 pub(crate) use status::explained;
 pub(crate) use stop::{Interrupts, STOP_BOUND};
 
+use std::ffi::OsString;
+use std::fmt::Display;
 use std::process::ExitCode;
 
 use tokio::runtime::{Builder, Runtime};
 
-use self::arguments::Command;
+use self::arguments::{Command, ConfigWish};
+use self::config::{Effective, LoadError, Loaded};
+use self::error::ProcessError;
 use self::exit::{Exit, fail};
+use crate::dev::{self, DevError};
 
 /// Does as told; the exit code is documented in `catena --help`.
-pub(crate) fn run(arguments: Arguments) -> ExitCode {
-    let level = match arguments.command {
+pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
+    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let loaded = match config::load(words, &variable) {
+        Ok(loaded) => loaded,
+        Err(LoadError::CommandLine(error)) => error.exit(),
+        Err(LoadError::Config(error)) => return fail(&error.to_string(), Exit::Usage).into(),
+    };
+    if let Err(error) = log::to_stderr(level(&loaded.arguments.command)) {
+        return fail(&error.to_string(), Exit::Usage).into();
+    }
+    match runtime() {
+        Ok(runtime) => {
+            let exit = obey(loaded, &runtime);
+            // What is still running belongs to nobody: connections, and reads that nothing ends.
+            runtime.shutdown_background();
+            exit.into()
+        }
+        Err(error) => fail(&format!("cannot start the event loop: {error}"), Exit::Error).into(),
+    }
+}
+
+fn level(command: &Command) -> log::Level {
+    match command {
         Command::Coordinator(_) => log::Level::Process,
-        Command::Node(ref node) if node.order.is_none() => log::Level::Process,
+        Command::Node(node) if node.order.is_none() => log::Level::Process,
         Command::Node(_)
         | Command::Dev(_)
         | Command::Put(_)
@@ -41,33 +68,34 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         | Command::Del(_)
         | Command::Load(_)
         | Command::Export(_)
-        | Command::Status(_) => log::Level::Command,
-    };
-    if let Err(error) = log::to_stderr(level) {
-        return fail(&error.to_string(), Exit::Usage).into();
+        | Command::Status(_)
+        | Command::Config(_) => log::Level::Command,
     }
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start the event loop: {error}"), Exit::Error).into(),
-    };
-    let exit = match arguments.command {
-        Command::Coordinator(arguments) => finish(runtime.block_on(coordinator::run(arguments))),
+}
+
+fn obey(Loaded { arguments, file, settings }: Loaded, runtime: &Runtime) -> Exit {
+    let file = file.as_deref();
+    match arguments.command {
+        Command::Coordinator(arguments) => finish(&settings, runtime.block_on(coordinator::run(arguments)), ProcessError::keys),
         Command::Node(arguments) => match (arguments.order, arguments.serve) {
             (Some(order), _) => runtime.block_on(order::run(order)),
-            (None, Some(serve)) => finish(runtime.block_on(node::run(serve))),
-            (None, None) => fail("catena node needs --id, or one of drain, evict, readmit: see catena node --help", Exit::Usage),
+            (None, serve) => {
+                let serve = serve.expect("a node without an order serves");
+                finish(&settings, runtime.block_on(node::run(serve)), ProcessError::keys)
+            }
         },
         Command::Status(arguments) => runtime.block_on(status::run(arguments)),
-        Command::Dev(arguments) => finish(runtime.block_on(crate::dev::run(arguments))),
+        Command::Dev(arguments) => finish(&settings, runtime.block_on(dev::run(arguments, file)), DevError::keys),
         Command::Put(arguments) => runtime.block_on(call::put(arguments)),
         Command::Get(arguments) => runtime.block_on(call::get(arguments)),
         Command::Del(arguments) => runtime.block_on(call::del(arguments)),
         Command::Load(arguments) => runtime.block_on(bulk::load::run(arguments)),
         Command::Export(arguments) => runtime.block_on(bulk::export::run(arguments)),
-    };
-    // What is still running belongs to nobody: connections, and reads that nothing ends.
-    runtime.shutdown_background();
-    exit.into()
+        Command::Config(arguments) => match arguments.wish {
+            ConfigWish::Print(arguments) => config::print(&settings, file, arguments.output),
+            ConfigWish::Default => output::write(&config::default_file()).err().unwrap_or(Exit::Ok),
+        },
+    }
 }
 
 /// One thread: on few cores it answers sooner than several that wake each other.
@@ -75,9 +103,11 @@ fn runtime() -> std::io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-fn finish<E: std::fmt::Display>(result: Result<(), E>) -> Exit {
-    match result {
-        Ok(()) => Exit::Ok,
-        Err(error) => fail(&error.to_string(), Exit::Error),
+/// Says what has gone wrong; `about`: the settings that it is about.
+fn finish<E: Display>(settings: &[Effective], result: Result<(), E>, about: fn(&E) -> &'static [&'static str]) -> Exit {
+    match (result, settings) {
+        (Ok(()), _) => Exit::Ok,
+        (Err(error), [its]) => fail(&its.explain(&error.to_string(), about(&error)), Exit::Error),
+        (Err(error), _) => fail(&error.to_string(), Exit::Error),
     }
 }

@@ -1,6 +1,5 @@
 //! `catena node`: the address, the directory, the signals and the storage thread around [`run_node_until`].
 
-use std::collections::BTreeMap;
 use std::panic::resume_unwind;
 
 use catena_core::{ClusterId, Incarnation};
@@ -13,7 +12,7 @@ use super::arguments::ServeArguments;
 use super::clock::system_clock;
 use super::error::{ProcessError, random_id};
 use super::output::say;
-use super::stop;
+use super::{settings, stop};
 
 /// Said once the data is open, if that is to be said.
 const OPEN: &str = "open";
@@ -22,7 +21,8 @@ const OPEN: &str = "open";
 pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
     let stop = stop::requested(arguments.stop_with_stdin.into()).map_err(ProcessError::Signals)?;
     let mut stop = Box::pin(stop);
-    let labels = labels(arguments.label)?;
+    let labels = settings::labels(&arguments.label)?;
+    let config = settings::node(&arguments.limits, &arguments.timings)?;
     // The address first: without it, nothing is created on the disk.
     let listener = Listener::bind(arguments.listen).await?;
     let address = match arguments.advertise {
@@ -53,6 +53,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
         address,
         labels,
         coordinators: arguments.coordinator,
+        config,
     };
     let open = move |cluster| async move {
         match data {
@@ -81,16 +82,6 @@ enum Data {
 async fn open_aside(directory: Directory, cluster: ClusterId) -> Result<Storage<FjallReader>, StoreError> {
     let opened = tokio::task::spawn_blocking(move || open_storage(directory, cluster));
     opened.await.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
-}
-
-fn labels(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, ProcessError> {
-    let mut labels = BTreeMap::new();
-    for (key, value) in given {
-        if labels.insert(key.clone(), value).is_some() {
-            return Err(ProcessError::LabelTwice(key));
-        }
-    }
-    Ok(labels)
 }
 
 fn open_storage(mut directory: Directory, cluster: ClusterId) -> Result<Storage<FjallReader>, StoreError> {

@@ -23,19 +23,20 @@ use crate::task::Owned;
 const INPUTS: usize = 1024;
 
 /// Runs the coordinator until `shutdown` ends, then stops within the server's bound. `config.cluster` is what the store was
-/// established with.
+/// established with. Of the limits, clients are told those of keys and values.
 ///
 /// # Errors
 /// When its store or its server fails. The process is then to end.
 pub async fn run_coordinator(
     config: CoordinatorConfig,
+    limits: &Limits,
     listener: Listener,
     mut clock: Clock,
     storage: ConfigStorage,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), CoordinatorError> {
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
-    let server = CoordinatorServer::new(&config.cluster, &Limits::default(), inputs_sender);
+    let server = CoordinatorServer::new(&config.cluster, limits, inputs_sender);
     let ClusterConfig { cluster, slots, replicas, founders, .. } = config.cluster;
     info!(component = "coordinator", %cluster, slots, replicas, founders, "serving");
     let coordinator = Coordinator::new(config, clock());

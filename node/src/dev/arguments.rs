@@ -13,7 +13,8 @@ Examples:
   catena dev --nodes 5 --replicas 3 --slots 64   more of everything, and two nodes to spare: kill one, and see the
                                                  others take its place
   catena dev --data-dir /tmp/try --port 9000     a second cluster beside the first
-  catena dev --restart                           what dies is started again")]
+  catena dev --restart                           what dies is started again
+  catena dev --config catena.toml                every process reads the file: see catena config --help")]
 pub(crate) struct DevArguments {
     /// Number of storage nodes; those beyond --replicas are to spare. [default: 3, or what the directory was created with]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=128))]

@@ -35,6 +35,31 @@ pub(crate) enum DevError {
     Spawn { who: String, source: io::Error },
     #[error("{who} ended while the cluster was starting ({status}): see its message above; everything was stopped")]
     EndedAtStart { who: String, status: ExitStatus },
+    #[error("cannot find {}: {source}; give the full path of the file of settings", .file.display())]
+    Settings { file: PathBuf, source: io::Error },
     #[error("cannot watch for signals: {0}")]
     Signals(io::Error),
+}
+
+impl DevError {
+    /// The settings that it is about.
+    pub(crate) fn keys(&self) -> &'static [&'static str] {
+        match self {
+            DevError::TooFewNodes { .. } => &["nodes", "replicas"],
+            DevError::TooFewPorts { .. } => &["nodes", "port"],
+            DevError::Changed { .. } => &["nodes", "replicas", "slots", "data-dir"],
+            DevError::ForeignDirectory(_)
+            | DevError::NewerFormat { .. }
+            | DevError::Damaged { .. }
+            | DevError::InUse(_)
+            | DevError::Directory { .. } => &["data-dir"],
+            DevError::PortTaken { .. } | DevError::Port { .. } => &["port"],
+            DevError::ChildInUse { .. }
+            | DevError::OwnProgram(_)
+            | DevError::Settings { .. }
+            | DevError::Spawn { .. }
+            | DevError::EndedAtStart { .. }
+            | DevError::Signals(_) => &[],
+        }
+    }
 }

@@ -21,4 +21,5 @@ mod screen;
 mod supervise;
 
 pub(crate) use arguments::DevArguments;
+pub(crate) use error::DevError;
 pub(crate) use supervise::run;

@@ -36,8 +36,9 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Plans the cluster in `directory`, the coordinator on `port` and the nodes on the ones after it.
-    pub(super) fn new(directory: &Found, port: u16) -> Result<Self, DevError> {
+    /// Plans the cluster in `directory`, the coordinator on `port` and the nodes on the ones after it. Each
+    /// reads `settings`, but for what its command line says.
+    pub(super) fn new(directory: &Found, port: u16, settings: Option<&Path>) -> Result<Self, DevError> {
         let Shape { nodes, .. } = directory.shape;
         let too_few = DevError::TooFewPorts { nodes, port };
         let last = u16::try_from(nodes).ok().and_then(|nodes| port.checked_add(nodes)).ok_or(too_few)?;
@@ -47,6 +48,13 @@ impl Plan {
         let mut processes = vec![coordinator(directory, port, &endpoint)];
         for (name, port) in names.iter().zip(port + 1..=last) {
             processes.push(node(directory, port, &endpoint, name));
+        }
+        if let Some(file) = settings {
+            let file = std::path::absolute(file).map_err(|source| DevError::Settings { file: file.to_owned(), source })?;
+            let words = [OsString::from("--config"), file.into()];
+            for process in &mut processes {
+                process.arguments.extend(words.clone());
+            }
         }
         Ok(Self { program, endpoint, processes })
     }

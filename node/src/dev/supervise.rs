@@ -1,6 +1,7 @@
 //! The life of a development cluster: prepare, start, wait until it is ready, watch, stop.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
@@ -29,13 +30,14 @@ const COORDINATOR: usize = 0;
 /// A start that takes longer is remarked upon.
 const LONG_START: Duration = Duration::from_secs(5);
 
-/// Runs the cluster until it is asked to stop. On return, nothing that it started is running.
-pub(crate) async fn run(arguments: DevArguments) -> Result<(), DevError> {
+/// Runs the cluster until it is asked to stop. On return, nothing that it started is running. Its processes read the same
+/// file of settings, if there is one.
+pub(crate) async fn run(arguments: DevArguments, settings: Option<&Path>) -> Result<(), DevError> {
     let began = Instant::now();
     let mut interrupts = Interrupts::new().map_err(DevError::Signals)?;
     // Nothing is written before all is found to be fit.
     let found = look(&arguments).await?;
-    let plan = Plan::new(&found, arguments.port)?;
+    let plan = Plan::new(&found, arguments.port, settings)?;
     tokio::select! {
         free = become_free(&plan, found.age) => free?,
         () = interrupts.next() => return Ok(()),

@@ -45,6 +45,8 @@ pub struct NodeOptions {
     pub labels: BTreeMap<String, String>,
     /// The coordinators' addresses: `host:port`.
     pub coordinators: Vec<String>,
+    /// What it is to keep to. How many slots there are the coordinator says.
+    pub config: NodeConfig,
 }
 
 /// Runs a node until `shutdown` ends; as [`run_node_until`] does, when the node alone is told to stop.
@@ -100,7 +102,7 @@ where
         _ = &mut told => return Ok(()),
     };
     let identity = options.identity(registered.cluster);
-    let config = NodeConfig::new(registered.slots);
+    let config = NodeConfig { slots: registered.slots, ..options.config.clone() };
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
     let (links, acceptor) = Links::new(identity.clone(), inputs_sender.clone());
     let server = NodeServer::new(identity.clone(), &config.limits, inputs_sender, acceptor);

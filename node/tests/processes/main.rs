@@ -1,6 +1,7 @@
 //! The real binary: processes, signals, kill -9, directories, ports, exit codes.
 
 mod bulk;
+mod config;
 mod damage;
 mod departure;
 mod dev;

@@ -20,7 +20,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The binary, with nothing of this environment that it would heed.
 pub(crate) fn catena() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_catena"));
-    command.env_remove("CATENA_ENDPOINTS").env_remove("CATENA_LOG").stdin(Stdio::null());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"CATENA_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
     command
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catena_core::{Chain, ClusterConfig, ClusterId, CoordinatorConfig, Incarnation, Member, NodeId, Order};
+use catena_core::{Chain, ClusterConfig, ClusterId, CoordinatorConfig, Incarnation, Limits, Member, NodeConfig, NodeId, Order};
 use catena_net::admin::AdminClient;
 use catena_net::server::Listener;
 use catena_node::{ConfigRequest, ConfigStorage, NodeOptions, Storage, run_coordinator, run_node, tokio_clock};
@@ -263,7 +263,8 @@ fn start_coordinator(config: ClusterConfig) -> NodeHandle {
                 let listener = Listener::bind(address(COORDINATOR)).await.expect("a free address");
                 // Faults come one after the other here, faster than an operator would: the detector is not held back.
                 let config = CoordinatorConfig { restraint_percent: 100, flap_threshold: 0, ..CoordinatorConfig::new(config) };
-                let ended = run_coordinator(config, listener, tokio_clock(), storage, std::future::pending()).await;
+                let ended =
+                    run_coordinator(config, &Limits::default(), listener, tokio_clock(), storage, std::future::pending()).await;
                 panic!("the coordinator ended by itself: {ended:?}");
             }
         })
@@ -293,6 +294,7 @@ fn start_node(index: usize, name: NodeId, rng: Rng, recorder: Recorder) -> Machi
                     address: address.to_string(),
                     labels: BTreeMap::new(),
                     coordinators: Machines::endpoints(),
+                    config: NodeConfig::new(0),
                 };
                 let listener = Listener::bind(address).await.expect("a free address");
                 let node = options.node.clone();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::DEFAULT_ENDPOINT;
-use super::parse::{parse_duration, parse_endpoint};
+use super::operator::AskArguments;
+use super::parse::parse_duration;
 
 /// Stores pairs of keys and values from a file, one a line.
 #[derive(Debug, Args)]
@@ -32,9 +32,8 @@ pub(in crate::cli) struct LoadArguments {
     /// Begin with this line: those before it are stored already.
     #[arg(long, value_name = "LINE", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub(in crate::cli) from_line: u64,
-    /// The coordinators' addresses, separated by commas.
-    #[arg(long, value_name = "HOST:PORT", env = "CATENA_ENDPOINTS", value_delimiter = ',', default_value = DEFAULT_ENDPOINT, value_parser = parse_endpoint)]
-    pub(in crate::cli) endpoints: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArguments,
     /// How long to try each line: a number and `ms`, `s` or `m`. Each takes effect once, however often it is tried.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     pub(in crate::cli) timeout: Duration,
@@ -58,9 +57,8 @@ pub(in crate::cli) struct ExportArguments {
     /// Begin with this slot.
     #[arg(long, value_name = "SLOT", default_value_t = 0)]
     pub(in crate::cli) from_slot: u32,
-    /// The coordinators' addresses, separated by commas.
-    #[arg(long, value_name = "HOST:PORT", env = "CATENA_ENDPOINTS", value_delimiter = ',', default_value = DEFAULT_ENDPOINT, value_parser = parse_endpoint)]
-    pub(in crate::cli) endpoints: Vec<String>,
+    #[command(flatten)]
+    pub(in crate::cli) ask: AskArguments,
     /// How long to try to read each page: a number and `ms`, `s` or `m`.
     #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "30s")]
     pub(in crate::cli) timeout: Duration,

@@ -1,18 +1,26 @@
 //! What can be said on the command line.
 
 mod bulk;
+mod cluster;
+mod config;
+mod limits;
 mod operator;
 mod parse;
 mod processes;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::bulk::{ExportArguments, LoadArguments};
-pub(super) use self::operator::{OrderArguments, StatusArguments, StatusFormat};
-use self::parse::{parse_duration, parse_endpoint};
+pub(super) use self::cluster::{ClusterArguments, JudgementArguments};
+pub(super) use self::config::{ConfigArguments, ConfigWish};
+pub(super) use self::limits::{LimitArguments, SizeArguments, TimingArguments};
+pub(super) use self::operator::{AskArguments, OrderArguments, StatusArguments, ViewFormat};
+pub(super) use self::parse::Size;
+use self::parse::parse_duration;
 pub(super) use self::processes::{CoordinatorArguments, NodeArguments, NodeOrder, ServeArguments};
 use crate::dev::DevArguments;
 
@@ -39,7 +47,7 @@ Begin with:
 Exit codes:
   0  done
   1  error: the request or the set-up is wrong; repeating it does not help
-  2  usage: the command line is wrong
+  2  usage: the command line is wrong, or the file of settings, or a variable
   3  not found
   4  a condition did not hold; nothing was changed
   5  unavailable, and surely not executed: repeat it when you like
@@ -47,10 +55,14 @@ Exit codes:
      Of drain, evict and readmit: the order stands, and is not carried out yet
 
 Environment:
-  CATENA_ENDPOINTS   in place of --endpoints
+  CATENA_ENDPOINTS   in place of --endpoints; so has every option of coordinator, node and dev its variable
+  CATENA_CONFIG      in place of --config
   CATENA_LOG         what is logged to stderr: error, warn, info, debug, trace, or filters such as catena_node=debug"
 )]
-pub(crate) struct Arguments {
+pub(super) struct Arguments {
+    /// A TOML file with settings; a flag comes before it, and so does a CATENA_ variable: see catena config --help.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub(super) config: Option<PathBuf>,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -66,6 +78,7 @@ pub(super) enum Command {
     Status(StatusArguments),
     Coordinator(CoordinatorArguments),
     Node(Box<NodeArguments>),
+    Config(ConfigArguments),
 }
 
 /// Stores a value under a key, and prints the object's new version.
@@ -79,9 +92,9 @@ Examples:
 
 Exit codes: 0 done, 1 error, 2 usage, 4 condition failed, 5 surely not executed, 6 outcome unknown.")]
 pub(super) struct PutArguments {
-    /// The key: any bytes, 1 to 4096 of them.
+    /// The key: any bytes, 1 to 4096 of them unless the cluster is set to admit others.
     pub(super) key: OsString,
-    /// The value: any bytes, up to 16 MiB; `-` reads it from standard input.
+    /// The value: any bytes, up to 16 MiB unless the cluster is set to admit others; `-` reads it from standard input.
     #[arg(allow_hyphen_values = true)]
     pub(super) value: OsString,
     #[command(flatten)]
@@ -140,9 +153,8 @@ pub(super) struct ConditionArguments {
 /// How to call.
 #[derive(Debug, Args)]
 pub(super) struct CallArguments {
-    /// The coordinators' addresses, separated by commas.
-    #[arg(long, value_name = "HOST:PORT", env = "CATENA_ENDPOINTS", value_delimiter = ',', default_value = DEFAULT_ENDPOINT, value_parser = parse_endpoint)]
-    pub(super) endpoints: Vec<String>,
+    #[command(flatten)]
+    pub(super) ask: AskArguments,
     /// How to print the result.
     #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = Format::Raw)]
     pub(super) output: Format,

@@ -22,8 +22,8 @@ pub(in crate::cli) struct StatusArguments {
     #[arg(short, long)]
     pub(in crate::cli) watch: bool,
     /// How to print.
-    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = StatusFormat::Table)]
-    pub(in crate::cli) output: StatusFormat,
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t = ViewFormat::Table)]
+    pub(in crate::cli) output: ViewFormat,
     #[command(flatten)]
     pub(in crate::cli) ask: AskArguments,
     /// How long to try to reach a coordinator: a number and `ms`, `s` or `m`.
@@ -31,9 +31,9 @@ pub(in crate::cli) struct StatusArguments {
     pub(in crate::cli) timeout: Duration,
 }
 
-/// How a status is printed.
+/// How a status, or the settings, are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(in crate::cli) enum StatusFormat {
+pub(in crate::cli) enum ViewFormat {
     /// For reading.
     Table,
     /// One line of JSON.
@@ -57,6 +57,6 @@ pub(in crate::cli) struct OrderArguments {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct AskArguments {
     /// The coordinators' addresses, separated by commas.
-    #[arg(long, value_name = "HOST:PORT", env = "CATENA_ENDPOINTS", value_delimiter = ',', default_value = DEFAULT_ENDPOINT, value_parser = parse_endpoint)]
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', default_value = DEFAULT_ENDPOINT, value_parser = parse_endpoint)]
     pub(in crate::cli) endpoints: Vec<String>,
 }

@@ -1,5 +1,6 @@
 //! How words of the command line are read.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
@@ -39,6 +40,63 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, InvalidDuration> {
     let number: u64 = number.parse().map_err(|_| InvalidDuration)?;
     let ms = number.checked_mul(factor).filter(|ms| (1..=DAY_MS).contains(ms)).ok_or(InvalidDuration)?;
     Ok(Duration::from_millis(ms))
+}
+
+/// A number of bytes, at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::cli) struct Size(pub(in crate::cli) u64);
+
+const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+impl Size {
+    /// Of something in memory.
+    pub(super) fn of(bytes: usize) -> Self {
+        Self(u64::try_from(bytes).expect("a size fits into 64 bits"))
+    }
+
+    /// As something in memory.
+    pub(in crate::cli) fn in_memory(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, factor)| self.0.is_multiple_of(*factor)) {
+            Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// Why a size is none.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a size: give bytes, or a number and `KiB`, `MiB` or `GiB`, as in 4096 or 64MiB, from 1 to {most}")]
+pub(super) struct InvalidSize {
+    most: Size,
+}
+
+pub(super) fn parse_size(text: &str) -> Result<Size, InvalidSize> {
+    size_up_to(Size(1 << 40), text)
+}
+
+/// The store's keys are at most 64 KiB long, and have a prefix.
+pub(super) fn parse_key_size(text: &str) -> Result<Size, InvalidSize> {
+    size_up_to(Size(32 << 10), text)
+}
+
+/// Half of what one message may weigh.
+pub(super) fn parse_value_size(text: &str) -> Result<Size, InvalidSize> {
+    size_up_to(Size(32 << 20), text)
+}
+
+fn size_up_to(most: Size, text: &str) -> Result<Size, InvalidSize> {
+    let with_unit = UNITS.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor)));
+    let (digits, factor) = with_unit.unwrap_or((text, 1));
+    // A sign would pass as a number.
+    let number: Option<u64> = if digits.bytes().all(|b| b.is_ascii_digit()) { digits.parse().ok() } else { None };
+    let bytes = number.and_then(|number| number.checked_mul(factor));
+    bytes.filter(|bytes| (1..=most.0).contains(bytes)).map(Size).ok_or(InvalidSize { most })
 }
 
 /// Why a label is none.
@@ -106,6 +164,28 @@ mod tests {
         for wrong in ["", "5", "s", "0s", "-1s", "1.5s", "99999999999999999999s", "2000m", "18446744073709551615m"] {
             assert_eq!(parse_duration(wrong), Err(InvalidDuration), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_size_has_a_binary_unit_or_none() {
+        for (text, bytes, printed) in [
+            ("1", 1, "1"),
+            ("4096", 4096, "4KiB"),
+            ("1KiB", 1024, "1KiB"),
+            ("64MiB", 64 << 20, "64MiB"),
+            ("1536KiB", 1536 << 10, "1536KiB"),
+            ("1024GiB", 1 << 40, "1024GiB"),
+        ] {
+            let size = parse_size(text).expect(text);
+            assert_eq!((size, size.to_string().as_str()), (Size(bytes), printed));
+        }
+        for wrong in
+            ["", "0", "MiB", "1MB", "1 MiB", "-1", "+1", "1.5GiB", "1025GiB", "99999999999999999999", "18446744073709551615GiB"]
+        {
+            assert_eq!(parse_size(wrong), Err(InvalidSize { most: Size(1 << 40) }), "{wrong}");
+        }
+        assert!(parse_key_size("32KiB").is_ok() && parse_key_size("32769").is_err());
+        assert!(parse_value_size("32MiB").is_ok() && parse_value_size("33554433").is_err());
     }
 
     #[test]

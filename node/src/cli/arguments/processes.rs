@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use catena_core::{NodeId, Rejoin};
+use catena_core::NodeId;
 use clap::{Args, Subcommand};
 
+use super::cluster::{ClusterArguments, JudgementArguments};
+use super::limits::{LimitArguments, SizeArguments, TimingArguments};
 use super::operator::OrderArguments;
-use super::parse::{parse_endpoint, parse_label, parse_rejoin};
+use super::parse::{parse_endpoint, parse_label};
 
 /// Runs a coordinator: it knows the nodes, hands out the chains, repairs them, grants leases and tells clients where
 /// everything is.
@@ -18,7 +20,8 @@ come by themselves: the first chains are laid as soon as so many as there are fo
 
 Examples:
   catena coordinator --listen 10.0.0.1:7400 --data-dir /var/lib/catena
-  catena coordinator --listen 10.0.0.1:7400 --data-dir /var/lib/catena --slots 64 --founders 5 --rejoin auto")]
+  catena coordinator --listen 10.0.0.1:7400 --data-dir /var/lib/catena --slots 64 --founders 5 --rejoin auto
+  catena coordinator --config /etc/catena.toml     all of it from a file: see catena config --help")]
 pub(in crate::cli) struct CoordinatorArguments {
     /// The address to listen on.
     #[arg(long, value_name = "IP:PORT")]
@@ -26,46 +29,12 @@ pub(in crate::cli) struct CoordinatorArguments {
     /// Where its data lies; created if it is not there.
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) data_dir: PathBuf,
-    /// Number of hash buckets, each with a chain of its own. [default: 16, or what the directory was created with]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
-    pub(in crate::cli) slots: Option<u32>,
-    /// Number of copies of every key, each on another node. [default: 3, or what the directory was created with]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(in crate::cli) replicas: Option<u32>,
-    /// Number of nodes to wait for before the first chains are laid over them. [default: as many as replicas, or what the
-    /// directory was created with]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(in crate::cli) founders: Option<u32>,
-    /// How long a node may answer reads without hearing from the coordinator. [default: 600, or what the directory was
-    /// created with]
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    pub(in crate::cli) lease_ms: Option<u64>,
-    /// Silence after which a node is suspect; nothing is done yet.
-    #[arg(long, value_name = "MS", default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    pub(in crate::cli) suspect_ms: u64,
-    /// Silence after which a node is dead, and others take its place.
-    #[arg(long, value_name = "MS", default_value_t = 700, value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
-    pub(in crate::cli) dead_ms: u64,
-    /// A node that becomes suspect so often within --flap-window-s is evicted; 0: never.
-    #[arg(long, value_name = "N", default_value_t = 3)]
-    pub(in crate::cli) flap_threshold: u32,
-    /// See --flap-threshold; 0: never.
-    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(..=86_400))]
-    pub(in crate::cli) flap_window_s: u64,
-    /// The coordinator takes at most so many nodes out of their chains by itself, in percent of all, within
-    /// --restraint-window-s; beyond, it waits for an operator or for them to come back.
-    #[arg(long, value_name = "PERCENT", default_value_t = 34, value_parser = clap::value_parser!(u32).range(..=100))]
-    pub(in crate::cli) restraint_percent: u32,
-    /// See --restraint-percent.
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(in crate::cli) restraint_window_s: u64,
-    /// How long the place of a node that stopped in order is kept.
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u64).range(..=86_400))]
-    pub(in crate::cli) absence_s: u64,
-    /// Whether a node that was evicted for flapping comes back by itself: manual, auto, or auto:TIME with the first wait, which
-    /// doubles each time.
-    #[arg(long, value_name = "HOW", default_value = "manual", value_parser = parse_rejoin)]
-    pub(in crate::cli) rejoin: Rejoin,
+    #[command(flatten)]
+    pub(in crate::cli) cluster: ClusterArguments,
+    #[command(flatten)]
+    pub(in crate::cli) judgement: JudgementArguments,
+    #[command(flatten)]
+    pub(in crate::cli) sizes: SizeArguments,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(in crate::cli) stop_with_stdin: bool,
@@ -85,6 +54,7 @@ in order: it leaves its chains first, its data stays, and its place is kept for 
 Examples:
   catena node --id n1 --listen 10.0.0.2:7401 --coordinator 10.0.0.1:7400 --data-dir /var/lib/catena
   catena node --id n4 --listen 10.0.0.5:7401 --coordinator 10.0.0.1:7400 --data-dir /var/lib/catena --label rack=r2
+  catena node --config /etc/catena.toml     all of it from a file: see catena config --help
   catena node drain n2         move everything off n2, and wait until that is done"
 )]
 pub(in crate::cli) struct NodeArguments {
@@ -143,10 +113,14 @@ pub(in crate::cli) struct ServeArguments {
     /// Where its data lies; created if it is not there.
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) data_dir: PathBuf,
-    /// A failure domain that it is in, as in rack=r1; once for each key. No two copies of a key are put where a label is
-    /// the same. Fixed when the node first registers.
-    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_label)]
+    /// A failure domain that it is in, as in rack=r1; several with commas, each key once. No two copies of a key are put where
+    /// a label is the same. Fixed when the node first registers.
+    #[arg(long, value_name = "KEY=VALUE", value_delimiter = ',', value_parser = parse_label)]
     pub(in crate::cli) label: Vec<(String, String)>,
+    #[command(flatten)]
+    pub(in crate::cli) limits: LimitArguments,
+    #[command(flatten)]
+    pub(in crate::cli) timings: TimingArguments,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(in crate::cli) stop_with_stdin: bool,

@@ -15,7 +15,7 @@ use crate::cli::output::{complain, write_pair};
 const PAGE_BYTES: usize = 256 << 10;
 
 pub(in crate::cli) async fn run(arguments: ExportArguments) -> Exit {
-    let client = match Client::connect(arguments.endpoints, Options { call_timeout: arguments.timeout }).await {
+    let client = match Client::connect(arguments.ask.endpoints, Options { call_timeout: arguments.timeout }).await {
         Ok(client) => client,
         Err(error) => return fail(&error.to_string(), exit::of_read(&error)),
     };

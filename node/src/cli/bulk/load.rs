@@ -31,7 +31,7 @@ pub(in crate::cli) async fn run(arguments: LoadArguments) -> Exit {
         Ok(source) => source,
         Err(error) => return unreadable(error),
     };
-    let client = match Client::connect(arguments.endpoints, Options { call_timeout: arguments.timeout }).await {
+    let client = match Client::connect(arguments.ask.endpoints, Options { call_timeout: arguments.timeout }).await {
         Ok(client) => client,
         Err(error) => return fail(&error.to_string(), exit::of_write(&error)),
     };

@@ -13,7 +13,7 @@ use catena_net::admin::{AdminClient, AdminError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::arguments::{StatusArguments, StatusFormat};
+use super::arguments::{StatusArguments, ViewFormat};
 use super::exit::{self, Exit, fail};
 use super::output::{complain, write};
 
@@ -66,9 +66,9 @@ enum Reached {
 }
 
 /// Prints what changes, until nobody reads it any more.
-async fn watch(admin: &AdminClient, format: StatusFormat, mut last: Status) -> Exit {
-    let clear = if format == StatusFormat::Table && io::stdout().is_terminal() { CLEAR } else { "\n" };
-    let clear = if format == StatusFormat::Json { "" } else { clear };
+async fn watch(admin: &AdminClient, format: ViewFormat, mut last: Status) -> Exit {
+    let clear = if format == ViewFormat::Table && io::stdout().is_terminal() { CLEAR } else { "\n" };
+    let clear = if format == ViewFormat::Json { "" } else { clear };
     let mut reached = Reached::Yes;
     loop {
         sleep(PAUSE).await;
@@ -105,10 +105,10 @@ fn nobody_reads() -> bool {
     poll(&mut state, Some(&Timespec::default())).is_ok() && state[0].revents().intersects(PollFlags::ERR | PollFlags::HUP)
 }
 
-fn print(format: StatusFormat, before: &str, status: &Status) -> Result<(), Exit> {
+fn print(format: ViewFormat, before: &str, status: &Status) -> Result<(), Exit> {
     let text = match format {
-        StatusFormat::Table => table::table(status),
-        StatusFormat::Json => json::line(status) + "\n",
+        ViewFormat::Table => table::table(status),
+        ViewFormat::Json => json::line(status) + "\n",
     };
     write(&format!("{before}{text}"))
 }

@@ -5,36 +5,16 @@ use std::time::Duration;
 
 use catena_core::{ClusterConfig, ClusterId, CoordinatorConfig, NodeConfig};
 
-use super::arguments::CoordinatorArguments;
+use super::SettingsError;
+use crate::cli::arguments::{ClusterArguments, JudgementArguments};
 
 const DEFAULT_SLOTS: u32 = 16;
 const DEFAULT_REPLICAS: u32 = 3;
 const DEFAULT_LEASE: Duration = Duration::from_millis(600);
 
-/// Numbers that contradict each other. Each names the flag to change.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SettingsError {
-    #[error(
-        "--founders {founders} are fewer than the {replicas} replicas of a chain: give --founders {replicas} or more, or fewer --replicas"
-    )]
-    TooFewFounders { founders: u32, replicas: u32 },
-    #[error("--lease-ms {lease} is less than {least}: nodes renew it every {heartbeat} ms, and a lost heartbeat must not end it")]
-    LeaseTooShort { lease: u128, least: u128, heartbeat: u128 },
-    #[error(
-        "--suspect-ms {suspect} is less than {least}: nodes send a heartbeat every {heartbeat} ms, and one that is late is no failure"
-    )]
-    SuspectTooSoon { suspect: u128, least: u128, heartbeat: u128 },
-    #[error("--suspect-ms {suspect} is not below --dead-ms {dead}: a node is suspect before it is dead")]
-    SuspectAfterDead { suspect: u128, dead: u128 },
-    #[error(
-        "--dead-ms {dead} is less than {least}, for which a lease of {lease} ms may hold on a slow clock: give --dead-ms {least} or more, or a shorter --lease-ms"
-    )]
-    DeadWithinLease { dead: u128, least: u128, lease: u128 },
-}
-
 /// What the cluster is: as it was created where nothing is said, so that a coordinator starts again without the flags. Of
 /// what is said against it, its store complains; but founders matter only once.
-pub(super) fn cluster(arguments: &CoordinatorArguments, id: ClusterId, stored: Option<&ClusterConfig>) -> ClusterConfig {
+pub(in crate::cli) fn cluster(arguments: &ClusterArguments, id: ClusterId, stored: Option<&ClusterConfig>) -> ClusterConfig {
     let replicas = arguments.replicas.or(stored.map(|stored| stored.replicas)).unwrap_or(DEFAULT_REPLICAS);
     let lease = arguments.lease_ms.map(Duration::from_millis);
     ClusterConfig {
@@ -47,7 +27,10 @@ pub(super) fn cluster(arguments: &CoordinatorArguments, id: ClusterId, stored: O
 }
 
 /// How the coordinator is to judge and act.
-pub(super) fn coordinator(arguments: &CoordinatorArguments, cluster: ClusterConfig) -> Result<CoordinatorConfig, SettingsError> {
+pub(in crate::cli) fn coordinator(
+    arguments: &JudgementArguments,
+    cluster: ClusterConfig,
+) -> Result<CoordinatorConfig, SettingsError> {
     let config = CoordinatorConfig {
         suspect_after: Duration::from_millis(arguments.suspect_ms),
         dead_after: Duration::from_millis(arguments.dead_ms),
@@ -99,8 +82,8 @@ fn check(config: &CoordinatorConfig) -> Result<(), SettingsError> {
 mod tests {
     use clap::Parser;
 
-    use super::super::arguments::{Arguments, Command};
     use super::*;
+    use crate::cli::arguments::{Arguments, Command};
 
     fn given(flags: &str) -> Result<CoordinatorConfig, SettingsError> {
         started_again(flags, None)
@@ -109,7 +92,7 @@ mod tests {
     fn started_again(flags: &str, stored: Option<&ClusterConfig>) -> Result<CoordinatorConfig, SettingsError> {
         let line = format!("catena coordinator --listen 127.0.0.1:7400 --data-dir d {flags}");
         let Command::Coordinator(arguments) = Arguments::parse_from(line.split_whitespace()).command else { unreachable!() };
-        coordinator(&arguments, cluster(&arguments, ClusterId(7), stored))
+        coordinator(&arguments.judgement, cluster(&arguments.cluster, ClusterId(7), stored))
     }
 
     #[test]
