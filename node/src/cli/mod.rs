@@ -14,6 +14,7 @@ mod node;
 mod order;
 mod output;
 mod settings;
+mod space;
 mod status;
 mod stop;
 

@@ -6,13 +6,13 @@ use catena_core::{ClusterId, Incarnation};
 use catena_net::server::Listener;
 use catena_node::{NodeError, NodeOptions, Storage, run_node_until};
 use catena_store::{Directory, FjallReader, FjallStore, Opened, Owner, StorageThread, Store, StoreError};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::arguments::ServeArguments;
 use super::clock::system_clock;
 use super::error::{ProcessError, random_id};
 use super::output::say;
-use super::{settings, stop};
+use super::{settings, space, stop};
 
 /// Said once the data is open, if that is to be said.
 const OPEN: &str = "open";
@@ -35,11 +35,12 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
         Opened::Existing(identity) => identity,
         Opened::Fresh => directory.initialise(Incarnation(random_id()?))?,
     };
+    let full = space::watch(arguments.data_dir.clone(), arguments.limits.disk_reserve.0).map_err(ProcessError::Thread)?;
     let data = match identity.cluster {
         None => Data::Unopened(directory),
         // Before the coordinator hears of it: from then on its silence counts.
         Some(cluster) => tokio::select! {
-            opened = open_aside(directory, cluster) => Data::Open(opened?),
+            opened = open_aside(directory, cluster, full.clone()) => Data::Open(opened?),
             _ = &mut stop => return Ok(()),
         },
     };
@@ -57,7 +58,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
     };
     let open = move |cluster| async move {
         match data {
-            Data::Unopened(directory) => open_aside(directory, cluster).await,
+            Data::Unopened(directory) => open_aside(directory, cluster, full).await,
             Data::Open(storage) => Ok(storage),
         }
     };
@@ -79,12 +80,20 @@ enum Data {
 }
 
 /// Opens the data on a thread for blocking work: a long recovery must not hold up the signals.
-async fn open_aside(directory: Directory, cluster: ClusterId) -> Result<Storage<FjallReader>, StoreError> {
-    let opened = tokio::task::spawn_blocking(move || open_storage(directory, cluster));
+async fn open_aside(
+    directory: Directory,
+    cluster: ClusterId,
+    full: watch::Receiver<bool>,
+) -> Result<Storage<FjallReader>, StoreError> {
+    let opened = tokio::task::spawn_blocking(move || open_storage(directory, cluster, full));
     opened.await.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
 }
 
-fn open_storage(mut directory: Directory, cluster: ClusterId) -> Result<Storage<FjallReader>, StoreError> {
+fn open_storage(
+    mut directory: Directory,
+    cluster: ClusterId,
+    full: watch::Receiver<bool>,
+) -> Result<Storage<FjallReader>, StoreError> {
     directory.join(cluster)?;
     let mut store = FjallStore::open(&mut directory)?;
     let recovered = store.recover()?;
@@ -95,5 +104,5 @@ fn open_storage(mut directory: Directory, cluster: ClusterId) -> Result<Storage<
         let _ = sender.send(ticket);
     })?;
     // The thread goes with the queue: dropping it syncs what was submitted.
-    Ok(Storage { reader, recovered, submit: Box::new(move |batch| thread.submit(batch)), durable })
+    Ok(Storage { reader, recovered, submit: Box::new(move |batch| thread.submit(batch)), durable, full })
 }

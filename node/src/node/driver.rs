@@ -54,6 +54,7 @@ enum Ready {
     Uplink(Option<UplinkEvent>),
     Part(PartRead),
     Departure(Turn),
+    DiskFull,
     Deadline,
 }
 
@@ -97,6 +98,7 @@ impl<R: Reader> Driver<R> {
                 event = uplink.events.recv() => Ready::Uplink(event),
                 Some(part) = self.parts.recv() => Ready::Part(part),
                 turn = self.departure.next() => Ready::Departure(turn),
+                Ok(()) = self.storage.full.changed() => Ready::DiskFull,
                 () = timer.sleep.as_mut() => Ready::Deadline,
                 _ = inputs.recv_many(&mut taken, INPUTS_A_TURN) => Ready::Inputs,
             };
@@ -106,6 +108,7 @@ impl<R: Reader> Driver<R> {
                 Ready::Uplink(event) => self.on_uplink(event.expect("the uplink reports its end"))?,
                 Ready::Part(part) => self.on_part(part)?,
                 Ready::Departure(turn) => self.on_departure(turn)?,
+                Ready::DiskFull => self.on_disk_full()?,
                 Ready::Deadline => {
                     timer.fired();
                     self.step(Event::Wake)?;
@@ -113,6 +116,17 @@ impl<R: Reader> Driver<R> {
             }
             self.departure.leave_if_free();
         }
+    }
+
+    /// The disk has reached its reserve, or has room again.
+    fn on_disk_full(&mut self) -> Result<(), NodeError> {
+        let full = *self.storage.full.borrow_and_update();
+        if full {
+            warn!(component = "node", node_id = %self.name, "the disk is nearly full: puts to this node's chains are refused until there is room");
+        } else {
+            info!(component = "node", node_id = %self.name, "the disk has room again");
+        }
+        self.step(Event::DiskFull { full })
     }
 
     fn on_input(&mut self, input: NodeInput) -> Result<(), NodeError> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use catena_core::{Batch, Recovered, Ticket};
 use catena_store::StoreError;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// An open store. Whoever made it syncs what is submitted, in groups: a thread of its own in a real process, a task in a
 /// simulated one.
@@ -17,6 +17,8 @@ pub struct Storage<R> {
     pub submit: Box<dyn FnMut(Batch) -> Result<(), StoreError> + Send>,
     /// The last durable ticket, after each sync; or the error that ended the store.
     pub durable: mpsc::UnboundedReceiver<Result<Ticket, StoreError>>,
+    /// Whether the disk has reached its reserve (D3); false at first.
+    pub full: watch::Receiver<bool>,
 }
 
 impl<R> fmt::Debug for Storage<R> {

@@ -12,5 +12,6 @@ mod operator;
 mod python;
 mod refusals;
 mod repair;
+mod space;
 mod support;
 mod wire;

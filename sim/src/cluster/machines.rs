@@ -14,7 +14,7 @@ use catena_node::{ConfigRequest, ConfigStorage, NodeOptions, Storage, run_coordi
 use catena_store::{ConfigStore, MemoryConfigStore, MemoryDisk, Store, StoreError, Swept, commit_group};
 use madsim::net::NetSim;
 use madsim::runtime::{Handle, NodeHandle};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::recorder::Recorder;
@@ -343,5 +343,5 @@ fn open(
         recorder.observe(&node, &batch);
         queue.send(batch).map_err(|_| StoreError::Stopped)
     });
-    Ok(Storage { reader, recovered, submit, durable })
+    Ok(Storage { reader, recovered, submit, durable, full: watch::channel(false).1 })
 }

@@ -41,6 +41,10 @@ pub(in crate::cli) struct LimitArguments {
     /// Bytes of one slot's writes that it keeps there for them; a replica that is still further behind is filled anew.
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::default().spill_bytes), value_parser = parse_size)]
     pub(in crate::cli) spill_bytes: Size,
+    /// Bytes of its disk to keep free: with less, puts to the node's chains are refused, until there is a quarter more. Chosen
+    /// for what the store may still have to write of what it has taken.
+    #[arg(long, value_name = "SIZE", default_value_t = Size(512 << 20), value_parser = parse_size)]
+    pub(in crate::cli) disk_reserve: Size,
     /// Bytes a second that the node fetches at most, over all slots, to fill its own replicas.
     #[arg(long, value_name = "SIZE", default_value_t = Size(NodeConfig::new(1).copy_rate), value_parser = parse_size)]
     pub(in crate::cli) copy_bytes_per_s: Size,
@@ -48,7 +52,7 @@ pub(in crate::cli) struct LimitArguments {
     #[arg(long, value_name = "N", default_value_t = count(Limits::default().slot_sessions), value_parser = clap::value_parser!(u32).range(1..))]
     pub(in crate::cli) slot_sessions: u32,
     /// Writes of one session whose answers are kept for a retry. The Rust client has up to 64 under way.
-    #[arg(long, value_name = "N", default_value_t = count(Limits::default().session_writes), value_parser = clap::value_parser!(u32).range(64..))]
+    #[arg(long, value_name = "N", default_value_t = count(Limits::default().session_writes), value_parser = clap::value_parser!(u32).range(128..))]
     pub(in crate::cli) session_writes: u32,
 }
 

@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn every_flag_has_its_effect() {
         let flags = "--key-bytes 1KiB --value-bytes 1MiB --slot-writes 8 --slot-bytes 2MiB --node-writes 9 --node-bytes 3MiB \
-                     --retain-bytes 4MiB --spill-bytes 6GiB --copy-bytes-per-s 5MiB --slot-sessions 10 --session-writes 64 \
+                     --retain-bytes 4MiB --spill-bytes 6GiB --copy-bytes-per-s 5MiB --slot-sessions 10 --session-writes 256 \
                      --probe-ms 11 --apply-ms 12 --silence-ms 13 --stall-ms 14 --session-idle-s 900";
         let limits = Limits {
             key_bytes: 1024,
@@ -116,7 +116,7 @@ mod tests {
             retain_bytes: 4 << 20,
             spill_bytes: 6 << 30,
             slot_sessions: 10,
-            session_writes: 64,
+            session_writes: 256,
             ..Limits::default()
         };
         let ms = Duration::from_millis;
