@@ -21,6 +21,11 @@ impl Lease {
         self.until.is_some_and(|until| now < until)
     }
 
+    /// For how long it still holds; `None`: it does not.
+    pub(crate) fn left(&self, now: Time) -> Option<Duration> {
+        self.until.filter(|until| now < *until).map(|until| until.since(now))
+    }
+
     /// A heartbeat leaves.
     pub(crate) fn sent(&mut self, sequence: u64, now: Time) {
         self.sent.insert(sequence, now);

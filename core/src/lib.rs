@@ -104,8 +104,8 @@ mod time;
 pub use chain::{Chain, Member, Role};
 pub use config::{ClusterConfig, CoordinatorConfig, Identity, Limits, MAX_SLOTS, NodeConfig, Rejoin, Succession};
 pub use coordinator::{
-    Change, Coordinator, CoordinatorEffect, CoordinatorEvent, Eviction, Health, Leadership, NodeStatus, Note, Order, OrderError,
-    Record, RegisterError, Route, Standing, Status, StoredNode, Wait,
+    Change, Coordinator, CoordinatorEffect, CoordinatorEvent, CoordinatorOverview, Eviction, Health, Leadership, NodeAccount,
+    NodeStatus, Note, Order, OrderError, Record, RegisterError, Route, Standing, Status, StoredNode, Wait,
 };
 pub use entry::{Entry, Operation, Refusal};
 pub use error::{CallError, Kind, MismatchReason, Resource, RoutingMismatch};
@@ -118,8 +118,8 @@ pub use message::{
     Chunk, Decisions, Envelope, Heartbeat, HeartbeatAnswer, LogSummary, Message, NodeRecord, Pin, Presence, ReplicaState, Report,
     SnapshotEnd,
 };
-pub use node::{Node, Reason};
+pub use node::{Node, NodeOverview, Reason};
 pub use object::{Action, Command, Comparison, Condition, Metadata, Object};
-pub use replica::ReplicaView;
+pub use replica::{Copying, ReplicaView};
 pub use session::{Answered, Origin, Outcome, Session, Sessions};
 pub use time::{Now, Time, WallTime};

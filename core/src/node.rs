@@ -1,8 +1,11 @@
 //! A storage node: its replicas, its lease, its conversation with the coordinator.
 
+mod overview;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+pub use self::overview::NodeOverview;
 use crate::lease::Lease;
 use crate::replica::{Context, Load, Replica, ReplicaView};
 use crate::{
@@ -194,7 +197,7 @@ impl Node {
         &self.config
     }
 
-    /// A replica's watermarks, for checkers.
+    /// A replica's watermarks, for checkers and operators.
     pub fn view(&self, slot: Slot) -> Option<ReplicaView<'_>> {
         Some(self.replica(slot)?.view(&self.identity))
     }

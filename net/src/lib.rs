@@ -37,6 +37,7 @@
 //!     NodeInput::LinkUp(link) => if let Some(peer) = links.attach(link) {
 //!         node.step(now, Event::LinkUp { peer }, &mut out)            // attach first: what follows goes down the new link
 //!     }
+//!     NodeInput::LinkDown(end) => links.detach(&end)                  // Some(peer): nothing has taken its place
 //! }
 //! // Effect::Send: links.send(&to, envelope)                          // never blocks; drops and counts beyond the bounds
 //! // HeartbeatAnswer.nodes: for record in &answer.nodes { links.set_peer(record) }   // idempotent; itself is ignored

@@ -10,15 +10,19 @@
 //!                                   └─────────────────────────────────────────────┘
 //! ```
 //!
-//! [`run_coordinator`] has the same shape around core's `Coordinator`.
+//! [`run_coordinator`] has the same shape around core's `Coordinator`. What a driver shows of itself is in [`monitor`].
 #![forbid(unsafe_code)]
 
 mod clock;
 mod coordinator;
+pub mod monitor;
 mod node;
 mod task;
 mod timer;
+pub mod words;
 
 pub use clock::{Clock, tokio_clock, wall_time};
-pub use coordinator::{ConfigRequest, ConfigStorage, CoordinatorError, run_coordinator};
-pub use node::{NodeError, NodeOptions, Stop, Storage, run_node, run_node_until};
+pub use coordinator::{
+    ConfigRequest, ConfigStorage, CoordinatorError, CoordinatorMetrics, CoordinatorMonitor, CoordinatorState, run_coordinator,
+};
+pub use node::{NodeError, NodeMetrics, NodeMonitor, NodeOptions, NodeState, Stop, Storage, run_node, run_node_until};

@@ -58,6 +58,8 @@ pub(super) struct Leader {
     pub(super) last_ticket: Ticket,
     last_revision: Revision,
     next_tick: Time,
+    /// How often it has looked at all nodes.
+    pub(super) looks: u64,
 }
 
 /// A clock that counts only while this process was awake to hear heartbeats: a pause of the coordinator is nobody's
@@ -129,6 +131,7 @@ impl Leader {
             last_ticket,
             last_revision: Revision(0),
             next_tick: now.monotonic,
+            looks: 0,
         };
         // Nodes first: a chain is counted at them, and a node's record may be the younger one.
         stored.sort_by_key(|change| (matches!(change.record, Record::Chain(_)), change.revision));
@@ -190,6 +193,7 @@ impl Leader {
         self.renew(config, now, out);
         if now.monotonic >= self.next_tick {
             self.next_tick = now.monotonic + TICK;
+            self.looks += 1;
             self.watch(config, now, out);
             self.rebalance(config, now);
             self.dirty.append(&mut self.open);
@@ -197,6 +201,11 @@ impl Leader {
         if self.certain(now) {
             self.reconcile(config, now, out);
         }
+    }
+
+    /// Commits that are being stored, and orders that wait for them.
+    pub(super) fn under_way(&self) -> (usize, usize) {
+        (self.storing.len(), self.orders.values().map(Vec::len).sum())
     }
 
     pub(super) fn open_orders(&self) -> Vec<RequestId> {

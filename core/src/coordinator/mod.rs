@@ -19,6 +19,7 @@ mod joins;
 mod leader;
 mod liveness;
 mod orders;
+mod overview;
 mod placement;
 mod plan;
 mod registry;
@@ -33,6 +34,7 @@ pub use event::{
     Change, CoordinatorEffect, CoordinatorEvent, Eviction, Health, Leadership, NodeStatus, Note, Order, OrderError, Record,
     RegisterError, Route, Standing, Status, StoredNode, Wait,
 };
+pub use overview::{CoordinatorOverview, NodeAccount};
 
 /// How often a leader looks at its nodes although nothing happens. Chosen here: half a heartbeat.
 const TICK: Duration = Duration::from_millis(50);

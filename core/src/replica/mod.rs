@@ -28,7 +28,7 @@ use pending::{Answer, Pending};
 use retry::Quiet;
 use spill::Spill;
 use transfer::{Receiving, Sending, Staged};
-pub use view::ReplicaView;
+pub use view::{Copying, ReplicaView};
 
 /// What a step of a replica works with besides the replica itself.
 pub(crate) struct Context<'a> {

@@ -1,7 +1,7 @@
-//! A replica as checkers see it.
+//! A replica as checkers and operators see it.
 
-use super::Replica;
-use crate::{Chain, Entry, EntryId, Identity, Role, Seq, Sessions};
+use super::{Damage, Replica};
+use crate::{Chain, Entry, EntryId, Identity, ReplicaState, Role, Seq, Sessions};
 
 /// A replica's watermarks and standing.
 #[derive(Clone, Copy, Debug)]
@@ -10,6 +10,8 @@ pub struct ReplicaView<'a> {
     pub chain: Option<&'a Chain>,
     /// Its part in it.
     pub role: Role,
+    /// How it stands there, as the coordinator is told.
+    pub state: ReplicaState,
     /// Whether it takes part in that version.
     pub acting: bool,
     /// Whether its log has been compared with its predecessor's in that version.
@@ -33,12 +35,24 @@ pub struct ReplicaView<'a> {
     replica: &'a Replica,
 }
 
+/// A snapshot on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Copying {
+    /// There is none.
+    None,
+    /// From the predecessor.
+    In,
+    /// To the successor.
+    Out,
+}
+
 impl Replica {
-    /// Its watermarks, for checkers.
+    /// Its watermarks.
     pub(crate) fn view(&self, me: &Identity) -> ReplicaView<'_> {
         ReplicaView {
             chain: self.chain.as_ref(),
             role: self.role(me),
+            state: self.report().state,
             acting: self.acting(),
             matched: self.matched,
             fenced: self.fenced(),
@@ -55,6 +69,25 @@ impl Replica {
 }
 
 impl<'a> ReplicaView<'a> {
+    /// Whether some of its data cannot be read (D2).
+    pub fn damaged(&self) -> bool {
+        self.replica.damage != Damage::None
+    }
+
+    /// Whether a snapshot is on its way to it, or from it.
+    pub fn copying(&self) -> Copying {
+        match (&self.replica.receiving, &self.replica.sending) {
+            (Some(_), _) => Copying::In,
+            (None, Some(_)) => Copying::Out,
+            (None, None) => Copying::None,
+        }
+    }
+
+    /// Calls that wait for a commit.
+    pub fn waiting(&self) -> usize {
+        self.replica.pending.len()
+    }
+
     /// The entries in memory: those after `trim`.
     pub fn entries(&self) -> impl Iterator<Item = &'a Entry> + use<'a> {
         self.replica.log.range(self.trim.seq, self.last.seq)

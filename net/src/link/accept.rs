@@ -42,12 +42,16 @@ impl Replication for LinkAcceptor {
         let (end, ended) = oneshot::channel();
         info!(peer = %there.node, "link accepted");
         let (inputs, from) = (self.inputs.clone(), there.node.clone());
-        inputs.send(NodeInput::LinkUp(queue.to(there))).await.map_err(|_| Refusal::Stopping)?;
+        let link = queue.to(there);
+        let down = link.end();
+        inputs.send(NodeInput::LinkUp(link)).await.map_err(|_| Refusal::Stopping)?;
         tokio::spawn(async move {
             let reason = deliver(&from, &mut frames, &inputs, replaced).await;
             info!(peer = %from, "link ended: {reason}");
             // Nobody is there to hear it when the connection is gone.
             let _: Result<(), Ended> = end.send(reason);
+            // A driver that has gone has no links.
+            let _: Result<(), _> = inputs.send(NodeInput::LinkDown(down)).await;
         });
         Ok(Response::new(Accepted { outgoing, ended: Some(ended) }))
     }

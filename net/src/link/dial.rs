@@ -101,10 +101,15 @@ async fn attempt(identity: &Identity, inputs: &mpsc::Sender<NodeInput>, record: 
     };
     info!(peer = %there.node, "link up");
     let from = there.node.clone();
-    if inputs.send(NodeInput::LinkUp(queue.to(there))).await.is_err() {
+    let link = queue.to(there);
+    let down = link.end();
+    if inputs.send(NodeInput::LinkUp(link)).await.is_err() {
         return Attempt::Ended(Ended::Closed);
     }
-    Attempt::Ended(deliver(&from, &mut frames, inputs, replaced).await)
+    let ended = deliver(&from, &mut frames, inputs, replaced).await;
+    // A driver that has gone has no links.
+    let _: Result<(), _> = inputs.send(NodeInput::LinkDown(down)).await;
+    Attempt::Ended(ended)
 }
 
 /// Whether the one who answers is the one who was dialled.

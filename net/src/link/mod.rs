@@ -23,7 +23,7 @@ use tokio::sync::{mpsc, watch};
 pub use accept::LinkAcceptor;
 pub use handshake::HANDSHAKE_TIMEOUT;
 pub use incoming::ENVELOPE_BYTES;
-pub use queue::{BULK_BYTES, BULK_MESSAGES, FRAME_BYTES, Link, QUEUE_BYTES, QUEUE_MESSAGES};
+pub use queue::{BULK_BYTES, BULK_MESSAGES, FRAME_BYTES, Link, LinkEnd, QUEUE_BYTES, QUEUE_MESSAGES};
 
 use crate::server::NodeInput;
 
@@ -82,6 +82,20 @@ impl Links {
         }
         peer.link = Some(link);
         Some(node)
+    }
+
+    /// Lets go of a link that has ended, and returns whom it led to; `None` if another has taken its place.
+    pub fn detach(&mut self, end: &LinkEnd) -> Option<NodeId> {
+        let peer = self.peers.get_mut(end.peer())?;
+        peer.link.take_if(|link| link.is_of(end)).map(|link| link.peer().node.clone())
+    }
+
+    /// Every neighbour known by now, where it is as far as that is known, and what waits for it in bytes if there is a link.
+    pub fn peers(&self) -> impl Iterator<Item = (&NodeId, Option<&str>, Option<usize>)> {
+        self.peers.iter().map(|(node, peer)| {
+            let address = peer.record.as_ref().map(|record| record.address.as_str());
+            (node, address, peer.link.as_ref().map(Link::queued))
+        })
     }
 
     /// Queues a message; never waits. It is dropped, and counted, when there is no link or too much is queued.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use catena_core::{Chunk, Envelope, Identity, Message};
+use catena_core::{Chunk, Envelope, Identity, Message, NodeId};
 use prost::Message as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::Stream;
@@ -41,9 +41,25 @@ pub const BULK_BYTES: usize = 16 << 20;
 #[derive(Debug)]
 pub struct Link {
     peer: Identity,
+    end: LinkEnd,
     first: LaneIn,
     bulk: LaneIn,
     _open: oneshot::Sender<Infallible>,
+}
+
+/// That a link has ended. Give it to [`Links::detach`](super::Links::detach).
+#[derive(Clone, Debug)]
+pub struct LinkEnd {
+    peer: NodeId,
+    /// Shared with the link that it is the end of.
+    mark: Arc<()>,
+}
+
+impl LinkEnd {
+    /// Who was at the other end.
+    pub fn peer(&self) -> &NodeId {
+        &self.peer
+    }
 }
 
 /// The queue was full, or the link is gone.
@@ -54,6 +70,21 @@ impl Link {
     /// Who is at the other end.
     pub fn peer(&self) -> &Identity {
         &self.peer
+    }
+
+    /// What is to be told when it has ended.
+    pub(super) fn end(&self) -> LinkEnd {
+        self.end.clone()
+    }
+
+    /// Whether it is this link that has ended.
+    pub(super) fn is_of(&self, end: &LinkEnd) -> bool {
+        Arc::ptr_eq(&self.end.mark, &end.mark)
+    }
+
+    /// What waits in it, in bytes.
+    pub(super) fn queued(&self) -> usize {
+        [&self.first, &self.bulk].map(|lane| lane.bytes.load(Ordering::Relaxed)).iter().sum()
     }
 
     /// Queues a message; never waits.
@@ -165,7 +196,8 @@ pub(super) struct Queue {
 impl Queue {
     /// The link, now that it is known.
     pub(super) fn to(self, peer: Identity) -> Link {
-        Link { peer, first: self.first, bulk: self.bulk, _open: self.open }
+        let end = LinkEnd { peer: peer.node.clone(), mark: Arc::new(()) };
+        Link { peer, end, first: self.first, bulk: self.bulk, _open: self.open }
     }
 }
 

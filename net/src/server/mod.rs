@@ -2,6 +2,7 @@
 
 mod coordinator;
 mod kv;
+mod outlook;
 mod session;
 
 use std::time::Duration;
@@ -11,8 +12,9 @@ use catena_core::{CallError, Command, Envelope, Identity, Limits, NodeId, Origin
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use coordinator::{CoordinatorInput, CoordinatorServer, Session, ToNode, WATCHED_CHANGES, Watcher, Watchers};
+pub use outlook::{Answered, Observer, Outlook, Readiness};
 
-use crate::link::{Link, LinkAcceptor};
+use crate::link::{Link, LinkAcceptor, LinkEnd};
 use crate::proto::kv_server::KvServer;
 use crate::proto::replication_server::ReplicationServer;
 use crate::transport;
@@ -72,6 +74,8 @@ pub enum NodeInput {
     },
     /// There is a fresh link to a neighbour: give it to [`Links::attach`](crate::link::Links::attach).
     LinkUp(Link),
+    /// A link has ended: give it to [`Links::detach`](crate::link::Links::detach).
+    LinkDown(LinkEnd),
 }
 
 /// What a storage node answers on one address: clients and neighbours.
@@ -82,6 +86,7 @@ pub struct NodeServer {
     /// Dropped to end the streams of calls.
     stop: watch::Sender<()>,
     acceptor: LinkAcceptor,
+    outlook: Outlook,
 }
 
 /// What a request may weigh beyond the largest key and value, before it is refused unread: so much room that a value
@@ -93,7 +98,14 @@ impl NodeServer {
     pub fn new(identity: Identity, limits: &Limits, inputs: mpsc::Sender<NodeInput>, acceptor: LinkAcceptor) -> Self {
         let message_bytes = limits.key_bytes + limits.value_bytes + SLACK_BYTES;
         let (stop, stopping) = watch::channel(());
-        Self { kv: kv::Service::new(identity.cluster, inputs, message_bytes, stopping), identity, stop, acceptor }
+        let kv = kv::Service::new(identity.cluster, inputs, message_bytes, stopping);
+        Self { identity, kv, stop, acceptor, outlook: Outlook::default() }
+    }
+
+    /// Has others see this of the node.
+    #[must_use]
+    pub fn seen(self, outlook: Outlook) -> Self {
+        Self { outlook, ..self }
     }
 
     /// Serves until `shutdown`, and then for [`STOP_TIMEOUT`] at most.
@@ -103,14 +115,15 @@ impl NodeServer {
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         tracing::info!(node = %self.identity.node, address = %listener.address(), "serving");
         let (message_bytes, stop) = (self.kv.message_bytes, self.stop);
+        let Outlook { readiness, observer } = self.outlook;
         let kv = KvServer::new(self.kv).max_decoding_message_size(message_bytes);
         let router = transport::server()
-            .add_service(transport::typed(kv, message_bytes))
-            .add_service(ReplicationServer::new(self.acceptor));
+            .add_service(transport::counted(transport::typed(kv, message_bytes), &observer))
+            .add_service(transport::counted(ReplicationServer::new(self.acceptor), &observer));
         let shutdown = async {
             shutdown.await;
             drop(stop);
         };
-        transport::run(router, listener, shutdown).await
+        transport::run(router, &["catena.v1.Kv", "catena.v1.Replication"], readiness, listener, shutdown).await
     }
 }

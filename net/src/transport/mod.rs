@@ -1,7 +1,7 @@
 //! How connections are set up: windows, keepalive, time limits; and where the two builds differ.
 //!
-//! The simulated transport ignores windows, keepalive and size limits, and has no listeners that can be bound before
-//! they serve: `real.rs` and `simulated.rs` have the same surface.
+//! The simulated transport ignores windows, keepalive and size limits, has neither health nor reflection, counts nothing,
+//! and has no listeners that can be bound before they serve: `real.rs` and `simulated.rs` have the same surface.
 
 #[cfg(not(madsim))]
 #[path = "real.rs"]
@@ -9,6 +9,10 @@ mod build;
 #[cfg(madsim)]
 #[path = "simulated.rs"]
 mod build;
+#[cfg(all(feature = "server", not(madsim)))]
+mod counted;
+#[cfg(all(feature = "server", not(madsim)))]
+mod tools;
 
 use std::time::Duration;
 
@@ -18,7 +22,7 @@ use tonic::transport::{Endpoint, Error};
 pub use build::Listener;
 pub(crate) use build::never_left;
 #[cfg(feature = "server")]
-pub(crate) use build::{run, typed};
+pub(crate) use build::{counted, run, typed};
 
 /// How long a connection may take to come about. Loopback takes under 1 ms and a continent 100 ms; a host that is not
 /// there never answers.

@@ -16,6 +16,8 @@ pub(crate) fn never_left(status: &Status) -> bool {
 }
 
 #[cfg(feature = "server")]
+pub(crate) use super::counted::counted;
+#[cfg(feature = "server")]
 pub use serve::Listener;
 #[cfg(feature = "server")]
 pub(crate) use serve::run;
@@ -28,10 +30,11 @@ mod serve {
     use std::net::SocketAddr;
 
     use tokio::net::TcpListener;
-    use tokio::sync::oneshot;
+    use tokio::sync::{oneshot, watch};
     use tonic::transport::server::{Router, TcpIncoming};
 
-    use crate::transport::{STOP_TIMEOUT, ServeError};
+    use crate::server::Readiness;
+    use crate::transport::{STOP_TIMEOUT, ServeError, tools};
 
     /// An address that this process listens on. Callers wait from here on, and are served once it is.
     #[derive(Debug)]
@@ -61,9 +64,17 @@ mod serve {
         }
     }
 
-    /// Serves until `shutdown`, and then for [`STOP_TIMEOUT`] at most.
-    pub(crate) async fn run(router: Router, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    /// Serves `services`, which `router` has, until `shutdown`, and then for [`STOP_TIMEOUT`] at most; beside them their health
+    /// and reflection.
+    pub(crate) async fn run(
+        router: Router,
+        services: &'static [&'static str],
+        readiness: watch::Receiver<Readiness>,
+        listener: Listener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
         let Listener { socket, address } = listener;
+        let (router, health) = tools::add(router, services);
         let incoming = TcpIncoming::from(socket).with_nodelay(Some(true));
         let (stop, stopping) = oneshot::channel();
         let signal = async {
@@ -75,6 +86,9 @@ mod serve {
             tokio::time::sleep(STOP_TIMEOUT).await;
         };
         tokio::select! {
+            biased;
+            // First, so that nobody is told of good health before it is known.
+            never = health.follow(readiness) => match never {},
             result = router.serve_with_incoming_shutdown(incoming, signal) => {
                 result.map_err(|source| ServeError::Serve { address, source })
             }

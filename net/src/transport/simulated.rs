@@ -18,12 +18,20 @@ pub(crate) fn typed<S>(service: S, _limit: usize) -> S {
     service
 }
 
+/// The service itself: nobody counts here.
+#[cfg(feature = "server")]
+pub(crate) fn counted<S>(service: S, _observer: &crate::server::Observer) -> S {
+    service
+}
+
 #[cfg(feature = "server")]
 mod serve {
     use std::net::SocketAddr;
 
+    use tokio::sync::watch;
     use tonic::transport::server::Router;
 
+    use crate::server::Readiness;
     use crate::transport::ServeError;
 
     /// An address to listen on: bound only once it is served.
@@ -49,7 +57,13 @@ mod serve {
     }
 
     /// Serves until `shutdown`.
-    pub(crate) async fn run(router: Router, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+    pub(crate) async fn run(
+        router: Router,
+        _services: &'static [&'static str],
+        _readiness: watch::Receiver<Readiness>,
+        listener: Listener,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
         let Listener { address } = listener;
         router.serve_with_shutdown(address, shutdown).await.map_err(|source| ServeError::Serve { address, source })
     }

@@ -118,8 +118,25 @@ impl TestNode {
         self.links.set_peer(record);
     }
 
+    /// The next input but for links that end, which are let go of.
     pub async fn next(&mut self) -> NodeInput {
-        soon("an input", self.inputs.recv()).await.expect("the server runs")
+        loop {
+            match soon("an input", self.inputs.recv()).await.expect("the server runs") {
+                NodeInput::LinkDown(end) => drop(self.links.detach(&end)),
+                input => return input,
+            }
+        }
+    }
+
+    /// Whether nothing has come but that links end.
+    pub fn is_left_alone(&mut self) -> bool {
+        while let Ok(input) = self.inputs.try_recv() {
+            match input {
+                NodeInput::LinkDown(end) => drop(self.links.detach(&end)),
+                _ => return false,
+            }
+        }
+        true
     }
 
     /// The next input, which is a fresh link.

@@ -2,9 +2,10 @@
 
 use catena_core::{ClusterId, Incarnation};
 use catena_net::server::Listener;
-use catena_node::{Stop, run_coordinator};
+use catena_node::{CoordinatorMetrics, CoordinatorState, Stop, run_coordinator};
 use catena_store::{ConfigStore, Directory, FjallConfigStore, Opened, Owner};
 
+use super::admin::Admin;
 use super::arguments::CoordinatorArguments;
 use super::clock::system_clock;
 use super::error::{ProcessError, random_id};
@@ -19,6 +20,7 @@ pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessEr
     }
     // The address first: without it, nothing is created on the disk.
     let listener = Listener::bind(arguments.listen).await?;
+    let admin = Admin::<CoordinatorMetrics, CoordinatorState>::bind(arguments.admin).await?;
     let (mut directory, opened) = Directory::open(&arguments.data_dir, &Owner::Coordinator)?;
     let identity = match opened {
         Opened::Existing(identity) => identity,
@@ -29,6 +31,7 @@ pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessEr
         None => ClusterId(random_id()?),
     };
     directory.join(id)?;
+    let monitor = admin.serve("coordinator");
     let mut store = FjallConfigStore::open(&mut directory)?;
     let cluster = settings::cluster(&arguments.cluster, id, store.cluster()?.as_ref());
     let config = settings::coordinator(&arguments.judgement, cluster)?;
@@ -38,5 +41,5 @@ pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessEr
         let _: Stop = stop.await;
     };
     let limits = settings::sizes(&arguments.sizes);
-    Ok(run_coordinator(config, &limits, listener, system_clock(), storage, stop).await?)
+    Ok(run_coordinator(config, &limits, listener, system_clock(), storage, stop, monitor).await?)
 }

@@ -1,5 +1,6 @@
 //! The command line: what there is to say, and what each process answers with.
 
+mod admin;
 mod arguments;
 mod bulk;
 mod call;

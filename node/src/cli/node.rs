@@ -3,11 +3,12 @@
 use std::panic::resume_unwind;
 
 use catena_core::{ClusterId, Incarnation};
-use catena_net::server::Listener;
-use catena_node::{NodeError, NodeOptions, Storage, run_node_until};
+use catena_net::server::{Listener, Readiness};
+use catena_node::{NodeError, NodeMetrics, NodeOptions, NodeState, Storage, run_node_until};
 use catena_store::{Directory, FjallReader, FjallStore, Opened, Owner, StorageThread, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 
+use super::admin::Admin;
 use super::arguments::ServeArguments;
 use super::clock::system_clock;
 use super::error::{ProcessError, random_id};
@@ -30,12 +31,15 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
         None if listener.address().ip().is_unspecified() => return Err(ProcessError::NoAddress(arguments.listen)),
         None => listener.address().to_string(),
     };
+    let admin = Admin::<NodeMetrics, NodeState>::bind(arguments.admin).await?;
     let (mut directory, opened) = Directory::open(&arguments.data_dir, &Owner::Node(arguments.id.clone()))?;
     let identity = match opened {
         Opened::Existing(identity) => identity,
         Opened::Fresh => directory.initialise(Incarnation(random_id()?))?,
     };
     let full = space::watch(arguments.data_dir.clone(), arguments.limits.disk_reserve.0).map_err(ProcessError::Thread)?;
+    let monitor = admin.serve("node");
+    monitor.set_readiness(Readiness::Starting("it is opening its data"));
     let data = match identity.cluster {
         None => Data::Unopened(directory),
         // Before the coordinator hears of it: from then on its silence counts.
@@ -62,7 +66,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
             Data::Open(storage) => Ok(storage),
         }
     };
-    let ended = run_node_until(options, listener, system_clock(), open, stop).await;
+    let ended = run_node_until(options, listener, system_clock(), open, stop, monitor).await;
     ended.map_err(|source| match identity.cluster {
         // It has never been let in, and is bound to this id all the same.
         None if matches!(source, NodeError::Refused { .. }) => {

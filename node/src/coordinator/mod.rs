@@ -3,7 +3,9 @@
 
 mod driver;
 mod error;
+mod metrics;
 mod notes;
+mod state;
 mod storage;
 
 use std::future::Future;
@@ -15,9 +17,15 @@ use tracing::info;
 
 use self::driver::Driver;
 pub use self::error::CoordinatorError;
+pub use self::metrics::CoordinatorMetrics;
+pub use self::state::CoordinatorState;
 pub use self::storage::{ConfigRequest, ConfigStorage};
 use crate::Clock;
+use crate::monitor::Monitor;
 use crate::task::Owned;
+
+/// What a coordinator shows of itself.
+pub type CoordinatorMonitor = Monitor<CoordinatorMetrics, CoordinatorState>;
 
 /// Registrations, heartbeats and questions that may wait for the driver; beyond it their senders wait.
 const INPUTS: usize = 1024;
@@ -34,13 +42,14 @@ pub async fn run_coordinator(
     mut clock: Clock,
     storage: ConfigStorage,
     shutdown: impl Future<Output = ()> + Send + 'static,
+    monitor: CoordinatorMonitor,
 ) -> Result<(), CoordinatorError> {
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
-    let server = CoordinatorServer::new(&config.cluster, limits, inputs_sender);
+    let server = CoordinatorServer::new(&config.cluster, limits, inputs_sender).seen(monitor.outlook());
     let ClusterConfig { cluster, slots, replicas, founders, .. } = config.cluster;
     info!(component = "coordinator", %cluster, slots, replicas, founders, "serving");
     let coordinator = Coordinator::new(config, clock());
-    let driver = Driver::new(coordinator, clock, storage);
+    let driver = Driver::new(coordinator, clock, storage, monitor);
     let mut server = Owned::spawn(server.serve(listener, shutdown));
     tokio::select! {
         biased;

@@ -1,9 +1,85 @@
-//! What an operator would want to know of, as events of the log with stable fields.
+//! What an operator would want to know of, as events of the log with stable fields, and kept for `/admin/v1/state`.
 
-use catena_core::{Chain, Health, Member, Note};
+use catena_core::{Chain, Health, Member, NodeId, Note, Order, OrderError, RegisterError};
 use tracing::{debug, info, warn};
 
-pub(super) fn log(note: &Note) {
+use super::metrics::{ChainShape, change, command, eviction};
+use crate::monitor::{Events, Happened, Happening};
+use crate::words;
+
+/// What happens to a coordinator and its cluster.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    events: Events,
+}
+
+impl Notes {
+    /// What is kept.
+    pub(super) fn all(&self) -> Vec<Happened> {
+        self.events.all()
+    }
+
+    /// `before`: the shape of a chain before a change of it.
+    pub(super) fn note(&mut self, note: &Note, before: Option<ChainShape>) {
+        log(note);
+        self.events.add(match note {
+            Note::Leads(epoch) => Happening::new("leads").detail(format!("epoch {epoch}")),
+            Note::Follows => Happening::new("follows"),
+            Note::Health { node, health } => Happening::new("health").node(node).detail(words::health(*health)),
+            Note::Evicted { node, reason } => Happening::new("evicted").node(node).detail(eviction(*reason)),
+            Note::Restrained { node } => Happening::new("restrained").node(node),
+            Note::Chain(chain) => {
+                let members: Vec<&str> = chain.members.iter().map(|member| member.node.as_str()).collect();
+                let joining = chain.joining.as_ref().map_or(String::new(), |joining| format!(", {} joins", joining.node));
+                let detail = format!("{}: {}{joining}", change(before, chain.into()), members.join(" "));
+                Happening::new("chain").chain(chain.slot, chain.version).detail(detail)
+            }
+        });
+    }
+
+    pub(super) fn registered(&mut self, node: &NodeId) {
+        self.events.add(Happening::new("registered").node(node));
+    }
+
+    pub(super) fn refused(&mut self, node: &NodeId, reason: &RegisterError) {
+        match reason {
+            // It asks all coordinators in turn, again and again.
+            RegisterError::NotLeading => debug!(component = "coordinator", node_id = %node, %reason, "refused"),
+            RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. } => {
+                warn!(component = "coordinator", node_id = %node, %reason, "refused");
+                self.events.add(Happening::new("refused").node(node).detail(reason.to_string()));
+            }
+        }
+    }
+
+    pub(super) fn left(&mut self, node: &NodeId) {
+        self.events.add(Happening::new("disconnected").node(node));
+    }
+
+    pub(super) fn drained(&mut self, node: &NodeId) {
+        info!(component = "coordinator", node_id = %node, "drained");
+        self.events.add(Happening::new("drained").node(node));
+    }
+
+    pub(super) fn ordered(&mut self, order: &Order, result: &Result<(), OrderError>) {
+        let (Order::Drain(node) | Order::Evict(node) | Order::Readmit(node)) = order;
+        let happening = Happening::new(match order {
+            Order::Drain(_) => "drain-ordered",
+            Order::Evict(_) => "evict-ordered",
+            Order::Readmit(_) => "readmit-ordered",
+        });
+        let happening = happening.node(node);
+        match result {
+            Ok(()) => {
+                info!(component = "coordinator", node_id = %node, order = command(order), "ordered");
+                self.events.add(happening);
+            }
+            Err(error) => self.events.add(happening.detail(format!("refused: {error}"))),
+        }
+    }
+}
+
+fn log(note: &Note) {
     match note {
         Note::Leads(epoch) => info!(component = "coordinator", %epoch, "leads"),
         Note::Follows => warn!(component = "coordinator", "does not lead any more"),

@@ -28,7 +28,7 @@ pub(crate) struct DevArguments {
     /// Where the cluster's data lies; created if it is not there.
     #[arg(long, value_name = "DIR", default_value = "./catena-data")]
     pub(super) data_dir: PathBuf,
-    /// The coordinator's port on 127.0.0.1; the nodes take the ones after it.
+    /// The coordinator's port on 127.0.0.1; the nodes take the ones after it, and admin HTTP of each is 1000 ports further on.
     #[arg(long, value_name = "PORT", default_value_t = 7400, value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) port: u16,
     /// Start a process that dies again, by itself.

@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 pub(crate) enum DevError {
     #[error("{replicas} replicas need as many nodes, and there are {nodes}: give --nodes {replicas}, or fewer --replicas")]
     TooFewNodes { nodes: u32, replicas: u32 },
-    #[error("{nodes} nodes need the ports after {port}, and these end at 65535: give a lower --port")]
+    #[error("{nodes} nodes need the ports after {port} and after {port} + 1000, and these end at 65535: give a lower --port")]
     TooFewPorts { nodes: u32, port: u16 },
     #[error("the directory {} was created with --{name} {stored}, not {given}: leave the option out, or choose another --data-dir", .directory.display())]
     Changed { directory: PathBuf, name: &'static str, stored: u32, given: u32 },

@@ -18,11 +18,16 @@ pub(super) struct Planned {
     /// `coordinator`, or the node's id.
     pub(super) who: String,
     pub(super) port: u16,
+    /// For admin HTTP.
+    pub(super) admin: u16,
     pub(super) directory: PathBuf,
     owner: Owner,
     /// After the program's name.
     pub(super) arguments: Vec<OsString>,
 }
+
+/// So far behind the port of a process is that of its admin HTTP.
+const ADMIN: u16 = 1000;
 
 /// Everything that is to run.
 #[derive(Debug)]
@@ -36,12 +41,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Plans the cluster in `directory`, the coordinator on `port` and the nodes on the ones after it. Each
-    /// reads `settings`, but for what its command line says.
+    /// Plans the cluster in `directory`, the coordinator on `port` and the nodes on the ones after it; admin HTTP of each is
+    /// [`ADMIN`] ports further on. Each reads `settings`, but for what its command line says.
     pub(super) fn new(directory: &Found, port: u16, settings: Option<&Path>) -> Result<Self, DevError> {
         let Shape { nodes, .. } = directory.shape;
         let too_few = DevError::TooFewPorts { nodes, port };
-        let last = u16::try_from(nodes).ok().and_then(|nodes| port.checked_add(nodes)).ok_or(too_few)?;
+        let last = u16::try_from(nodes).ok().and_then(|nodes| port.checked_add(nodes));
+        let last = last.filter(|last| last.checked_add(ADMIN).is_some()).ok_or(too_few)?;
         let program = std::env::current_exe().map_err(DevError::OwnProgram)?;
         let endpoint = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
         let names: Vec<String> = (1..=nodes).map(|n| format!("n{n}")).collect();
@@ -62,7 +68,7 @@ impl Plan {
     /// Demands that every process could start: no other holds its directory, and its port is free.
     pub(super) fn demand_free(&self) -> Result<(), DevError> {
         self.processes.iter().try_for_each(Planned::demand_free_directory)?;
-        self.processes.iter().try_for_each(Planned::demand_free_port)
+        self.processes.iter().try_for_each(Planned::demand_free_ports)
     }
 }
 
@@ -92,13 +98,17 @@ impl Planned {
         }
     }
 
-    fn demand_free_port(&self) -> Result<(), DevError> {
-        let (port, who) = (self.port, self.who.clone());
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(DevError::PortTaken { port, who }),
-            Err(source) => Err(DevError::Port { port, who, source }),
-        }
+    fn demand_free_ports(&self) -> Result<(), DevError> {
+        demand_free(self.port, self.who.clone())?;
+        demand_free(self.admin, format!("admin HTTP of {}", self.who))
+    }
+}
+
+fn demand_free(port: u16, who: String) -> Result<(), DevError> {
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(DevError::PortTaken { port, who }),
+        Err(source) => Err(DevError::Port { port, who, source }),
     }
 }
 
@@ -111,7 +121,8 @@ fn coordinator(directory: &Found, port: u16, endpoint: &str) -> Planned {
     // All of them, so that the first chains are spread over all of them.
     let [nodes, replicas, slots] = [nodes, replicas, slots].map(|number| number.to_string());
     arguments.extend(words(&["--founders", &nodes, "--replicas", &replicas, "--slots", &slots]));
-    Planned { who: who.to_owned(), port, directory: data, owner: Owner::Coordinator, arguments }
+    let admin = with_admin(&mut arguments, port);
+    Planned { who: who.to_owned(), port, admin, directory: data, owner: Owner::Coordinator, arguments }
 }
 
 fn node(directory: &Found, port: u16, endpoint: &str, name: &str) -> Planned {
@@ -120,7 +131,16 @@ fn node(directory: &Found, port: u16, endpoint: &str, name: &str) -> Planned {
     let mut arguments = words(&["node", "--id", name, "--listen", &listen, "--coordinator", endpoint, "--data-dir"]);
     arguments.push(data.clone().into());
     let owner = Owner::Node(NodeId::new(name).expect("a letter and a number make a node id"));
-    Planned { who: name.to_owned(), port, directory: data, owner, arguments }
+    let admin = with_admin(&mut arguments, port);
+    Planned { who: name.to_owned(), port, admin, directory: data, owner, arguments }
+}
+
+/// Adds where admin HTTP is to be, of the process on `port`.
+fn with_admin(arguments: &mut Vec<OsString>, port: u16) -> u16 {
+    let admin = port + ADMIN;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, admin)).to_string();
+    arguments.extend(words(&["--admin", &address]));
+    admin
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {

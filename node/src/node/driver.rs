@@ -3,28 +3,31 @@
 //! One turn: wait for anything; feed everything that is ready, up to a bound, one step each; run each step's effects before
 //! the next step.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
-use catena_core::{CallError, Decisions, Effect, Event, Node, NodeId, Reply, RequestId, Slot, Ticket};
+use catena_core::{Decisions, Effect, Event, Node, NodeId, RequestId, Slot, Ticket, Time};
 use catena_net::coordination::Heartbeats;
 use catena_net::link::Links;
 use catena_net::server::NodeInput;
 use catena_store::{Reader, StoreError};
-use tokio::sync::{mpsc, oneshot};
-use tracing::{debug, error, info, warn};
+use tokio::sync::mpsc;
 
+use super::calls::{Answer, Calls};
 use super::departure::{Departure, Turn};
+use super::metrics::{Asked, NodeMetrics};
+use super::notes::Notes;
 use super::pins::{PartRead, Pins};
+use super::state::{NodeState, Sight};
 use super::uplink::{Uplink, UplinkEvent};
-use super::{NodeError, Storage};
+use super::watching::{Watching, readiness};
+use super::{NodeError, NodeMonitor, Storage};
 use crate::Clock;
+use crate::monitor::Question;
 use crate::timer::Timer;
 
 /// Inputs taken in one turn: enough to batch, few enough that tickets and heartbeats do not wait.
 const INPUTS_A_TURN: usize = 128;
-
-type Answer = oneshot::Sender<Result<Reply, CallError>>;
 
 /// Everything that the loop owns.
 pub(super) struct Driver<R: Reader> {
@@ -38,11 +41,15 @@ pub(super) struct Driver<R: Reader> {
     departure: Departure,
     /// Where heartbeats go; `None` while there is no coordinator.
     heartbeats: Option<Heartbeats>,
-    /// Calls that the machine has not answered yet.
-    calls: HashMap<RequestId, Answer>,
-    last_request: RequestId,
+    calls: Calls,
     /// Slots whose damage has been logged.
     damaged: BTreeSet<Slot>,
+    notes: Notes,
+    metrics: NodeMetrics,
+    watching: Watching,
+    monitor: NodeMonitor,
+    /// When this turn, or the latest step in it, began.
+    now: Time,
     /// Reused from step to step.
     effects: Vec<Effect>,
 }
@@ -55,12 +62,23 @@ enum Ready {
     Part(PartRead),
     Departure(Turn),
     DiskFull,
+    Question(Question<NodeState>),
     Deadline,
 }
 
 impl<R: Reader> Driver<R> {
-    pub(super) fn new(name: NodeId, node: Node, clock: Clock, storage: Storage<R>, links: Links, departure: Departure) -> Self {
+    pub(super) fn new(
+        node: Node,
+        mut clock: Clock,
+        storage: Storage<R>,
+        links: Links,
+        departure: Departure,
+        notes: Notes,
+        monitor: NodeMonitor,
+    ) -> Self {
         let (pins, parts) = Pins::new(storage.reader.clone());
+        let now = clock().monotonic;
+        let (name, metrics) = (node.overview(now).identity.node.clone(), monitor.metrics.clone());
         Self {
             name,
             node,
@@ -71,9 +89,13 @@ impl<R: Reader> Driver<R> {
             links,
             departure,
             heartbeats: None,
-            calls: HashMap::new(),
-            last_request: RequestId(0),
+            calls: Calls::new(metrics.clone()),
             damaged: BTreeSet::new(),
+            notes,
+            metrics,
+            watching: Watching::default(),
+            monitor,
+            now,
             effects: Vec::new(),
         }
     }
@@ -90,6 +112,7 @@ impl<R: Reader> Driver<R> {
         let mut timer = Timer::new();
         loop {
             let now = (self.clock)();
+            self.look(now.monotonic);
             let (at, _) = self.node.deadline();
             timer.set(now, at);
             let ready = tokio::select! {
@@ -100,6 +123,7 @@ impl<R: Reader> Driver<R> {
                 turn = self.departure.next() => Ready::Departure(turn),
                 Ok(()) = self.storage.full.changed() => Ready::DiskFull,
                 () = timer.sleep.as_mut() => Ready::Deadline,
+                Some(question) = self.monitor.asked() => Ready::Question(question),
                 _ = inputs.recv_many(&mut taken, INPUTS_A_TURN) => Ready::Inputs,
             };
             match ready {
@@ -109,6 +133,7 @@ impl<R: Reader> Driver<R> {
                 Ready::Part(part) => self.on_part(part)?,
                 Ready::Departure(turn) => self.on_departure(turn)?,
                 Ready::DiskFull => self.on_disk_full()?,
+                Ready::Question(question) => self.on_question(question),
                 Ready::Deadline => {
                     timer.fired();
                     self.step(Event::Wake)?;
@@ -122,9 +147,9 @@ impl<R: Reader> Driver<R> {
     fn on_disk_full(&mut self) -> Result<(), NodeError> {
         let full = *self.storage.full.borrow_and_update();
         if full {
-            warn!(component = "node", node_id = %self.name, "the disk is nearly full: puts to this node's chains are refused until there is room");
+            self.notes.disk_is_full();
         } else {
-            info!(component = "node", node_id = %self.name, "the disk has room again");
+            self.notes.disk_has_room();
         }
         self.step(Event::DiskFull { full })
     }
@@ -132,32 +157,35 @@ impl<R: Reader> Driver<R> {
     fn on_input(&mut self, input: NodeInput) -> Result<(), NodeError> {
         match input {
             NodeInput::Write { target, command, origin, reply } => {
-                let Some(reply) = self.admit_key(&command.key, reply) else { return Ok(()) };
+                let Some(reply) = self.admit_key(Asked::Write, &command.key, reply) else { return Ok(()) };
                 let stored = self.storage.reader.metadata(target.slot, &command.key);
-                let request = self.await_reply(reply);
+                let request = self.calls.take_up(Asked::Write, reply, self.now);
                 match stored {
                     Ok(stored) => self.step(Event::Write { request, target, command, origin, stored }),
                     Err(error) => self.on_unreadable(target.slot, Some(request), error),
                 }
             }
             NodeInput::OpenSession { target, reply } => {
-                let request = self.await_reply(reply);
+                let request = self.calls.take_up(Asked::Session, reply, self.now);
                 self.step(Event::OpenSession { request, target })
             }
             NodeInput::Read { target, key, reply } => {
-                let Some(reply) = self.admit_key(&key, reply) else { return Ok(()) };
+                let Some(reply) = self.admit_key(Asked::Read, &key, reply) else { return Ok(()) };
                 let stored = self.storage.reader.get(target.slot, &key);
-                let request = self.await_reply(reply);
+                let request = self.calls.take_up(Asked::Read, reply, self.now);
                 match stored {
                     Ok(stored) => self.step(Event::Read { request, target, key, stored }),
                     Err(error) => self.on_unreadable(target.slot, Some(request), error),
                 }
             }
             NodeInput::Scan { target, after, bytes, reply } => {
-                let admitted = if let Some(after) = &after { self.admit_key(after, reply) } else { Some(reply) };
+                let admitted = match &after {
+                    Some(after) => self.admit_key(Asked::Scan, after, reply),
+                    None => Some(reply),
+                };
                 let Some(reply) = admitted else { return Ok(()) };
                 let stored = self.storage.reader.page(target.slot, after.as_deref(), bytes);
-                let request = self.await_reply(reply);
+                let request = self.calls.take_up(Asked::Scan, reply, self.now);
                 match stored {
                     Ok(stored) => self.step(Event::Scan { request, target, after, bytes, stored }),
                     Err(error) => self.on_unreadable(target.slot, Some(request), error),
@@ -167,8 +195,14 @@ impl<R: Reader> Driver<R> {
             NodeInput::LinkUp(link) => {
                 // Attached first, so that what the step sends goes down the new link.
                 let Some(peer) = self.links.attach(link) else { return Ok(()) };
-                info!(component = "node", node_id = %self.name, %peer, "link up");
+                self.notes.link_up(&peer);
                 self.step(Event::LinkUp { peer })
+            }
+            NodeInput::LinkDown(end) => {
+                if let Some(peer) = self.links.detach(&end) {
+                    self.notes.link_down(&peer);
+                }
+                Ok(())
             }
         }
     }
@@ -179,13 +213,14 @@ impl<R: Reader> Driver<R> {
         while let Ok(later) = self.storage.durable.try_recv() {
             ticket = later.map_err(|e| self.failed(e))?;
         }
+        self.watching.synced(ticket, (self.clock)().monotonic, &self.metrics);
         self.step(Event::Durable { ticket })
     }
 
     fn on_uplink(&mut self, event: UplinkEvent) -> Result<(), NodeError> {
         match event {
             UplinkEvent::Up(heartbeats) => {
-                info!(component = "node", node_id = %self.name, "joined the coordinator");
+                self.notes.joined();
                 self.heartbeats = Some(heartbeats);
                 self.step(Event::CoordinatorUp)
             }
@@ -202,6 +237,7 @@ impl<R: Reader> Driver<R> {
                 self.step(Event::Decided(decisions))
             }
             UplinkEvent::Lost => {
+                self.notes.lost_the_coordinator();
                 self.heartbeats = None;
                 self.departure.unheard();
                 Ok(())
@@ -225,7 +261,7 @@ impl<R: Reader> Driver<R> {
             return Err(self.failed(error));
         }
         if self.damaged.insert(slot) {
-            error!(component = "node", node_id = %self.name, %slot, "this replica is to be replaced: {error}");
+            self.notes.damaged(slot, &error.to_string());
         }
         self.step(Event::Damaged { slot, request })
     }
@@ -233,6 +269,7 @@ impl<R: Reader> Driver<R> {
     fn on_departure(&mut self, turn: Turn) -> Result<(), NodeError> {
         match turn {
             Turn::Told => {
+                self.notes.told_to_stop();
                 self.step(Event::Stop)?;
                 if self.heartbeats.is_none() {
                     self.departure.unheard();
@@ -240,9 +277,7 @@ impl<R: Reader> Driver<R> {
                 Ok(())
             }
             Turn::Overdue => {
-                let chains = self.departure.needed();
-                let reached = self.heartbeats.is_some();
-                warn!(component = "node", node_id = %self.name, chains, reached, "stops before the coordinator let it go, and will be missed");
+                self.notes.overdue(self.departure.needed(), self.heartbeats.is_some());
                 Ok(())
             }
         }
@@ -255,38 +290,67 @@ impl<R: Reader> Driver<R> {
         check_slots(&self.name, self.node.config().slots, chains.iter().map(|chain| chain.slot).chain(others))?;
         for chain in chains {
             let role = self.departure.chain(chain);
-            debug!(component = "node", node_id = %self.name, slot = %chain.slot, chain_version = %chain.version, ?role, "new chain");
+            if self.watching.chains.is_news(chain.slot, chain.version) {
+                self.watching.part(chain.slot, role, self.now, &self.metrics);
+                self.notes.chain(chain, role);
+            }
         }
         for (slot, version) in fences {
-            debug!(component = "node", node_id = %self.name, %slot, chain_version = %version, "fenced");
+            if self.watching.fences.is_news(*slot, *version) {
+                self.notes.fenced(*slot, *version);
+            }
         }
         for (slot, version) in drops {
-            info!(component = "node", node_id = %self.name, %slot, chain_version = %version, "may drop its data");
+            if self.watching.drops.is_news(*slot, *version) {
+                self.notes.dropped(*slot, *version);
+            }
         }
         Ok(())
     }
 
     /// Refuses a key over the limit before the store is asked for it, which does not take a key of any length.
-    fn admit_key(&self, key: &[u8], reply: Answer) -> Option<Answer> {
+    fn admit_key(&self, asked: Asked, key: &[u8], reply: Answer) -> Option<Answer> {
         match self.node.config().limits.admit_key(key) {
             Ok(()) => Some(reply),
             Err(error) => {
-                // A caller that has gone does not want to know.
-                let _ = reply.send(Err(error));
+                self.calls.refuse(asked, reply, error, self.now);
                 None
             }
         }
     }
 
-    fn await_reply(&mut self, reply: Answer) -> RequestId {
-        self.last_request = self.last_request.next();
-        self.calls.insert(self.last_request, reply);
-        self.last_request
+    /// Before each turn: what is to be said of the node that it does not say itself.
+    fn look(&mut self, now: Time) {
+        self.now = now;
+        let overview = self.node.overview(now);
+        self.watching.look(&overview, &mut self.notes);
+        self.monitor.set_readiness(readiness(&overview));
+    }
+
+    fn on_question(&self, question: Question<NodeState>) {
+        let sight = Sight {
+            node: &self.node,
+            now: self.now,
+            links: &self.links,
+            connected: self.heartbeats.is_some(),
+            calls: self.calls.len(),
+            filling: self.watching.filling(),
+            pins: self.pins.len(),
+        };
+        // Whoever has gone does not want to know.
+        match question {
+            Question::Measure(reply) => {
+                self.metrics.now.measure(sight);
+                let _ = reply.send(());
+            }
+            Question::State(reply) => drop(reply.send(NodeState::of(sight, self.notes.all()))),
+        }
     }
 
     /// Feeds one event, whose reads of the store have been made, and runs what comes out.
     fn step(&mut self, event: Event) -> Result<(), NodeError> {
         let now = (self.clock)();
+        self.now = now.monotonic;
         let mut effects = std::mem::take(&mut self.effects);
         self.node.step(now, event, &mut effects);
         let result = effects.drain(..).try_for_each(|effect| self.perform(effect));
@@ -296,19 +360,23 @@ impl<R: Reader> Driver<R> {
 
     fn perform(&mut self, effect: Effect) -> Result<(), NodeError> {
         match effect {
-            Effect::Send { to, envelope } => self.links.send(&to, envelope),
-            Effect::Persist(batch) => (self.storage.submit)(batch).or_else(|error| self.storage_ended(error))?,
-            Effect::Reply { request, result } => {
-                let reply = self.calls.remove(&request).expect("a call is answered once");
-                // A caller that has gone does not want to know.
-                let _ = reply.send(result);
+            Effect::Send { to, envelope } => {
+                self.metrics.sent(&envelope);
+                self.links.send(&to, envelope);
             }
+            Effect::Persist(batch) => {
+                self.metrics.persisted(&batch.writes);
+                self.watching.submitted(batch.ticket, self.now);
+                (self.storage.submit)(batch).or_else(|error| self.storage_ended(error))?;
+            }
+            Effect::Reply { request, result } => self.calls.answer(request, result, self.now),
             Effect::Pin { slot } => self.pins.pin(slot),
             Effect::Unpin { slot } => self.pins.unpin(slot),
             Effect::ReadChunk { slot, after, bytes } => self.pins.read(slot, after, bytes),
             Effect::ReadSpilled { slot, after, bytes } => self.pins.read_spilled(slot, after, bytes),
             // Without a coordinator it is as good as lost on the way.
             Effect::Heartbeat(heartbeat) => {
+                self.metrics.heartbeats.inc();
                 self.departure.heartbeat(&heartbeat);
                 if let Some(heartbeats) = &self.heartbeats {
                     heartbeats.send(heartbeat);

@@ -1,11 +1,16 @@
 //! A storage node: joins its cluster, opens its data, serves until it is told to stop.
 
+mod calls;
 mod departure;
 mod driver;
 mod error;
+mod metrics;
+mod notes;
 mod pins;
+mod state;
 mod storage;
 mod uplink;
+mod watching;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,19 +18,26 @@ use std::future::Future;
 use catena_core::{ClusterId, Identity, Incarnation, Node, NodeConfig, NodeId, NodeRecord, Process};
 use catena_net::coordination::Register;
 use catena_net::link::Links;
-use catena_net::server::{Listener, NodeServer};
+use catena_net::server::{Listener, NodeServer, Readiness};
 use catena_store::{Reader, StoreError};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
+use tracing::info;
 
 use self::departure::Departure;
 pub use self::departure::Stop;
 use self::driver::{Driver, check_slots};
 pub use self::error::NodeError;
+pub use self::metrics::NodeMetrics;
+use self::notes::Notes;
+pub use self::state::NodeState;
 pub use self::storage::Storage;
 use self::uplink::Uplink;
 use crate::Clock;
+use crate::monitor::Monitor;
 use crate::task::Owned;
+
+/// What a node shows of itself.
+pub type NodeMonitor = Monitor<NodeMetrics, NodeState>;
 
 /// Requests and messages that may wait for the driver; beyond it their senders wait. Chosen here: a few turns of the driver.
 const INPUTS: usize = 1024;
@@ -67,7 +79,7 @@ where
         shutdown.await;
         Stop::Node
     };
-    run_node_until(options, listener, clock, open, told).await
+    run_node_until(options, listener, clock, open, told, NodeMonitor::unseen()).await
 }
 
 /// Runs a node until it is `told` to stop, and then until it has left its chains or is overdue: within 4 s.
@@ -83,17 +95,20 @@ pub async fn run_node_until<R: Reader, O>(
     mut clock: Clock,
     open: impl FnOnce(ClusterId) -> O,
     told: impl Future<Output = Stop> + Send + 'static,
+    monitor: NodeMonitor,
 ) -> Result<(), NodeError>
 where
     O: Future<Output = Result<Storage<R>, StoreError>>,
 {
     let mut told = Box::pin(told);
+    monitor.set_readiness(Readiness::Starting("no coordinator has let it in yet"));
     let register = Register { cluster: options.cluster, node: options.record() };
     let (uplink, registered) = tokio::select! {
         biased;
         joined = Uplink::join(options.coordinators.clone(), register) => joined?,
         _ = &mut told => return Ok(()),
     };
+    monitor.set_readiness(Readiness::Starting("it is opening its data"));
     let mut storage = tokio::select! {
         biased;
         opened = open(registered.cluster) => {
@@ -105,7 +120,7 @@ where
     let config = NodeConfig { slots: registered.slots, ..options.config.clone() };
     let (inputs_sender, inputs) = mpsc::channel(INPUTS);
     let (links, acceptor) = Links::new(identity.clone(), inputs_sender.clone());
-    let server = NodeServer::new(identity.clone(), &config.limits, inputs_sender, acceptor);
+    let server = NodeServer::new(identity.clone(), &config.limits, inputs_sender, acceptor).seen(monitor.outlook());
     let (left, has_left) = oneshot::channel();
     let mut departure = Departure::new(identity.clone(), told, left);
     let recovered = std::mem::take(&mut storage.recovered);
@@ -113,12 +128,13 @@ where
     for chain in recovered.iter().filter_map(|replica| replica.chain.as_ref()) {
         departure.chain(chain);
     }
+    let mut notes = Notes::new(options.node.clone());
     for (slot, damage) in recovered.iter().filter_map(|replica| Some((replica.slot, replica.damaged.as_ref()?))) {
-        error!(component = "node", node_id = %options.node, %slot, "this replica is to be replaced: {damage}");
+        notes.damaged(slot, damage);
     }
     info!(component = "node", node_id = %options.node, cluster = %identity.cluster, slots = recovered.len(), "serving");
     let node = Node::new(config, identity, recovered, clock());
-    let driver = Driver::new(options.node.clone(), node, clock, storage, links, departure);
+    let driver = Driver::new(node, clock, storage, links, departure, notes, monitor);
     // A driver that is gone has ended the node already.
     let until_left = async { drop(has_left.await) };
     let mut server = Owned::spawn(server.serve(listener, until_left));

@@ -71,6 +71,11 @@ impl<R: Reader> Pins<R> {
         self.held.remove(&slot);
     }
 
+    /// How many are held.
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// Has a part read, from behind `after` on, of about `bytes`.
     pub(super) fn read(&self, slot: Slot, after: Option<Bytes>, bytes: usize) {
         let Some(pin) = self.held.get(&slot) else { return };

@@ -1,5 +1,6 @@
 //! The real binary: processes, signals, kill -9, directories, ports, exit codes.
 
+mod admin;
 mod bulk;
 mod config;
 mod damage;
@@ -14,4 +15,5 @@ mod refusals;
 mod repair;
 mod space;
 mod support;
+mod tools;
 mod wire;

@@ -17,6 +17,9 @@ use serde_json::Value;
 /// What may take long on a busy machine; reached only by a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// So far behind the port of a process of `dev` is that of its admin HTTP.
+pub(crate) const ADMIN: u16 = 1000;
+
 /// The binary, with nothing of this environment that it would heed.
 pub(crate) fn catena() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_catena"));
@@ -60,13 +63,17 @@ pub(crate) fn eventually<T>(what: &str, mut found: impl FnMut() -> Option<T>) ->
 /// The first of `count` consecutive ports that are free on loopback, below those that the system gives out by itself.
 pub(crate) fn free_ports(count: u16) -> u16 {
     const FIRST: u16 = 10_000;
-    const RANGE: u16 = 20_000;
+    const RANGE: u16 = 10_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
     // Test processes that run at once begin in different places.
-    let offset = (std::process::id() % 1000) as u16 * 20;
+    let offset = (std::process::id() % 500) as u16 * 20;
+    let is_free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     loop {
-        let first = FIRST + (offset + NEXT.fetch_add(count, Ordering::Relaxed)) % RANGE;
-        if (first..first + count).all(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()) {
+        let number = (offset + NEXT.fetch_add(count, Ordering::Relaxed)) % RANGE;
+        // Every other thousand is left to `dev`'s admin HTTP.
+        let first = FIRST + number / ADMIN * 2 * ADMIN + number % ADMIN;
+        let fits = number % ADMIN + count <= ADMIN;
+        if fits && (first..first + count).all(|port| is_free(port) && is_free(port + ADMIN)) {
             return first;
         }
     }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use catena_core::{Chain, ClusterConfig, ClusterId, CoordinatorConfig, Incarnation, Limits, Member, NodeConfig, NodeId, Order};
 use catena_net::admin::AdminClient;
 use catena_net::server::Listener;
-use catena_node::{ConfigRequest, ConfigStorage, NodeOptions, Storage, run_coordinator, run_node, tokio_clock};
+use catena_node::{
+    ConfigRequest, ConfigStorage, CoordinatorMonitor, NodeOptions, Storage, run_coordinator, run_node, tokio_clock,
+};
 use catena_store::{ConfigStore, MemoryConfigStore, MemoryDisk, Store, StoreError, Swept, commit_group};
 use madsim::net::NetSim;
 use madsim::runtime::{Handle, NodeHandle};
@@ -263,8 +265,16 @@ fn start_coordinator(config: ClusterConfig) -> NodeHandle {
                 let listener = Listener::bind(address(COORDINATOR)).await.expect("a free address");
                 // Faults come one after the other here, faster than an operator would: the detector is not held back.
                 let config = CoordinatorConfig { restraint_percent: 100, flap_threshold: 0, ..CoordinatorConfig::new(config) };
-                let ended =
-                    run_coordinator(config, &Limits::default(), listener, tokio_clock(), storage, std::future::pending()).await;
+                let ended = run_coordinator(
+                    config,
+                    &Limits::default(),
+                    listener,
+                    tokio_clock(),
+                    storage,
+                    std::future::pending(),
+                    CoordinatorMonitor::unseen(),
+                )
+                .await;
                 panic!("the coordinator ended by itself: {ended:?}");
             }
         })

@@ -16,6 +16,7 @@ use tonic::{Request, Response, Streaming};
 pub use join::{Session, ToNode};
 pub use watch::{WATCHED_CHANGES, Watcher, Watchers};
 
+use super::Outlook;
 use crate::convert::RouteAnswer;
 use crate::proto::admin_server::AdminServer;
 use crate::proto::coordination_server::{Coordination, CoordinationServer};
@@ -77,6 +78,7 @@ pub enum CoordinatorInput {
 #[derive(Debug)]
 pub struct CoordinatorServer {
     service: Arc<Service>,
+    outlook: Outlook,
 }
 
 #[derive(Debug)]
@@ -93,7 +95,14 @@ impl CoordinatorServer {
     /// are told to clients.
     pub fn new(config: &ClusterConfig, limits: &Limits, inputs: mpsc::Sender<CoordinatorInput>) -> Self {
         let (cluster, slots, limits) = (config.cluster, config.slots, limits.clone());
-        Self { service: Arc::new(Service { cluster, slots, limits, inputs, sessions: AtomicU64::new(0) }) }
+        let service = Arc::new(Service { cluster, slots, limits, inputs, sessions: AtomicU64::new(0) });
+        Self { service, outlook: Outlook::default() }
+    }
+
+    /// Has others see this of the coordinator.
+    #[must_use]
+    pub fn seen(self, outlook: Outlook) -> Self {
+        Self { outlook, ..self }
     }
 
     /// Serves until `shutdown`, and then for [`STOP_TIMEOUT`](transport::STOP_TIMEOUT) at most.
@@ -101,9 +110,12 @@ impl CoordinatorServer {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let Outlook { readiness, observer } = self.outlook;
         let coordination = CoordinationServer::from_arc(self.service.clone()).max_decoding_message_size(MESSAGE_BYTES);
-        let router = transport::server().add_service(coordination).add_service(AdminServer::from_arc(self.service));
-        transport::run(router, listener, shutdown).await
+        let router = transport::server()
+            .add_service(transport::counted(coordination, &observer))
+            .add_service(transport::counted(AdminServer::from_arc(self.service), &observer));
+        transport::run(router, &["catena.v1.Coordination", "catena.v1.Admin"], readiness, listener, shutdown).await
     }
 }
 

@@ -26,6 +26,9 @@ pub(in crate::cli) struct CoordinatorArguments {
     /// The address to listen on.
     #[arg(long, value_name = "IP:PORT")]
     pub(in crate::cli) listen: SocketAddr,
+    /// The address for admin HTTP: /livez, /readyz, /metrics and /admin/v1/state. [default: none]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(in crate::cli) admin: Option<SocketAddr>,
     /// Where its data lies; created if it is not there.
     #[arg(long, value_name = "DIR")]
     pub(in crate::cli) data_dir: PathBuf,
@@ -104,6 +107,9 @@ pub(in crate::cli) struct ServeArguments {
     /// The address to listen on.
     #[arg(long, value_name = "IP:PORT")]
     pub(in crate::cli) listen: SocketAddr,
+    /// The address for admin HTTP: /livez, /readyz, /metrics and /admin/v1/state. [default: none]
+    #[arg(long, value_name = "IP:PORT")]
+    pub(in crate::cli) admin: Option<SocketAddr>,
     /// Where others reach it, if that is another address.
     #[arg(long, value_name = "HOST:PORT", value_parser = parse_endpoint)]
     pub(in crate::cli) advertise: Option<String>,

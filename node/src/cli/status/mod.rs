@@ -2,7 +2,6 @@
 
 mod json;
 mod table;
-mod words;
 
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -10,6 +9,7 @@ use std::time::Duration;
 
 use catena_core::Status;
 use catena_net::admin::{AdminClient, AdminError};
+use catena_node::words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -17,7 +17,7 @@ use super::arguments::{StatusArguments, ViewFormat};
 use super::exit::{self, Exit, fail};
 use super::output::{complain, write};
 
-pub(crate) use self::words::explained;
+pub(crate) use catena_node::words::explained;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);

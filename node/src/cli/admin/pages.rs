@@ -1,0 +1,108 @@
+//! What is answered under which path.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use catena_net::server::Readiness;
+use catena_node::monitor::{NoState, Window};
+use serde::Serialize;
+
+use super::shared::Shared;
+
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// What there is to show of a process.
+struct Shown<S> {
+    process: &'static str,
+    window: Window<S>,
+    metrics: Shared,
+    state: Shared,
+}
+
+/// A state, and what goes with that of any process.
+#[derive(Serialize)]
+struct Account<'a, S> {
+    process: &'static str,
+    version: &'static str,
+    ready: bool,
+    /// Why it is not.
+    reason: Option<&'a str>,
+    #[serde(flatten)]
+    state: Option<S>,
+}
+
+pub(super) fn router<S: Serialize + Send + 'static>(process: &'static str, window: Window<S>) -> Router {
+    let shown = Shown { process, window, metrics: Shared::default(), state: Shared::default() };
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/admin/v1/state", get(state))
+        .fallback(async || (StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and /admin/v1/state\n"))
+        .layer(map_response(closing))
+        .with_state(Arc::new(shown))
+}
+
+/// One answer a connection: places are few.
+async fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+async fn readyz<S>(State(shown): State<Arc<Shown<S>>>) -> Response {
+    match unready(shown.window.readiness()) {
+        None => "ok\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")).into_response(),
+    }
+}
+
+async fn metrics<S>(State(shown): State<Arc<Shown<S>>>) -> Response {
+    let made = async { Ok::<_, Infallible>(Bytes::from(shown.window.metrics().await)) };
+    match shown.metrics.get(made).await {
+        Ok(text) => typed(OPEN_METRICS, text),
+        Err(never) => match never {},
+    }
+}
+
+async fn state<S: Serialize + Send + 'static>(State(shown): State<Arc<Shown<S>>>) -> Response {
+    let made = async { Ok(rendered(shown.process, shown.window.readiness(), Some(shown.window.state().await?)).await) };
+    match shown.state.get(made).await {
+        Ok(text) => typed(JSON, text),
+        Err(why) => {
+            let readiness = match why {
+                NoState::Starting(why) => Readiness::Starting(why),
+                NoState::Silent => Readiness::Unready("its driver does not answer"),
+            };
+            let text = rendered::<S>(shown.process, readiness, None).await;
+            (StatusCode::SERVICE_UNAVAILABLE, typed(JSON, text)).into_response()
+        }
+    }
+}
+
+/// A state as JSON, made on a thread for blocking work: that of many slots has megabytes.
+async fn rendered<S: Serialize + Send + 'static>(process: &'static str, readiness: Readiness, state: Option<S>) -> Bytes {
+    let reason = unready(readiness);
+    let account = Account { process, version: env!("CARGO_PKG_VERSION"), ready: reason.is_none(), reason, state };
+    let made = tokio::task::spawn_blocking(move || serde_json::to_vec(&account).expect("texts and numbers are JSON"));
+    made.await.expect("it does not panic, and nobody cancels it").into()
+}
+
+fn unready(readiness: Readiness) -> Option<&'static str> {
+    match readiness {
+        Readiness::Ready => None,
+        Readiness::Starting(why) | Readiness::Unready(why) => Some(why),
+    }
+}
+
+fn typed(kind: &'static str, body: Bytes) -> Response {
+    ([(CONTENT_TYPE, kind)], body).into_response()
+}
