@@ -58,6 +58,8 @@ fn default(setting: &Setting) -> Option<String> {
 fn example(section: Section, key: &str) -> &'static str {
     match (section, key) {
         (Section::Coordinator, "listen") => "\"10.0.0.1:7400\"",
+        (Section::Coordinator, "admin") => "\"10.0.0.1:8400\"",
+        (Section::Node, "admin") => "\"10.0.0.2:8401\"",
         (Section::Node, "listen") => "\"10.0.0.2:7401\"",
         (Section::Node, "id") => "\"n1\"",
         (Section::Node, "advertise") => "\"n1.example:7401\"",
