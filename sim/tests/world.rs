@@ -71,9 +71,11 @@ const RARE: &[Mutant] = &[
     Mutant::NoDriftMargin,
     Mutant::FlapHistoryLost,
     Mutant::DamageForgotten,
+    Mutant::DamagedCopyCounts,
     Mutant::OneBlocksAll,
     Mutant::PartialSnapshotInstalled,
     Mutant::ChunksOverPins,
+    Mutant::DiskFullForEver,
 ];
 
 #[test]
