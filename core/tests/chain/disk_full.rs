@@ -87,3 +87,14 @@ fn a_joiner_whose_disk_is_full_waits_with_its_copy_and_holds_up_no_write() {
     assert_eq!(bench.state("n4"), Some(ReplicaState::CaughtUp));
     same_state(&mut bench);
 }
+
+#[test]
+fn a_joiner_that_follows_and_fills_up_holds_up_no_write() {
+    let mut bench = filled();
+    bench.decide(&["n1", "n2", "n3"], Some("n4"));
+    bench.tell();
+    bench.wait(500);
+    assert_eq!(bench.state("n4"), Some(ReplicaState::CaughtUp));
+    fill(&mut bench, "n4", true);
+    assert!(!refused(&mut bench));
+}
