@@ -197,11 +197,14 @@ async fn a_node_that_is_no_longer_reached_did_not_execute() {
     let (put, _) = tokio::join!(setup.client.put("key", "value", vec![]), answer_write(&mut node, 1));
     put.expect("written");
     drop(node);
-    // The first call may be the one to find the connection dead, with the write perhaps on its way. Later ones dial.
-    let first = setup.client.put("key", "value", vec![]).await.expect_err("nobody is there");
-    let second = setup.client.put("key", "value", vec![]).await.expect_err("nobody is there");
-    assert!(matches!(second, ClientError::Unreachable { .. }), "{first}, then {second}");
-    assert_eq!(second.kind(), Kind::NotExecuted);
+    // One call may find the connection dead with the write perhaps on its way, and one in a hundred ends while it dials: both
+    // say `Unknown`, which is safe.
+    let mut ends = Vec::new();
+    while !matches!(ends.last(), Some(ClientError::Unreachable { .. })) {
+        assert!(ends.len() < 10 && ends.iter().all(|error: &ClientError| error.kind() == Kind::Unknown), "{ends:?}");
+        ends.push(setup.client.put("key", "value", vec![]).await.expect_err("nobody is there"));
+    }
+    assert_eq!(ends.last().map(ClientError::kind), Some(Kind::NotExecuted));
 }
 
 #[tokio::test]
