@@ -10,7 +10,7 @@ use catena_core::{ChainVersion, EntryId, Slot};
 use super::Violation;
 
 /// The newest version of each slot that has done something.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reigns {
     slots: Vec<Option<Reign>>,
 }

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use catena_core::{Chain, ClusterConfig, ClusterId, CoordinatorConfig, Incarnation, Limits, Member, NodeConfig, NodeId, Order};
+use catena_core::{
+    Chain, ClusterConfig, ClusterId, CoordinatorConfig, Incarnation, Limits, Member, NodeConfig, NodeId, Order, Slot,
+};
 use catena_net::admin::AdminClient;
 use catena_net::server::Listener;
 use catena_node::{
@@ -20,6 +22,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::recorder::Recorder;
+use crate::check::state::Stored;
 use crate::rng::{Odds, Rng};
 
 const PORT: u16 = 7400;
@@ -39,9 +42,16 @@ pub(super) struct Machines {
 struct Machine {
     name: NodeId,
     handle: NodeHandle,
-    disk: MemoryDisk,
+    data: Arc<Mutex<Directory>>,
     up: Up,
     process: Arc<Mutex<Option<Process>>>,
+}
+
+/// A data directory.
+#[derive(Clone, Debug)]
+struct Directory {
+    incarnation: Incarnation,
+    disk: MemoryDisk,
 }
 
 /// What a process in order is told, and what it tells.
@@ -76,6 +86,8 @@ pub(super) enum Cut {
     BothWays,
     /// Anything between the first of two nodes and the coordinator.
     Coordinator,
+    /// The same, and anything between the clients and the coordinator: they keep their route.
+    CoordinatorAndClients,
 }
 
 /// How long a process may take that is told to stop.
@@ -147,13 +159,34 @@ impl Machines {
                 handle.kill(id);
                 NetSim::current().unclog_node(id);
                 let lose = Odds::percent(50);
-                machine.disk.crash(|| self.rng.chance(lose));
+                machine.directory().disk.crash(|| self.rng.chance(lose));
             }
             Death::Stop => {
                 let process = machine.process.lock().expect("nobody panics with it").take().expect("it is up");
                 process.stop.send(()).expect("it runs");
                 timeout(STOPPING, process.stopped).await.expect("it stops in time").expect("it says so");
                 handle.kill(id);
+            }
+        }
+    }
+
+    /// A node loses its process and its disk, and starts again with an empty one (K7); only while the chains are whole, for
+    /// else it may have the last copy.
+    pub(super) async fn wipe(&mut self, index: usize, replicas: u32) {
+        if self.await_whole(replicas, Duration::from_secs(5)).await.is_some() {
+            self.down(index, Death::Kill).await;
+            let mut directory = self.nodes[index].data.lock().expect("nobody panics with it");
+            let Incarnation(before) = directory.incarnation;
+            // Unlike those of other nodes, which are counted from one.
+            *directory = Directory { incarnation: Incarnation(before + 100), disk: MemoryDisk::default() };
+        }
+    }
+
+    /// What is on the disks is part of the committed history (W11, J1).
+    pub(super) fn look_at_disks(&self, slots: u32, recorder: &Recorder) {
+        for machine in &self.nodes {
+            for slot in (0..slots).map(Slot) {
+                recorder.look(&machine.name, slot, &machine.stored(slot));
             }
         }
     }
@@ -176,11 +209,15 @@ impl Machines {
 
     /// Something does not pass for `duration`.
     pub(super) async fn cut(&self, cut: Cut, from: usize, to: usize, duration: Duration) {
-        let (from, to, coordinator) = (self.nodes[from].handle.id(), self.nodes[to].handle.id(), self.coordinator.id());
+        let (from, to) = (self.nodes[from].handle.id(), self.nodes[to].handle.id());
+        let (coordinator, client) = (self.coordinator.id(), self.client.id());
         let ways = match cut {
             Cut::OneWay => vec![(from, to)],
             Cut::BothWays => vec![(from, to), (to, from)],
             Cut::Coordinator => vec![(from, coordinator), (coordinator, from)],
+            Cut::CoordinatorAndClients => {
+                vec![(from, coordinator), (coordinator, from), (client, coordinator), (coordinator, client)]
+            }
         };
         ways.iter().for_each(|(from, to)| NetSim::current().clog_link(*from, *to));
         tokio::time::sleep(duration).await;
@@ -221,16 +258,15 @@ impl Machines {
     /// The members of a chain have the same on their disks, and nobody else has anything.
     pub(super) fn compare_disks(&self, chain: &Chain) -> Result<(), String> {
         let slot = chain.slot;
-        let content = |machine: &Machine| (machine.disk.objects(slot), machine.disk.sessions(slot));
         let of = |member: &Member| self.nodes.iter().find(|machine| machine.name == member.node).expect("a node");
-        let tail = content(of(chain.tail()));
+        let tail = of(chain.tail()).stored(slot);
         for machine in &self.nodes {
-            let found = content(machine);
+            let found = machine.stored(slot);
             if chain.position(&machine.name).is_some() {
                 if found != tail {
                     return Err(format!("slot {slot}: {} differs from {}: {chain:?}", machine.name, chain.tail().node));
                 }
-            } else if !found.0.1.is_empty() || !found.1.is_empty() {
+            } else if !found.objects.is_empty() || !found.sessions.is_empty() {
                 return Err(format!("slot {slot}: {} has kept its data", machine.name));
             }
         }
@@ -243,6 +279,19 @@ impl Machines {
         NetSim::current().clog_node(id);
         tokio::time::sleep(duration).await;
         NetSim::current().unclog_node(id);
+    }
+}
+
+impl Machine {
+    fn directory(&self) -> Directory {
+        self.data.lock().expect("nobody panics with it").clone()
+    }
+
+    /// What its disk has of a slot, synced.
+    fn stored(&self, slot: Slot) -> Stored {
+        let disk = self.directory().disk;
+        let (at, objects) = disk.objects(slot);
+        Stored { at, objects, sessions: disk.sessions(slot) }
     }
 }
 
@@ -282,15 +331,17 @@ fn start_coordinator(config: ClusterConfig) -> NodeHandle {
 }
 
 fn start_node(index: usize, name: NodeId, rng: Rng, recorder: Recorder) -> Machine {
-    let disk = MemoryDisk::default();
-    let (content, rng) = (disk.clone(), Arc::new(Mutex::new(rng)));
+    let directory = Directory { incarnation: Incarnation(1 + index as u128), disk: MemoryDisk::default() };
+    let data = Arc::new(Mutex::new(directory));
+    let (content, rng) = (data.clone(), Arc::new(Mutex::new(rng)));
     let process: Arc<Mutex<Option<Process>>> = Arc::default();
     let (node, started) = (name.clone(), process.clone());
     let runtime = Handle::current();
     let machine = runtime.create_node().name(name.as_str()).ip(address(node_host(index)).ip());
     let handle = machine
         .init(move || {
-            let (disk, name, recorder) = (content.clone(), name.clone(), recorder.clone());
+            let Directory { incarnation, disk } = content.lock().expect("nobody panics with it").clone();
+            let (name, recorder) = (name.clone(), recorder.clone());
             let rng = rng.lock().expect("drawing a number does not panic").fork();
             let (stop, told) = oneshot::channel();
             let (has_stopped, stopped) = oneshot::channel();
@@ -299,7 +350,7 @@ fn start_node(index: usize, name: NodeId, rng: Rng, recorder: Recorder) -> Machi
                 let address = address(node_host(index));
                 let options = NodeOptions {
                     node: name,
-                    incarnation: Incarnation(1 + index as u128),
+                    incarnation,
                     cluster: None,
                     address: address.to_string(),
                     labels: BTreeMap::new(),
@@ -324,7 +375,7 @@ fn start_node(index: usize, name: NodeId, rng: Rng, recorder: Recorder) -> Machi
             }
         })
         .build();
-    Machine { name: node, handle, disk, up: Up::Running, process }
+    Machine { name: node, handle, data, up: Up::Running, process }
 }
 
 /// A disk, and a task in place of the storage thread, whose syncs take simulated time.

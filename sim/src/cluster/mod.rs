@@ -68,6 +68,11 @@ fn planted_bugs_are_found() {
         Mutant::ReadyAtOnce,
         Mutant::SkipMatching,
         Mutant::NewTailCuts,
+        Mutant::ReadWithoutLease,
+        Mutant::WipedDiskAccepted,
+        Mutant::AnswerOfAnotherSession,
+        Mutant::SessionsLeftOut,
+        Mutant::KeepStaleKeys,
     ] {
         let mut seeds = SEEDS;
         let caught = seeds.position(|seed| in_simulation(seed, Some(mutant)).is_err());
@@ -111,13 +116,14 @@ async fn run(seed: u64) -> Run {
     let mut machines = Machines::start(NODES, REPLICAS, SLOTS, rng.fork(), &recorder);
     let clients: Vec<_> =
         (0..CLIENTS).map(|_| machines.spawn(client(recorder.clone(), Workload::new(KEYS, rng.fork()), rng.fork()))).collect();
-    break_things(&mut machines, &mut rng).await;
+    break_things(&mut machines, &mut rng, &recorder).await;
     for client in clients {
         client.await.expect("a client does not panic");
     }
     let last = machines.spawn(last_look(recorder.clone()));
     last.await.expect("the cluster has healed");
     rest(&machines).await.unwrap_or_else(|reason| panic!("seed {seed}: {HEALING:?} after the last fault {reason}"));
+    machines.look_at_disks(SLOTS, &recorder);
     recorder.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
     Run { committed: recorder.committed(), calls: recorder.calls(), took: began.elapsed(), answered: recorder.answered() }
 }
@@ -146,13 +152,14 @@ async fn client(recorder: Recorder, mut workload: Workload, mut rng: Rng) {
     for _ in 0..CALLS_EACH {
         let wish = |id: CallId| {
             let wish = workload.wish(id, &known);
-            // Its value says whose an entry is, and a delete has none.
-            if wish.deed == Deed::Delete { Wish { deed: workload.put(id), ..wish } } else { wish }
+            // Nothing in a delete's entry says whose it is: without conditions it may be anybody's who wanted one.
+            if wish.deed == Deed::Delete { Wish { conditions: Vec::new(), ..wish } } else { wish }
         };
         match recorder.call(&client, wish).await {
             (key, Outcome::Read(object)) => drop(known.insert(key, object.map(|object| object.metadata))),
             (key, Outcome::Written { object, .. } | Outcome::Refused(object)) => drop(known.insert(key, object)),
-            (_, Outcome::Pending | Outcome::NothingToDo | Outcome::NotExecuted | Outcome::Unknown) => {}
+            (key, Outcome::NothingToDo) => drop(known.insert(key, None)),
+            (_, Outcome::Pending | Outcome::NotExecuted | Outcome::Unknown) => {}
         }
         sleep(rng.heavy_tail(Duration::from_millis(2))).await;
     }
@@ -160,13 +167,13 @@ async fn client(recorder: Recorder, mut workload: Workload, mut rng: Rng) {
 
 /// Faults, one after the other, of which the shorter ones only hurt and the longer ones change chains. Nodes that are down
 /// come back, sooner or later.
-async fn break_things(machines: &mut Machines, rng: &mut Rng) {
+async fn break_things(machines: &mut Machines, rng: &mut Rng, recorder: &Recorder) {
     sleep(Duration::from_secs(1)).await;
     for _ in 0..rng.between(2, 6) {
         let node = rng.index(machines.count());
         let other = (node + 1 + rng.index(machines.count() - 1)) % machines.count();
         let time = rng.duration(Duration::from_millis(50), Duration::from_millis(2500));
-        match rng.below(11) {
+        match rng.below(13) {
             0 => machines.down(node, Death::Kill).await,
             1 => machines.down(node, Death::Silent).await,
             2 => machines.down(node, Death::Stop).await,
@@ -177,6 +184,8 @@ async fn break_things(machines: &mut Machines, rng: &mut Rng) {
             7 => machines.restart_coordinator(time).await,
             8 => machines.take_out(Order::Drain, node, time).await,
             9 => machines.take_out(Order::Evict, node, time).await,
+            10 => machines.wipe(node, REPLICAS).await,
+            11 => machines.cut(Cut::CoordinatorAndClients, node, other, time).await,
             _ => {
                 machines.down(node, Death::Kill).await;
                 if rng.chance(Odds::percent(50)) {
@@ -185,6 +194,7 @@ async fn break_things(machines: &mut Machines, rng: &mut Rng) {
             }
         }
         sleep(rng.duration(Duration::from_millis(10), Duration::from_millis(2000))).await;
+        machines.look_at_disks(SLOTS, recorder);
         (0..machines.count()).for_each(|node| machines.up(node));
     }
 }

@@ -1,13 +1,18 @@
 //! What happens in a simulated cluster, written down for the same checkers that the world uses.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use catena_core::{Batch, CallError, Entry, Kind, NodeConfig, NodeId, Operation, RequestId, Slot, Write, slot_of};
+use catena_core::{
+    Batch, CallError, ChainVersion, Entry, EntryId, Kind, NodeConfig, NodeId, Operation, RequestId, Slot, Write, slot_of,
+};
 use catena_net::Refusal;
-use catena_net::client::{Client, ClientError};
+use catena_net::client::{Client, ClientError, Written};
 
+use crate::check::configurations::{Reigns, Server};
 use crate::check::ledger::Ledger;
+use crate::check::state::{self, Stored};
 use crate::check::{Violation, linearize};
 use crate::history::{Author, Call, CallId, Deed, History, Outcome, Try, Wish};
 
@@ -22,12 +27,22 @@ pub(super) struct Recorder {
 struct Content {
     history: History,
     ledger: Ledger,
+    reigns: Reigns,
+    /// Committed deletes, by place, with how many calls had begun when each was seen. Nothing in such an entry says whose it is.
+    deletes: BTreeMap<(Slot, EntryId), (Bytes, usize)>,
+    /// The first one.
     violation: Option<Violation>,
 }
 
 impl Recorder {
     pub(super) fn new(slots: u32) -> Self {
-        let content = Content { history: History::default(), ledger: Ledger::new(&NodeConfig::new(slots)), violation: None };
+        let content = Content {
+            history: History::default(),
+            ledger: Ledger::new(&NodeConfig::new(slots)),
+            reigns: Reigns::new(slots),
+            deletes: BTreeMap::new(),
+            violation: None,
+        };
         Self { slots, content: Arc::new(Mutex::new(content)) }
     }
 
@@ -42,24 +57,37 @@ impl Recorder {
             let Write::Apply { entries, sessions: _ } = write else { continue };
             for entry in entries {
                 match content.ledger.commit(batch.slot, entry, node.as_str()) {
-                    Ok(true) => content.history_of(batch.slot, entry),
+                    Ok(true) => content.history_of(batch.slot, entry, node),
                     Ok(false) => {}
-                    Err(violation) => content.violation = content.violation.take().or(Some(violation)),
+                    Err(violation) => content.note(Err(violation)),
                 }
             }
         }
     }
 
+    /// A disk has this of a slot, synced.
+    pub(super) fn look(&self, node: &NodeId, slot: Slot, stored: &Stored) {
+        let content = &mut *self.lock();
+        let stands = state::stands(slot, &content.ledger, node.as_str(), stored);
+        content.note(stands);
+    }
+
     /// One call of a client: what it wants is made up once its number is known.
     pub(super) async fn call(&self, client: &Client, wish: impl FnOnce(CallId) -> Wish) -> (Bytes, Outcome) {
-        let (id, wish) = {
-            let history = &mut self.lock().history;
-            let wish = wish(history.next_call());
-            (history.invoke(slot_of(&wish.key, self.slots), wish.clone()), wish)
+        let (id, slot, wish, reigns) = {
+            let content = &mut *self.lock();
+            let wish = wish(content.history.next_call());
+            let slot = slot_of(&wish.key, self.slots);
+            (content.history.invoke(slot, wish.clone()), slot, wish, content.reigns.clone())
         };
         let key = wish.key.clone();
-        let outcome = perform(client, wish).await;
-        self.lock().history.respond(id, outcome.clone());
+        let (outcome, read_in) = perform(client, wish).await;
+        let content = &mut *self.lock();
+        content.history.respond(id, outcome.clone());
+        if let Some(version) = read_in {
+            // What had committed before the call began had ended all versions before it.
+            content.note(reigns.serves(slot, Server { node: "who answered", version }));
+        }
         (key, outcome)
     }
 
@@ -81,47 +109,86 @@ impl Recorder {
 
     /// Checks everything, once every committed entry has been applied somewhere.
     pub(super) fn check(&self) -> Result<(), Violation> {
-        let content = self.lock();
-        match &content.violation {
-            Some(violation) => Err(violation.clone()),
-            None => linearize::check(&content.history, &content.ledger, self.slots),
+        let content = &mut *self.lock();
+        if let Some(violation) = &content.violation {
+            return Err(violation.clone());
         }
+        content.attribute_deletes();
+        linearize::check(&content.history, &content.ledger, self.slots)
     }
 }
 
 impl Content {
-    /// Values begin with their call's number: that says whose an entry is.
-    fn history_of(&mut self, slot: Slot, entry: &Entry) {
+    fn note(&mut self, checked: Result<(), Violation>) {
+        if let Err(violation) = checked {
+            self.violation.get_or_insert(violation);
+        }
+    }
+
+    /// An entry is seen for the first time. Values begin with their call's number: that says whose it is.
+    fn history_of(&mut self, slot: Slot, entry: &Entry, by: &NodeId) {
+        // It was committed in that version or in a later one.
+        self.reigns.committed(slot, entry.id.version, entry.id, by.as_str());
         let author = match &entry.operation {
             Operation::Put { value, .. } => {
                 let number = value.first_chunk().copied().map(u64::from_be_bytes).expect("a value begins with a number");
-                let call = CallId(usize::try_from(number).expect("a call's number"));
-                Author::Call(Try { call, request: RequestId(0) })
+                of(CallId(usize::try_from(number).expect("a call's number")))
             }
             Operation::Nothing { .. } => Author::Unseen,
             Operation::OpenSession | Operation::Expire { .. } => Author::Chain,
-            Operation::Delete { .. } => panic!("these clients delete nothing"),
+            Operation::Delete { key } => {
+                self.deletes.insert((slot, entry.id), (key.clone(), self.history.calls.len()));
+                return;
+            }
         };
         self.history.order(slot, entry.id, author);
     }
+
+    /// A delete's answer names its entry. An entry that no answer names is that of a call whose outcome is unknown; since
+    /// deletes are unconditional here, any of its key that had begun will do. If there is none, nobody ordered it.
+    fn attribute_deletes(&mut self) {
+        let mut authors: BTreeMap<(Slot, EntryId), CallId> = BTreeMap::new();
+        let mut unknown: BTreeMap<Bytes, Vec<CallId>> = BTreeMap::new();
+        for (index, call) in self.history.calls.iter().enumerate().filter(|(_, call)| call.wish.deed == Deed::Delete) {
+            match call.outcome {
+                Outcome::Written { entry, .. } => drop(authors.insert((call.slot, entry), CallId(index))),
+                Outcome::Unknown | Outcome::Pending => unknown.entry(call.wish.key.clone()).or_default().push(CallId(index)),
+                Outcome::Read(_) | Outcome::NothingToDo | Outcome::Refused(_) | Outcome::NotExecuted => {}
+            }
+        }
+        for (place, (key, begun)) in std::mem::take(&mut self.deletes) {
+            let candidates = unknown.entry(key).or_default();
+            let oldest = || (candidates.first()?.0 < begun).then(|| candidates.remove(0));
+            if let Some(call) = authors.remove(&place).or_else(oldest) {
+                self.history.order(place.0, place.1, of(call));
+            }
+        }
+    }
 }
 
-async fn perform(client: &Client, wish: Wish) -> Outcome {
+/// Of a call, whichever of its requests it was.
+fn of(call: CallId) -> Author {
+    Author::Call(Try { call, request: RequestId(0) })
+}
+
+/// What a call comes to; of a read also the chain version that answered.
+async fn perform(client: &Client, wish: Wish) -> (Outcome, Option<ChainVersion>) {
     let Wish { key, deed, conditions } = wish;
     let done = match deed {
-        Deed::Get => client.get(key).await.map(|found| Outcome::Read(found.object)),
-        Deed::Put { value } => client.put(key, value, conditions).await.map(|written| {
-            let entry = written.entry.expect("a put has an entry");
-            Outcome::Written { entry, object: written.object }
-        }),
-        Deed::Delete => panic!("these clients delete nothing"),
+        Deed::Get => client.get(key).await.map(|found| (Outcome::Read(found.object), Some(found.version))),
+        Deed::Put { value } => client.put(key, value, conditions).await.map(written),
+        Deed::Delete => client.delete(key, conditions).await.map(written),
     };
-    match done {
-        Ok(outcome) => outcome,
-        Err(ClientError::Refused(Refusal::Call(CallError::ConditionFailed { object }))) => Outcome::Refused(object),
-        Err(error) => match error.kind() {
-            Kind::NotExecuted => Outcome::NotExecuted,
-            Kind::Unknown => Outcome::Unknown,
+    done.unwrap_or_else(|error| match error {
+        ClientError::Refused(Refusal::Call(CallError::ConditionFailed { object })) => (Outcome::Refused(object), None),
+        error => match error.kind() {
+            Kind::NotExecuted => (Outcome::NotExecuted, None),
+            Kind::Unknown => (Outcome::Unknown, None),
         },
-    }
+    })
+}
+
+fn written(Written { slot: _, entry, object }: Written) -> (Outcome, Option<ChainVersion>) {
+    let outcome = entry.map_or(Outcome::NothingToDo, |entry| Outcome::Written { entry, object });
+    (outcome, None)
 }
