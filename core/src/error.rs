@@ -1,5 +1,7 @@
 //! Why a call was refused or its outcome is not known. Every error has a kind (W9).
 
+use std::time::Duration;
+
 use crate::{ChainVersion, Metadata, Role, Seq, Slot};
 
 /// What a caller may conclude from an error (W9).
@@ -63,7 +65,7 @@ pub enum CallError {
         object: Option<Metadata>,
     },
     /// Too much is in flight (W10).
-    #[error("slot {slot}: {current} {resource} in flight reach the limit of {limit}: retry later, or with fewer writers")]
+    #[error("slot {slot}: {current} {resource} in flight reach the limit of {limit}: retry in {} ms, or with fewer writers", .retry_after.as_millis())]
     Backpressure {
         /// The slot asked for.
         slot: Slot,
@@ -73,6 +75,8 @@ pub enum CallError {
         current: u64,
         /// The limit.
         limit: u64,
+        /// When it may go better: from 10 ms to 1 s.
+        retry_after: Duration,
     },
     /// The disk of a member has reached its reserve (D3). Deletes go on.
     #[error("slot {slot}: the disk of a node in its chain is nearly full: delete something, or give that node more room")]

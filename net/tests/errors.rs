@@ -116,7 +116,7 @@ fn calls() -> Vec<Row> {
 }
 
 fn backpressure(resource: Resource) -> CallError {
-    CallError::Backpressure { slot: SLOT, resource, current: 9, limit: 8 }
+    CallError::Backpressure { slot: SLOT, resource, current: 9, limit: 8, retry_after: Duration::from_millis(20) }
 }
 
 /// What servers say besides: those that wrap others have their rows there.

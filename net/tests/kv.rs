@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes};
 use catena_core::{
     CallError, ChainVersion, Command, Kind, Limits, MismatchReason, Origin, Page, Reply, Resource, Role, RoutingMismatch, Seq,
@@ -178,7 +180,16 @@ async fn every_error_of_the_node_survives_the_trip() {
         (CallError::NotCaughtUp { slot }, Code::Unavailable),
         (CallError::ConditionFailed { object: Some(metadata(3)) }, Code::Aborted),
         (CallError::ConditionFailed { object: None }, Code::Aborted),
-        (CallError::Backpressure { slot, resource: Resource::NodeBytes, current: 9, limit: 8 }, Code::ResourceExhausted),
+        (
+            CallError::Backpressure {
+                slot,
+                resource: Resource::NodeBytes,
+                current: 9,
+                limit: 8,
+                retry_after: Duration::from_millis(20),
+            },
+            Code::ResourceExhausted,
+        ),
         (CallError::OutcomeUnknown { slot }, Code::Unknown),
         (CallError::SessionExpired { slot, session: Seq(9) }, Code::Unknown),
         (CallError::AlreadyAnswered { slot, session: Seq(9), number: 5 }, Code::Unknown),

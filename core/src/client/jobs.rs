@@ -112,7 +112,7 @@ pub(super) enum Verdict {
     /// The route is old, or the chain is changing.
     Stale,
     /// Later may go better.
-    Busy,
+    Busy { retry_after: Duration },
 }
 
 pub(super) fn verdict(error: &CallError) -> Verdict {
@@ -128,7 +128,7 @@ pub(super) fn verdict(error: &CallError) -> Verdict {
         CallError::Routing(_) | CallError::NoLease { .. } | CallError::NotCaughtUp { .. } | CallError::OutcomeUnknown { .. } => {
             Verdict::Stale
         }
-        CallError::Backpressure { .. } => Verdict::Busy,
+        CallError::Backpressure { retry_after, .. } => Verdict::Busy { retry_after: *retry_after },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::endpoints::Before;
 use super::jobs::{Attempt, Job, JobId, Repeat, Stage, Verdict, Work, verdict, worse};
-use super::{Alarm, AttemptId, Client, ClientEffect, ClientError, Context, Failure, Obstacle};
+use super::{Alarm, AttemptId, Client, ClientConfig, ClientEffect, ClientError, Context, Failure, Obstacle};
 use crate::{CallError, Kind, Reply};
 
 impl Client {
@@ -71,9 +71,9 @@ impl Client {
                 job.obstacle = Some(Obstacle::Refusal(error));
                 self.again(attempt, kind, cx);
             }
-            Verdict::Busy => {
+            Verdict::Busy { retry_after } => {
                 job.obstacle = Some(Obstacle::Refusal(error));
-                let until = cx.now + self.backoff.wait(job.next_wait());
+                let until = cx.now + retry_after.min(ClientConfig::FOREVER) + self.backoff.wait(job.next_wait());
                 self.wait(attempt.job, Some(attempt.slot), until, cx);
             }
         }

@@ -24,8 +24,7 @@ impl Replica {
     /// A client opens a session.
     pub(crate) fn on_open_session(&mut self, request: RequestId, target: Target, cx: &mut Context<'_>) {
         let (current, limit) = (self.sessions.len() as u64, cx.config.limits.slot_sessions as u64);
-        let (slot, resource) = (self.slot, Resource::SlotSessions);
-        let full = (current >= limit).then_some(CallError::Backpressure { slot, resource, current, limit });
+        let full = (current >= limit).then(|| self.busy(Resource::SlotSessions, current, limit, cx));
         let admitted = self.admit_route(target, Role::is_head, cx.me).and_then(|()| self.admit_load(cx));
         if let Err(error) = admitted.and(full.map_or(Ok(()), Err)) {
             cx.out.push(Effect::Reply { request, result: Err(error) });
@@ -57,8 +56,7 @@ impl Replica {
         let kept = session.answers.range(answered_below..).count();
         let limit = cx.config.limits.session_writes;
         if kept >= limit {
-            let (resource, current, limit) = (Resource::SessionWrites, kept as u64, limit as u64);
-            return Known::Refused(CallError::Backpressure { slot, resource, current, limit });
+            return Known::Refused(self.busy(Resource::SessionWrites, kept as u64, limit as u64, cx));
         }
         Known::New
     }

@@ -1,5 +1,7 @@
 //! Writes at the head: admission, conditions, ordering (W1, W2, W7, W10).
 
+use std::time::Duration;
+
 use super::sessions::{Known, outcome_result};
 use super::{Answer, Context, Replica};
 use crate::{
@@ -107,13 +109,28 @@ impl Replica {
         let (limits, own) = (&cx.config.limits, self.load());
         let over = |resource, current: usize, limit: usize| {
             let (current, reached) = (current as u64, current >= limit);
-            reached.then_some(CallError::Backpressure { slot: self.slot, resource, current, limit: limit as u64 })
+            reached.then(|| self.busy(resource, current, limit as u64, cx))
         };
         let refusal = over(Resource::SlotWrites, own.writes, limits.slot_writes)
             .or_else(|| over(Resource::SlotBytes, own.bytes, limits.slot_bytes))
             .or_else(|| over(Resource::NodeWrites, cx.load.writes, limits.node_writes))
             .or_else(|| over(Resource::NodeBytes, cx.load.bytes, limits.node_bytes));
         refusal.map_or(Ok(()), Err)
+    }
+
+    /// The refusal of a write where something is in too much supply.
+    pub(super) fn busy(&self, resource: Resource, current: u64, limit: u64, cx: &Context<'_>) -> CallError {
+        CallError::Backpressure { slot: self.slot, resource, current, limit, retry_after: self.retry_after(cx.now.wall) }
+    }
+
+    /// As long as the oldest write in flight has been on its way: the chain needs about that for what is in front of a new one.
+    /// Bounded, since wall time may jump.
+    fn retry_after(&self, now: WallTime) -> Duration {
+        const LEAST: Duration = Duration::from_millis(10);
+        const MOST: Duration = Duration::from_secs(1);
+        let oldest = self.log.range(self.committed, self.last()).next();
+        let age = oldest.map_or(0, |entry| now.0.saturating_sub(entry.at.0));
+        Duration::from_nanos(age).clamp(LEAST, MOST)
     }
 
     /// Whether the head may show state: it must be able to read (R1), and still be head.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use catena_core::{
-    Action, CallError, ChainVersion, Command, Condition, Decisions, Effect, Epoch, Event, HeartbeatAnswer, Now, ReplicaState,
-    Reply, RequestId, Revision, Target, Ticket,
+    Action, CallError, ChainVersion, Command, Condition, Decisions, Effect, Epoch, Event, HeartbeatAnswer, NodeConfig, Now,
+    ReplicaState, Reply, RequestId, Resource, Revision, Target, Ticket,
 };
 
 use crate::bench::{Bench, Disk, SLOT, Sync, id};
@@ -43,6 +43,30 @@ fn concurrent_compare_and_sets_pipeline_and_exactly_one_wins() {
     assert_eq!(won, 1);
     let lost = calls.iter().filter(|call| matches!(bench.replies[call], Err(CallError::ConditionFailed { object: Some(_) })));
     assert_eq!(lost.count(), 4);
+}
+
+/// W10: by count, and the longer the writes in front have been on their way, the later it is worth while to come again.
+#[test]
+fn a_write_too_many_is_refused_with_what_is_in_flight_and_when_to_come_again() {
+    let mut config = NodeConfig::new(1);
+    config.limits.slot_writes = 2;
+    let mut bench = Bench::with(config);
+    bench.disk("n2").sync = Sync::Never;
+    let admitted = [bench.put("a", "v"), bench.put("b", "v")];
+    for (passed, wanted) in [(0, 10), (30, 30), (3000, 1000)] {
+        bench.wait(passed);
+        let refused = bench.put("c", "v");
+        bench.wait(1);
+        let Err(CallError::Backpressure { slot: SLOT, resource: Resource::SlotWrites, current: 2, limit: 2, retry_after }) =
+            bench.replies[&refused]
+        else {
+            panic!("{:?}", bench.replies[&refused])
+        };
+        // Each call's turn takes a millisecond more.
+        let ms = u64::try_from(retry_after.as_millis()).expect("small");
+        assert!((wanted..=wanted + 3).contains(&ms), "{retry_after:?} after {passed} ms");
+    }
+    assert!(admitted.iter().all(|call| !bench.replies.contains_key(call)), "those wait for n2");
 }
 
 #[test]

@@ -33,7 +33,7 @@ macro_rules! rows {
 fn errors() -> Vec<(CallError, Kind, Then)> {
     use Kind::{NotExecuted, Unknown};
     let (slot, session) = (Slot(0), Seq(7));
-    let backpressure = CallError::Backpressure { slot, resource: Resource::SlotBytes, current: 1, limit: 1 };
+    let backpressure = CallError::Backpressure { slot, resource: Resource::SlotBytes, current: 1, limit: 1, retry_after: ms(10) };
     rows! { CallError:
         CallError::KeyEmpty => (CallError::KeyEmpty, NotExecuted, Then::End);
         CallError::KeyTooLong { .. } => (CallError::KeyTooLong { len: 2, limit: 1 }, NotExecuted, Then::End);

@@ -150,7 +150,7 @@ impl World {
             0 => mismatch(sent.target.version.0, sent.target.version.0 + 1),
             1 => mismatch(sent.target.version.0, 0),
             2 => CallError::NoLease { slot },
-            3 => CallError::Backpressure { slot, resource: Resource::SlotWrites, current: 1, limit: 1 },
+            3 => CallError::Backpressure { slot, resource: Resource::SlotWrites, current: 1, limit: 1, retry_after: ms(10) },
             _ => CallError::NotCaughtUp { slot },
         };
         self.client.refuse(&sent, error);

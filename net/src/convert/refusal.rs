@@ -1,5 +1,7 @@
 //! Refusals and their details.
 
+use std::time::Duration;
+
 use catena_core::{
     CallError, Kind, Metadata, MismatchReason, OrderError, RegisterError, Resource, Role, RoutingMismatch, Seq, Slot,
 };
@@ -69,11 +71,12 @@ impl From<CallError> for Reason {
             CallError::ConditionFailed { object } => {
                 Self::ConditionFailed(proto::ConditionFailed { object: object.map(Into::into) })
             }
-            CallError::Backpressure { slot, resource, current, limit } => Self::Backpressure(proto::Backpressure {
+            CallError::Backpressure { slot, resource, current, limit, retry_after } => Self::Backpressure(proto::Backpressure {
                 slot: slot.0,
                 resource: proto::Resource::from(resource).into(),
                 current,
                 limit,
+                retry_after_ms: millis(retry_after),
             }),
             CallError::OutcomeUnknown { slot } => Self::OutcomeUnknown(proto::OutcomeUnknown { slot: slot.0 }),
             CallError::SessionExpired { slot, session } => {
@@ -160,6 +163,11 @@ impl TryFrom<proto::ErrorDetail> for Refusal {
     }
 }
 
+/// Of a duration far below an age.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).expect("not for ever")
+}
+
 fn key_too_long(error: &proto::KeyTooLong) -> Result<CallError> {
     Ok(CallError::KeyTooLong { len: size("key_too_long.len", error.len)?, limit: size("key_too_long.limit", error.limit)? })
 }
@@ -171,7 +179,9 @@ fn value_too_large(error: &proto::ValueTooLarge) -> Result<CallError> {
 
 fn backpressure(error: &proto::Backpressure) -> Result<CallError> {
     let resource = Number::new(error.resource).try_into()?;
-    Ok(CallError::Backpressure { slot: Slot(error.slot), resource, current: error.current, limit: error.limit })
+    let proto::Backpressure { slot, current, limit, retry_after_ms, .. } = *error;
+    let retry_after = Duration::from_millis(retry_after_ms);
+    Ok(CallError::Backpressure { slot: Slot(slot), resource, current, limit, retry_after })
 }
 
 fn already_answered(error: &proto::AlreadyAnswered) -> CallError {

@@ -1,5 +1,7 @@
 //! Refusals as they arrive.
 
+use std::time::Duration;
+
 use catena_core::{CallError, MismatchReason, OrderError, RegisterError, Resource, Role, RoutingMismatch};
 use proptest::option;
 use proptest::prelude::*;
@@ -31,11 +33,8 @@ fn call_error() -> impl Strategy<Value = CallError> {
         slot().prop_map(|slot| CallError::NotCaughtUp { slot }),
         slot().prop_map(|slot| CallError::DiskFull { slot }),
         option::of(metadata()).prop_map(|object| CallError::ConditionFailed { object }),
-        (slot(), resource, any::<u64>(), any::<u64>()).prop_map(|(slot, resource, current, limit)| CallError::Backpressure {
-            slot,
-            resource,
-            current,
-            limit
+        (slot(), resource, any::<u64>(), any::<u64>(), any::<u32>()).prop_map(|(slot, resource, current, limit, ms)| {
+            CallError::Backpressure { slot, resource, current, limit, retry_after: Duration::from_millis(ms.into()) }
         }),
         slot().prop_map(|slot| CallError::OutcomeUnknown { slot }),
         (slot(), seq()).prop_map(|(slot, session)| CallError::SessionExpired { slot, session }),
