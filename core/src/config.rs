@@ -189,7 +189,8 @@ pub struct CoordinatorConfig {
     pub changing_slots: u32,
     /// Joins that one node may take part in at the same time, as source or joiner. 8.
     pub joins_per_node: u32,
-    /// How long a node is not tried again for a slot where it could not join, or was parted from its neighbour. 10 s.
+    /// How long a node is not tried again for a slot where it could not join, or was parted from its neighbour; a quarter of
+    /// that if there is no other. 10 s.
     pub join_patience: Duration,
     /// Whether an evicted node comes back by itself.
     pub rejoin: Rejoin,

@@ -90,7 +90,7 @@ impl Leader {
         if let Some(wait) = self.source_waits(chain, config) {
             return Next::Wait(wait);
         }
-        match self.candidate(chain, &staying, config) {
+        match self.candidate(chain, &staying, config, now) {
             Ok(joiner) => self.attach(chain, joiner, config),
             Err(wait) => Next::Wait(wait),
         }
@@ -127,21 +127,24 @@ impl Leader {
         self.claims.get(node).copied().unwrap_or(0)
     }
 
-    /// The node that joins best: one that has data of the slot, then by K5.
-    fn candidate(&self, chain: &Chain, staying: &[&Member], config: &CoordinatorConfig) -> Result<NodeId, Wait> {
+    /// The node that joins best: one that has data of the slot, then by K5. One that has failed of late only if there is no
+    /// other, and not at once.
+    fn candidate(&self, chain: &Chain, staying: &[&Member], config: &CoordinatorConfig, now: Now) -> Result<NodeId, Wait> {
         let state = &self.slots[&chain.slot];
+        let soon = now.monotonic + config.join_patience * 3 / 4;
         let others: Vec<&StoredNode> = staying.iter().map(|member| &self.nodes[&member.node].stored).collect();
         let fitting = self.nodes.iter().filter(|(id, node)| {
             node.placeable()
                 && others.iter().all(|other| distinct(&node.stored, other))
                 && chain.position(id).is_none()
-                && !state.avoid.contains_key(*id)
+                && state.avoid.get(*id).is_none_or(|until| *until <= soon)
         });
         let coming = |id: &NodeId| self.nodes[id].load.joining + self.claimed(id);
         let mut fitting: Vec<&NodeId> = fitting.map(|(id, _)| id).collect();
         fitting.sort_by_key(|id| {
             let (load, coming) = (&self.nodes[*id].load, coming(id));
-            (!state.leftovers.contains(*id), load.tails + coming, load.heads, load.replicas + coming, *id)
+            let rank = (state.avoid.contains_key(*id), !state.leftovers.contains(*id));
+            (rank, load.tails + coming, load.heads, load.replicas + coming, *id)
         });
         // Not one that leaves no room for the others that are missing.
         let staying: Vec<&NodeId> = staying.iter().map(|member| &member.node).collect();

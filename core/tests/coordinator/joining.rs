@@ -96,6 +96,21 @@ fn a_joiner_that_its_source_does_not_reach_is_given_up_for_another() {
 }
 
 #[test]
+fn without_another_a_joiner_that_its_source_did_not_reach_is_tried_again_every_quarter_of_the_patience() {
+    let mut bench = joining(&[]);
+    bench.part("b", "d");
+    bench.until("given up", |bench| bench.shape(0) == "a b");
+    let (given_up, start) = (bench.shapes(0).len(), bench.now);
+    bench.run(11_000);
+    let tries = bench.shapes(0)[given_up..].iter().filter(|shape| *shape == "a b +d").count();
+    assert!((3..=4).contains(&tries), "{:?}", bench.shapes(0));
+    bench.apart.clear();
+    bench.node("d").stalled = false;
+    bench.until("whole", |bench| bench.shape(0) == "a b d");
+    assert!(bench.since(start) < ms(11_000 + 4_000));
+}
+
+#[test]
 fn when_the_source_dies_the_join_goes_on_behind_the_next_tail() {
     let mut bench = joining(&["e"]);
     bench.kill("b");
