@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use catena_core::{
-    Chain, ChainVersion, Change, ClusterConfig, ClusterId, Epoch, Incarnation, Member, NodeId, NodeRecord, Record, Revision, Slot,
-    Standing, StoredNode,
+    Chain, ChainVersion, Change, ClusterConfig, ClusterId, Epoch, Incarnation, Member, NodeId, NodeRecord, Record, Revision,
+    Slot, Standing, StoredNode,
 };
 use catena_store::{ConfigError, ConfigStore, FjallConfigStore, StoreError};
 use fjall::{Database, PersistMode};

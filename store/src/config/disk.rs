@@ -15,7 +15,7 @@ use super::record::{
 use super::{ConfigError, ConfigStore, next_beat, next_epoch, require_leader, require_succession, require_unchanged};
 use crate::disk::frame::{corrupt, open, seal_into};
 use crate::disk::keys::Space;
-use crate::disk::{open_database, open_keyspace};
+use crate::disk::{open_database, open_keyspace, sync_names};
 use crate::{Directory, StoreError};
 
 /// A coordinator's state on disk: one keyspace, one record a node and one a slot. Its directory is locked, so that no other
@@ -59,6 +59,7 @@ impl FjallConfigStore {
     fn open_files(path: &Path, lock: Option<Arc<File>>) -> Result<Self, StoreError> {
         let database = open_database(path)?;
         let config = open_keyspace(&database, Space::Config)?;
+        sync_names(path)?;
         database.persist(PersistMode::SyncAll).map_err(|error| StoreError::failed("sync", error))?;
         Ok(Self { database, config, poisoned: Poisoned::No, _lock: lock })
     }

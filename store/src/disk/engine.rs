@@ -76,11 +76,23 @@ pub(crate) fn open_keyspace(database: &Database, space: Space) -> Result<Keyspac
     database.keyspace(space.name(), options).map_err(|error| StoreError::failed("open a keyspace", error))
 }
 
+/// Makes the names of all files and directories safe: fjall syncs what is in a new keyspace, and not the name of the keyspace.
+pub(crate) fn sync_names(path: &Path) -> Result<(), StoreError> {
+    let failed = |error: std::io::Error| StoreError::failed("sync the directories", error);
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_dir() {
+            sync_names(&entry.path())?;
+        }
+    }
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(failed)
+}
+
 impl Engine {
     pub(super) fn open(path: &Path, lock: Option<Arc<File>>) -> Result<Self, StoreError> {
         let database = open_database(path)?;
         let keyspace = |space| open_keyspace(&database, space);
-        Ok(Self {
+        let engine = Self {
             slots: keyspace(Space::Slots)?,
             log: keyspace(Space::Log)?,
             objects: keyspace(Space::Objects)?,
@@ -88,7 +100,9 @@ impl Engine {
             values: keyspace(Space::Values)?,
             database,
             _lock: lock,
-        })
+        };
+        sync_names(path)?;
+        Ok(engine)
     }
 
     pub(super) fn keyspace(&self, space: Space) -> &Keyspace {

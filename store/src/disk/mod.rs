@@ -41,7 +41,7 @@ use std::sync::Arc;
 use catena_core::{Batch, Recovered, Slot, Ticket};
 
 use self::engine::Engine;
-pub(crate) use self::engine::{open_database, open_keyspace};
+pub(crate) use self::engine::{open_database, open_keyspace, sync_names};
 use self::index::SlotIndex;
 use self::keys::Space;
 pub use self::pinned::FjallPinned;
