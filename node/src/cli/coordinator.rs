@@ -5,7 +5,7 @@ use catena_net::server::Listener;
 use catena_node::{CoordinatorMetrics, CoordinatorState, Stop, run_coordinator};
 use catena_store::{ConfigStore, Directory, FjallConfigStore, Opened, Owner};
 
-use super::admin::Admin;
+use super::admin::{Admin, Process};
 use super::arguments::CoordinatorArguments;
 use super::clock::system_clock;
 use super::error::{ProcessError, random_id};
@@ -31,7 +31,7 @@ pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessEr
         None => ClusterId(random_id()?),
     };
     directory.join(id)?;
-    let monitor = admin.serve("coordinator");
+    let monitor = admin.serve(Process::Coordinator);
     let mut store = FjallConfigStore::open(&mut directory)?;
     let cluster = settings::cluster(&arguments.cluster, id, store.cluster()?.as_ref());
     let config = settings::coordinator(&arguments.judgement, cluster)?;

@@ -8,7 +8,7 @@ use catena_node::{NodeError, NodeMetrics, NodeOptions, NodeState, Storage, run_n
 use catena_store::{Directory, FjallReader, FjallStore, Opened, Owner, StorageThread, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 
-use super::admin::Admin;
+use super::admin::{Admin, Process};
 use super::arguments::ServeArguments;
 use super::clock::system_clock;
 use super::error::{ProcessError, random_id};
@@ -38,7 +38,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
         Opened::Fresh => directory.initialise(Incarnation(random_id()?))?,
     };
     let full = space::watch(arguments.data_dir.clone(), arguments.limits.disk_reserve.0).map_err(ProcessError::Thread)?;
-    let monitor = admin.serve("node");
+    let monitor = admin.serve(Process::Node);
     monitor.set_readiness(Readiness::Starting("it is opening its data"));
     let data = match identity.cluster {
         None => Data::Unopened(directory),

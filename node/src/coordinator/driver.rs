@@ -69,6 +69,8 @@ struct Timing {
     dispatched: BTreeMap<NodeId, (Revision, Time)>,
     /// By slot, the chain as it was noted last.
     chains: BTreeMap<Slot, ChainShape>,
+    /// When this leader decided each chain that it has changed.
+    changed: BTreeMap<Slot, Time>,
     /// Nodes that are to be drained, and are not yet.
     draining: BTreeSet<NodeId>,
     /// Looks at the nodes that are counted, of this leadership.
@@ -197,7 +199,9 @@ impl Driver {
             }
             Question::State(reply) => {
                 let heard = |node: &NodeId| self.sessions.get(node).map(|session| session.heard);
-                let state = CoordinatorState::of(&self.coordinator, self.watchers.len(), self.notes.all(), heard);
+                let now = (self.clock)().monotonic;
+                let age = |slot| self.timing.changed.get(&slot).map(|at| now.since(*at));
+                let state = CoordinatorState::of(&self.coordinator, self.watchers.len(), self.notes.all(), heard, age);
                 drop(reply.send(state));
             }
         }
@@ -296,6 +300,9 @@ impl Driver {
             Note::Chain(chain) => self.timing.chains.insert(chain.slot, chain.into()),
             Note::Leads(_) | Note::Follows | Note::Health { .. } | Note::Evicted { .. } | Note::Restrained { .. } => None,
         };
+        if let Note::Chain(chain) = note {
+            self.timing.changed.insert(chain.slot, self.timing.now);
+        }
         self.notes.note(note, before);
         self.metrics.noted(note, before);
         if matches!(note, Note::Chain(_)) {

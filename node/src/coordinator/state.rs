@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use catena_core::{
-    Chain, Coordinator, CoordinatorOverview, Health, NodeAccount, NodeId, NodeStatus, ReplicaState, Report, Standing, Status,
-    Wait,
+    Chain, Coordinator, CoordinatorOverview, Health, NodeAccount, NodeId, NodeStatus, ReplicaState, Report, Slot, Standing,
+    Status, Wait,
 };
 use serde::Serialize;
 
@@ -68,6 +68,8 @@ struct Link {
     joining: Option<String>,
     tail_ready: bool,
     wait: Option<&'static str>,
+    /// For how long it is in this version; of one that this leader has not changed, nobody knows.
+    age_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -134,12 +136,14 @@ pub(super) struct Heard {
 }
 
 impl CoordinatorState {
-    /// `heard`: of a node that there is a stream from, the last heartbeat on it.
+    /// `heard`: of a node that there is a stream from, the last heartbeat on it. `age`: of a chain that this leader has
+    /// changed, how long ago it did.
     pub(super) fn of(
         coordinator: &Coordinator,
         watchers: usize,
         events: Vec<Happened>,
         heard: impl Fn(&NodeId) -> Option<Heard>,
+        age: impl Fn(Slot) -> Option<Duration>,
     ) -> Self {
         let leader = coordinator.status().zip(coordinator.overview());
         let leader = leader.as_ref();
@@ -153,7 +157,7 @@ impl CoordinatorState {
             epoch: coordinator.epoch().map(|epoch| epoch.0),
             config: config(coordinator),
             pending: leader.map(|(status, overview)| pending(status, overview)),
-            routing: leader.map(|(status, overview)| routing(status, overview)),
+            routing: leader.map(|(status, overview)| routing(status, overview, age)),
             nodes: nodes.collect(),
             unavailable_replicas: leader.into_iter().flat_map(|(status, overview)| unavailable(status, overview)).collect(),
             watchers,
@@ -189,12 +193,12 @@ fn pending(status: &Status, overview: &CoordinatorOverview<'_>) -> Pending {
     }
 }
 
-fn routing(status: &Status, overview: &CoordinatorOverview<'_>) -> Routing {
-    let chains = status.chains.iter().map(|chain| link(chain, status.waits.get(&chain.slot).copied()));
+fn routing(status: &Status, overview: &CoordinatorOverview<'_>, age: impl Fn(Slot) -> Option<Duration>) -> Routing {
+    let chains = status.chains.iter().map(|chain| link(chain, status.waits.get(&chain.slot).copied(), age(chain.slot)));
     Routing { revision: overview.revision.0, chains: chains.collect() }
 }
 
-fn link(chain: &Chain, wait: Option<Wait>) -> Link {
+fn link(chain: &Chain, wait: Option<Wait>, age: Option<Duration>) -> Link {
     Link {
         slot: chain.slot.0,
         version: chain.version.0,
@@ -203,6 +207,7 @@ fn link(chain: &Chain, wait: Option<Wait>) -> Link {
         joining: chain.joining.as_ref().map(|member| member.node.to_string()),
         tail_ready: chain.tail_ready,
         wait: wait.map(words::wait),
+        age_ms: age.map(ms),
     }
 }
 

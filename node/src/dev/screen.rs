@@ -22,7 +22,8 @@ pub(super) fn ready(plan: &Plan, directory: &Directory, pids: &[u32], took: Dura
         rows.map(|(process, pid)| format!("  {:<12} {pid:>8} {:>6}  {}", process.who, process.port, process.directory.display())),
     );
     let admin = plan.processes.iter().map(|process| process.admin).next().expect("the coordinator is there");
-    lines.push(format!("\nEach has admin HTTP 1000 ports further on: http://127.0.0.1:{admin}/admin/v1/state"));
+    lines.push(format!("\nThe cluster in a browser: http://127.0.0.1:{admin}/"));
+    lines.push("Each process has admin HTTP 1000 ports further on, with /metrics and /admin/v1/state.".to_owned());
     let catena = own_name(&plan.program);
     let endpoints = match plan.endpoint.as_str() {
         DEFAULT_ENDPOINT => String::new(),

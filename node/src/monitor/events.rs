@@ -10,12 +10,17 @@ use crate::wall_time;
 
 /// So many are kept.
 const EVENTS: usize = 256;
+/// So many of them at most are of chains while there are others: a repair changes thousands of chains, and what began it is to
+/// stay.
+const OF_CHAINS: usize = 192;
 
-/// The latest, oldest first.
+/// The latest, oldest first; of chains fewer.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     kept: VecDeque<Happened>,
     last: u64,
+    /// How many of those kept are of chains.
+    of_chains: usize,
 }
 
 /// Something happened.
@@ -45,12 +50,16 @@ pub(crate) struct Happening {
 }
 
 impl Events {
-    /// Keeps it, in place of the oldest if there are enough.
+    /// Keeps it, in place of the oldest, or of the oldest of a chain, if there are enough.
     pub(crate) fn add(&mut self, happening: Happening) {
         self.last += 1;
         if self.kept.len() == EVENTS {
-            self.kept.pop_front();
+            let of_chain = || self.kept.iter().position(|kept| kept.happening.slot.is_some());
+            let gone = if self.of_chains >= OF_CHAINS { of_chain() } else { None };
+            let gone = self.kept.remove(gone.unwrap_or_default()).expect("it is full");
+            self.of_chains -= usize::from(gone.happening.slot.is_some());
         }
+        self.of_chains += usize::from(happening.slot.is_some());
         self.kept.push_back(Happened { number: self.last, at_ns: wall_time(SystemTime::now()).0, happening });
     }
 
@@ -96,6 +105,25 @@ mod tests {
         let kept = events.all();
         assert_eq!(kept.len(), EVENTS);
         assert_eq!((kept[0].number, kept[EVENTS - 1].number), (4, 259));
+    }
+
+    #[test]
+    fn many_changes_of_chains_leave_what_began_them() {
+        let mut events = Events::default();
+        events.add(Happening::new("health"));
+        for _ in 0..2 * EVENTS {
+            events.add(Happening::new("chain").slot(Slot(3)));
+        }
+        let kept = events.all();
+        let last = 2 * EVENTS as u64 + 1;
+        assert_eq!(kept.len(), EVENTS);
+        assert_eq!((kept[0].number, kept[1].number, kept[EVENTS - 1].number), (1, last - EVENTS as u64 + 2, last));
+        for _ in 0..EVENTS {
+            events.add(Happening::new("health"));
+        }
+        let kept = events.all();
+        assert!(kept.iter().all(|kept| kept.happening.what == "health"), "those of chains are no more than their part");
+        assert_eq!((kept.len(), kept[0].number), (EVENTS, last + 1));
     }
 
     #[test]

@@ -11,10 +11,18 @@ use tempfile::TempDir;
 use crate::support::{ADMIN, Dev, PATIENCE, Process, catena, eventually, free_ports, refused, signal, text};
 
 /// An answer.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     kind: String,
-    body: String,
+    head: String,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        let value = self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        value.unwrap_or_else(|| panic!("no {name} in {}", self.head))
+    }
 }
 
 fn connect(port: u16) -> TcpStream {
@@ -31,10 +39,10 @@ fn ask(port: u16, method: &str, path: &str) -> Answer {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default();
-    Answer { status, kind: kind.to_owned(), body: body.to_owned() }
+    Answer { status, kind: kind.to_owned(), head: head.to_owned(), body: body.to_owned() }
 }
 
-fn get(port: u16, path: &str) -> Answer {
+pub(crate) fn get(port: u16, path: &str) -> Answer {
     ask(port, "GET", path)
 }
 
@@ -295,11 +303,48 @@ fn other_paths_and_methods_are_refused() {
     let cluster = Dev::start(directory.path(), &["--nodes", "1", "--slots", "1"]);
     for who in ["coordinator", "n1"] {
         let port = port_of(&cluster, who);
-        for path in ["/", "/admin", "/admin/v1", "/metrics/", "/livez/x", "/../etc/passwd"] {
+        for path in ["/admin", "/admin/v1", "/metrics/", "/livez/x", "/page/", "/page/../main.js", "/../etc/passwd"] {
             assert_eq!(get(port, path).status, 404, "{path}");
         }
         assert_eq!(ask(port, "POST", "/admin/v1/state").status, 405);
     }
+}
+
+#[test]
+fn a_coordinator_has_a_page_that_takes_nothing_from_elsewhere_and_a_node_says_where_it_is() {
+    let directory = TempDir::new().unwrap();
+    let cluster = Dev::start(directory.path(), &["--nodes", "1", "--slots", "1"]);
+    let page = get(port_of(&cluster, "coordinator"), "/");
+    assert_eq!((page.status, page.kind.as_str()), (200, "text/html; charset=utf-8"));
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; ") && !policy.contains("unsafe") && !policy.contains("//"), "{policy}");
+    assert_eq!(page.header("x-content-type-options"), "nosniff");
+    let mut files: Vec<String> = links(&page.body);
+    let mut seen = BTreeSet::new();
+    while let Some(path) = files.pop() {
+        if seen.insert(path.clone()) {
+            let file = get(port_of(&cluster, "coordinator"), &path);
+            assert_eq!((file.status, file.header("content-security-policy")), (200, policy), "{path}");
+            assert!(!file.body.contains("innerHTML") && !file.body.contains("https://"), "{path}");
+            files.extend(links(&file.body));
+        }
+    }
+    assert!(seen.len() >= 8, "the style, the icon and the scripts: {seen:?}");
+    let node = get(port_of(&cluster, "n1"), "/");
+    assert_eq!((node.status, node.kind.as_str()), (200, "text/plain; charset=utf-8"));
+    for path in ["/livez", "/readyz", "/metrics", "/admin/v1/state", "coordinator"] {
+        assert!(node.body.contains(path), "{path} is missing: {}", node.body);
+    }
+}
+
+/// The files of the page that a file of it names.
+fn links(text: &str) -> Vec<String> {
+    let quoted = text.split('"').skip(1).step_by(2);
+    let paths = quoted.filter_map(|word| match word.strip_prefix("./") {
+        Some(name) => Some(format!("/page/{name}")),
+        None => word.starts_with("/page/").then(|| word.to_owned()),
+    });
+    paths.collect()
 }
 
 #[test]
@@ -360,7 +405,7 @@ fn a_taken_admin_port_is_named_and_nothing_is_created() {
 }
 
 #[test]
-fn a_development_cluster_says_where_its_coordinator_s_state_is_and_refuses_a_taken_admin_port() {
+fn a_development_cluster_says_where_its_page_is_and_refuses_a_taken_admin_port() {
     let directory = TempDir::new().unwrap();
     let port = free_ports(8);
     {
@@ -369,6 +414,6 @@ fn a_development_cluster_says_where_its_coordinator_s_state_is_and_refuses_a_tak
         assert!(error.contains(&(port + ADMIN + 1).to_string()) && error.contains("admin HTTP of n1"), "{error}");
     }
     let process = Process::spawn(Dev::command(directory.path(), port).args(["--nodes", "1", "--slots", "1"]));
-    let said = crate::support::line_with(&process.stdout, "/admin/v1/state");
-    assert!(said.contains(&format!("http://127.0.0.1:{}/admin/v1/state", port + ADMIN)), "{said}");
+    let said = crate::support::line_with(&process.stdout, "in a browser");
+    assert!(said.ends_with(&format!("http://127.0.0.1:{}/", port + ADMIN)), "{said}");
 }

@@ -1,6 +1,7 @@
 //! The real binary: processes, signals, kill -9, directories, ports, exit codes.
 
 mod admin;
+mod browser;
 mod bulk;
 mod config;
 mod damage;
@@ -10,6 +11,7 @@ mod durability;
 mod exit_codes;
 mod load;
 mod operator;
+mod page;
 mod python;
 mod refusals;
 mod repair;

@@ -2,6 +2,7 @@
 //! everything about the process and changes nothing.
 
 mod guest;
+mod page;
 mod pages;
 mod shared;
 
@@ -15,6 +16,23 @@ use tokio::net::TcpListener;
 use tracing::{error, info};
 
 use self::guest::Door;
+
+/// Whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Process {
+    Coordinator,
+    Node,
+}
+
+impl Process {
+    /// As the log and the state have it.
+    fn name(self) -> &'static str {
+        match self {
+            Process::Coordinator => "coordinator",
+            Process::Node => "node",
+        }
+    }
+}
 
 /// Both ends of a process's monitor, and the server that shows it, if there is to be one.
 pub(super) struct Admin<M, S> {
@@ -37,15 +55,15 @@ impl<M: Metrics, S: Serialize + Send + 'static> Admin<M, S> {
     }
 
     /// Serves until the process ends; the monitor is for the driver.
-    pub(super) fn serve(self, process: &'static str) -> Monitor<M, S> {
+    pub(super) fn serve(self, process: Process) -> Monitor<M, S> {
         if let Some((socket, window)) = self.server {
             if let Ok(address) = socket.local_addr() {
-                info!(component = process, %address, "admin HTTP");
+                info!(component = process.name(), %address, "admin HTTP");
             }
             let served = axum::serve(Door::new(socket), pages::router(process, window));
             tokio::spawn(async move {
                 if let Err(error) = served.await {
-                    error!(component = process, %error, "admin HTTP has ended");
+                    error!(component = process.name(), %error, "admin HTTP has ended");
                 }
             });
         }

@@ -16,13 +16,24 @@ use catena_node::monitor::{NoState, Window};
 use serde::Serialize;
 
 use super::shared::Shared;
+use super::{Process, page};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const JSON: &str = "application/json";
 
+/// What a node has at `/`; the coordinator, which knows the cluster, has a page.
+const NODE: &str = "\
+A storage node of Catena. There are:
+  /livez            whether it runs
+  /readyz           whether it can do its work, and why not
+  /metrics          figures, as OpenMetrics text
+  /admin/v1/state   everything it knows, as JSON
+The page on the whole cluster is at / of the coordinator's admin HTTP.
+";
+
 /// What there is to show of a process.
 struct Shown<S> {
-    process: &'static str,
+    process: Process,
     window: Window<S>,
     metrics: Shared,
     state: Shared,
@@ -40,14 +51,17 @@ struct Account<'a, S> {
     state: Option<S>,
 }
 
-pub(super) fn router<S: Serialize + Send + 'static>(process: &'static str, window: Window<S>) -> Router {
+pub(super) fn router<S: Serialize + Send + 'static>(process: Process, window: Window<S>) -> Router {
+    let root = match process {
+        Process::Coordinator => page::routes(),
+        Process::Node => Router::new().route("/", get(async || NODE)),
+    };
     let shown = Shown { process, window, metrics: Shared::default(), state: Shared::default() };
-    Router::new()
-        .route("/livez", get(async || "ok\n"))
+    root.route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/admin/v1/state", get(state))
-        .fallback(async || (StatusCode::NOT_FOUND, "there are /livez, /readyz, /metrics and /admin/v1/state\n"))
+        .fallback(async || (StatusCode::NOT_FOUND, "there are /, /livez, /readyz, /metrics and /admin/v1/state\n"))
         .layer(map_response(closing))
         .with_state(Arc::new(shown))
 }
@@ -89,9 +103,9 @@ async fn state<S: Serialize + Send + 'static>(State(shown): State<Arc<Shown<S>>>
 }
 
 /// A state as JSON, made on a thread for blocking work: that of many slots has megabytes.
-async fn rendered<S: Serialize + Send + 'static>(process: &'static str, readiness: Readiness, state: Option<S>) -> Bytes {
+async fn rendered<S: Serialize + Send + 'static>(process: Process, readiness: Readiness, state: Option<S>) -> Bytes {
     let reason = unready(readiness);
-    let account = Account { process, version: env!("CARGO_PKG_VERSION"), ready: reason.is_none(), reason, state };
+    let account = Account { process: process.name(), version: env!("CARGO_PKG_VERSION"), ready: reason.is_none(), reason, state };
     let made = tokio::task::spawn_blocking(move || serde_json::to_vec(&account).expect("texts and numbers are JSON"));
     made.await.expect("it does not panic, and nobody cancels it").into()
 }

@@ -26,7 +26,7 @@ pub(in crate::cli) struct CoordinatorArguments {
     /// The address to listen on.
     #[arg(long, value_name = "IP:PORT")]
     pub(in crate::cli) listen: SocketAddr,
-    /// The address for admin HTTP: /livez, /readyz, /metrics and /admin/v1/state. [default: none]
+    /// The address for admin HTTP: a page for people, /livez, /readyz, /metrics and /admin/v1/state. [default: none]
     #[arg(long, value_name = "IP:PORT")]
     pub(in crate::cli) admin: Option<SocketAddr>,
     /// Where its data lies; created if it is not there.
