@@ -147,7 +147,7 @@ impl Heartbeats {
     /// Sends a heartbeat; never waits. Where the stream is stuck or lost it is dropped, as the network might have.
     pub fn send(&self, heartbeat: Heartbeat) {
         if self.beats.try_send(heartbeat).is_err() {
-            tracing::debug!("a heartbeat is dropped: the stream to the coordinator is stuck or lost");
+            tracing::debug!(component = "node", "a heartbeat is dropped: the stream to the coordinator is stuck or lost");
         }
     }
 }

@@ -34,20 +34,20 @@ impl Replication for LinkAcceptor {
         let there = match self.greeted(&mut frames).await {
             Ok(there) => there,
             Err(status) => {
-                warn!("a link is refused: {}", status.message());
+                warn!(component = "node", node_id = %self.identity.node, error = status.message(), "a link is refused");
                 return Err(status);
             }
         };
         let (queue, outgoing, replaced) = outgoing(greeting(&self.identity, &there.node));
         let (end, ended) = oneshot::channel();
-        info!(peer = %there.node, "link accepted");
-        let (inputs, from) = (self.inputs.clone(), there.node.clone());
+        info!(component = "node", node_id = %self.identity.node, peer_node_id = %there.node, "link accepted");
+        let (here, inputs, from) = (self.identity.node.clone(), self.inputs.clone(), there.node.clone());
         let link = queue.to(there);
         let down = link.end();
         inputs.send(NodeInput::LinkUp(link)).await.map_err(|_| Refusal::Stopping)?;
         tokio::spawn(async move {
             let reason = deliver(&from, &mut frames, &inputs, replaced).await;
-            info!(peer = %from, "link ended: {reason}");
+            info!(component = "node", node_id = %here, peer_node_id = %from, error = %reason, "link ended");
             // Nobody is there to hear it when the connection is gone.
             let _: Result<(), Ended> = end.send(reason);
             // A driver that has gone has no links.

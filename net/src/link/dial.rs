@@ -58,13 +58,13 @@ pub(super) async fn keep(identity: Identity, inputs: mpsc::Sender<NodeInput>, mu
         };
         match attempt {
             Attempt::Ended(ended) => {
-                info!(peer = %record.node, "link ended: {ended}");
+                info!(component = "node", node_id = %identity.node, peer_node_id = %record.node, error = %ended, "link ended");
                 // One that ends at once is not wanted at the other end, yet.
                 if began.elapsed() > LONGEST_WAIT {
                     wait = FIRST_WAIT;
                 }
             }
-            Attempt::Failed(failure) => report(&record.node, &failure, wait),
+            Attempt::Failed(failure) => report(&identity.node, &record.node, &failure, wait),
         }
         tokio::select! {
             biased;
@@ -78,11 +78,11 @@ pub(super) async fn keep(identity: Identity, inputs: mpsc::Sender<NodeInput>, mu
 }
 
 /// Says why, aloud only at the first failure in a row: the rest are the same.
-fn report(peer: &NodeId, failure: &Failure, wait: Duration) {
+fn report(here: &NodeId, peer: &NodeId, failure: &Failure, wait: Duration) {
     if wait == FIRST_WAIT {
-        warn!(%peer, "no link: {failure}");
+        warn!(component = "node", node_id = %here, peer_node_id = %peer, error = %failure, "no link");
     } else {
-        debug!(%peer, "still no link: {failure}");
+        debug!(component = "node", node_id = %here, peer_node_id = %peer, error = %failure, "still no link");
     }
 }
 
@@ -99,7 +99,7 @@ async fn attempt(identity: &Identity, inputs: &mpsc::Sender<NodeInput>, record: 
         Ok(connected) => connected,
         Err(failure) => return Attempt::Failed(failure),
     };
-    info!(peer = %there.node, "link up");
+    info!(component = "node", node_id = %identity.node, peer_node_id = %there.node, "link up");
     let from = there.node.clone();
     let link = queue.to(there);
     let down = link.end();

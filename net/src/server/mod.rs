@@ -113,7 +113,7 @@ impl NodeServer {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        tracing::info!(node = %self.identity.node, address = %listener.address(), "serving");
+        tracing::info!(component = "node", node_id = %self.identity.node, address = %listener.address(), "serving");
         let (message_bytes, stop) = (self.kv.message_bytes, self.stop);
         let Outlook { readiness, observer } = self.outlook;
         let kv = KvServer::new(self.kv).max_decoding_message_size(message_bytes);

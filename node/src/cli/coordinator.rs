@@ -13,7 +13,7 @@ use super::{config_thread, settings, stop};
 
 /// Runs a coordinator until it is told to stop.
 pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessError> {
-    let stop = stop::requested(arguments.stop_with_stdin.into()).map_err(ProcessError::Signals)?;
+    let stop = stop::requested("coordinator", arguments.stop_with_stdin.into()).map_err(ProcessError::Signals)?;
     // Of a new directory everything is known, and nothing is created for a cluster that cannot be.
     if !arguments.data_dir.exists() {
         settings::coordinator(&arguments.judgement, settings::cluster(&arguments.cluster, ClusterId(0), None))?;

@@ -35,6 +35,7 @@ use self::arguments::{Command, ConfigWish};
 use self::config::{Effective, LoadError, Loaded};
 use self::error::ProcessError;
 use self::exit::{Exit, fail};
+use self::log::Logger;
 use crate::dev::{self, DevError};
 
 /// Does as told; the exit code is documented in `catena --help`.
@@ -45,12 +46,13 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
         Err(LoadError::CommandLine(error)) => error.exit(),
         Err(LoadError::Config(error)) => return fail(&error.to_string(), Exit::Usage).into(),
     };
-    if let Err(error) = log::to_stderr(level(&loaded.arguments.command)) {
+    let logger = Logger::of(&loaded.arguments.command);
+    if let Err(error) = logger.start() {
         return fail(&error.to_string(), Exit::Usage).into();
     }
     match runtime() {
         Ok(runtime) => {
-            let exit = obey(loaded, &runtime);
+            let exit = obey(loaded, logger, &runtime);
             // What is still running belongs to nobody: connections, and reads that nothing ends.
             runtime.shutdown_background();
             exit.into()
@@ -59,35 +61,21 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     }
 }
 
-fn level(command: &Command) -> log::Level {
-    match command {
-        Command::Coordinator(_) => log::Level::Process,
-        Command::Node(node) if node.order.is_none() => log::Level::Process,
-        Command::Node(_)
-        | Command::Dev(_)
-        | Command::Put(_)
-        | Command::Get(_)
-        | Command::Del(_)
-        | Command::Load(_)
-        | Command::Export(_)
-        | Command::Status(_)
-        | Command::Config(_) => log::Level::Command,
-    }
-}
-
-fn obey(Loaded { arguments, file, settings }: Loaded, runtime: &Runtime) -> Exit {
+fn obey(Loaded { arguments, file, settings }: Loaded, logger: Logger, runtime: &Runtime) -> Exit {
     let file = file.as_deref();
     match arguments.command {
-        Command::Coordinator(arguments) => finish(&settings, runtime.block_on(coordinator::run(arguments)), ProcessError::keys),
+        Command::Coordinator(arguments) => {
+            finish(logger, &settings, runtime.block_on(coordinator::run(arguments)), ProcessError::keys)
+        }
         Command::Node(arguments) => match (arguments.order, arguments.serve) {
             (Some(order), _) => runtime.block_on(order::run(order)),
             (None, serve) => {
                 let serve = serve.expect("a node without an order serves");
-                finish(&settings, runtime.block_on(node::run(serve)), ProcessError::keys)
+                finish(logger, &settings, runtime.block_on(node::run(serve)), ProcessError::keys)
             }
         },
         Command::Status(arguments) => runtime.block_on(status::run(arguments)),
-        Command::Dev(arguments) => finish(&settings, runtime.block_on(dev::run(arguments, file)), DevError::keys),
+        Command::Dev(arguments) => finish(logger, &settings, runtime.block_on(dev::run(arguments, file)), DevError::keys),
         Command::Put(arguments) => runtime.block_on(call::put(arguments)),
         Command::Get(arguments) => runtime.block_on(call::get(arguments)),
         Command::Del(arguments) => runtime.block_on(call::del(arguments)),
@@ -106,10 +94,16 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 /// Says what has gone wrong; `about`: the settings that it is about.
-fn finish<E: Display>(settings: &[Effective], result: Result<(), E>, about: fn(&E) -> &'static [&'static str]) -> Exit {
-    match (result, settings) {
-        (Ok(()), _) => Exit::Ok,
-        (Err(error), [its]) => fail(&its.explain(&error.to_string(), about(&error)), Exit::Error),
-        (Err(error), _) => fail(&error.to_string(), Exit::Error),
-    }
+fn finish<E: Display>(
+    logger: Logger,
+    settings: &[Effective],
+    result: Result<(), E>,
+    about: fn(&E) -> &'static [&'static str],
+) -> Exit {
+    let Err(error) = result else { return Exit::Ok };
+    let text = match settings {
+        [its] => its.explain(&error.to_string(), about(&error)),
+        _ => error.to_string(),
+    };
+    if logger.ended(&text) { Exit::Error } else { fail(&text, Exit::Error) }
 }

@@ -20,7 +20,7 @@ const OPEN: &str = "open";
 
 /// Runs a node until it is told to stop.
 pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
-    let stop = stop::requested(arguments.stop_with_stdin.into()).map_err(ProcessError::Signals)?;
+    let stop = stop::requested("node", arguments.stop_with_stdin.into()).map_err(ProcessError::Signals)?;
     let mut stop = Box::pin(stop);
     let labels = settings::labels(&arguments.label)?;
     let config = settings::node(&arguments.limits, &arguments.timings)?;

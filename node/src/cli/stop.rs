@@ -7,9 +7,7 @@ use std::time::Duration;
 use catena_node::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
-use tracing::info;
-
-use super::output::complain;
+use tracing::{error, info};
 
 /// From being told to stop to having stopped.
 pub(crate) const STOP_BOUND: Duration = Duration::from_secs(6);
@@ -51,7 +49,7 @@ impl From<bool> for Stdin {
 /// Ends when the process is told to stop: by a signal, which means this process; or by the end of standard input, which is how
 /// `dev` stops its whole cluster, and how it ends when `dev` is killed. From then on the process ends within [`STOP_BOUND`],
 /// one way or the other.
-pub(super) fn requested(stdin: Stdin) -> io::Result<impl Future<Output = Stop> + Send + 'static> {
+pub(super) fn requested(component: &'static str, stdin: Stdin) -> io::Result<impl Future<Output = Stop> + Send + 'static> {
     let mut interrupts = Interrupts::new()?;
     let mut ended = match stdin {
         Stdin::Ignored => None,
@@ -64,8 +62,8 @@ pub(super) fn requested(stdin: Stdin) -> io::Result<impl Future<Output = Stop> +
             // The thread reads until the end, so its sender is not dropped before.
             _ = async { ended.as_mut().expect("polled only if there is one").await }, if ended.is_some() => Stop::Cluster,
         };
-        info!("told to stop");
-        thread::spawn(end_within_bound);
+        info!(component, "told to stop");
+        thread::spawn(move || end_within_bound(component));
         stop
     })
 }
@@ -83,9 +81,9 @@ fn end_of_stdin() -> io::Result<oneshot::Receiver<()>> {
     Ok(at_end)
 }
 
-fn end_within_bound() {
+fn end_within_bound(component: &str) {
     thread::sleep(STOP_BOUND);
     let bound = STOP_BOUND.as_secs();
-    complain(&format!("catena: did not stop within {bound} s, ends as it is; nothing that was acknowledged is lost"));
+    error!(component, "did not stop within {bound} s, ends as it is; nothing that was acknowledged is lost");
     std::process::exit(1);
 }

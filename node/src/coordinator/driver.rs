@@ -264,7 +264,7 @@ impl Driver {
             CoordinatorEffect::Done { request, result } => {
                 // Not there any more: this coordinator did not lead for a while.
                 if let Some((order, reply)) = self.orders.remove(&request) {
-                    self.notes.ordered(&order, &result);
+                    self.notes.ordered(request, &order, &result);
                     self.metrics.ordered(&order, &result);
                     if result.is_ok() {
                         self.in_effect(&order);

@@ -1,6 +1,6 @@
 //! What an operator would want to know of, as events of the log with stable fields, and kept for `/admin/v1/state`.
 
-use catena_core::{Chain, Health, Member, NodeId, Note, Order, OrderError, RegisterError};
+use catena_core::{Chain, Health, Member, NodeId, Note, Order, OrderError, RegisterError, RequestId};
 use tracing::{debug, info, warn};
 
 use super::metrics::{ChainShape, change, command, eviction};
@@ -44,9 +44,9 @@ impl Notes {
     pub(super) fn refused(&mut self, node: &NodeId, reason: &RegisterError) {
         match reason {
             // It asks all coordinators in turn, again and again.
-            RegisterError::NotLeading => debug!(component = "coordinator", node_id = %node, %reason, "refused"),
+            RegisterError::NotLeading => debug!(component = "coordinator", node_id = %node, error = %reason, "refused"),
             RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. } => {
-                warn!(component = "coordinator", node_id = %node, %reason, "refused");
+                warn!(component = "coordinator", node_id = %node, error = %reason, "refused");
                 self.events.add(Happening::new("refused").node(node).detail(reason.to_string()));
             }
         }
@@ -61,7 +61,7 @@ impl Notes {
         self.events.add(Happening::new("drained").node(node));
     }
 
-    pub(super) fn ordered(&mut self, order: &Order, result: &Result<(), OrderError>) {
+    pub(super) fn ordered(&mut self, request: RequestId, order: &Order, result: &Result<(), OrderError>) {
         let (Order::Drain(node) | Order::Evict(node) | Order::Readmit(node)) = order;
         let happening = Happening::new(match order {
             Order::Drain(_) => "drain-ordered",
@@ -71,25 +71,30 @@ impl Notes {
         let happening = happening.node(node);
         match result {
             Ok(()) => {
-                info!(component = "coordinator", node_id = %node, order = command(order), "ordered");
+                info!(component = "coordinator", node_id = %node, command_id = request.0, order = command(order), "ordered");
                 self.events.add(happening);
             }
-            Err(error) => self.events.add(happening.detail(format!("refused: {error}"))),
+            Err(error) => {
+                info!(component = "coordinator", node_id = %node, command_id = request.0, order = command(order), %error, "order refused");
+                self.events.add(happening.detail(format!("refused: {error}")));
+            }
         }
     }
 }
 
 fn log(note: &Note) {
     match note {
-        Note::Leads(epoch) => info!(component = "coordinator", %epoch, "leads"),
+        Note::Leads(epoch) => info!(component = "coordinator", epoch = epoch.0, "leads"),
         Note::Follows => warn!(component = "coordinator", "does not lead any more"),
         Note::Health { node, health } => match health {
-            Health::Dead => warn!(component = "coordinator", node_id = %node, ?health, "health"),
+            Health::Dead => warn!(component = "coordinator", node_id = %node, health = words::health(*health), "health"),
             Health::Suspect | Health::Unheard | Health::Healthy | Health::Stopped => {
-                info!(component = "coordinator", node_id = %node, ?health, "health");
+                info!(component = "coordinator", node_id = %node, health = words::health(*health), "health");
             }
         },
-        Note::Evicted { node, reason } => warn!(component = "coordinator", node_id = %node, ?reason, "evicted"),
+        Note::Evicted { node, reason } => {
+            warn!(component = "coordinator", node_id = %node, reason = eviction(*reason), "evicted");
+        }
         Note::Restrained { node } => {
             warn!(component = "coordinator", node_id = %node, "too many nodes are gone at once: takes out no more by itself");
         }
@@ -101,5 +106,5 @@ fn log_chain(chain: &Chain) {
     let Chain { slot, version, members, tail_ready, joining, .. } = chain;
     let members: Vec<_> = members.iter().map(|member: &Member| member.node.as_str()).collect();
     let joining = joining.as_ref().map_or("", |member| member.node.as_str());
-    debug!(component = "coordinator", %slot, chain_version = %version, ?members, joining, tail_ready, "chain");
+    debug!(component = "coordinator", slot = slot.0, chain_version = version.0, ?members, joining, tail_ready, "chain");
 }

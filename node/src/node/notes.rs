@@ -43,33 +43,33 @@ impl Notes {
     }
 
     pub(super) fn link_up(&mut self, peer: &NodeId) {
-        info!(component = "node", node_id = %self.name, %peer, "link up");
+        info!(component = "node", node_id = %self.name, peer_node_id = %peer, "link up");
         self.events.add(Happening::new("link-up").node(peer));
     }
 
     pub(super) fn link_down(&mut self, peer: &NodeId) {
-        info!(component = "node", node_id = %self.name, %peer, "link down");
+        info!(component = "node", node_id = %self.name, peer_node_id = %peer, "link down");
         self.events.add(Happening::new("link-down").node(peer));
     }
 
     pub(super) fn chain(&mut self, chain: &Chain, role: Role) {
         let Chain { slot, version, .. } = chain;
-        debug!(component = "node", node_id = %self.name, %slot, chain_version = %version, ?role, "new chain");
+        debug!(component = "node", node_id = %self.name, slot = slot.0, chain_version = version.0, role = words::role(role), "new chain");
         self.events.add(Happening::new("chain-adopted").chain(*slot, *version).detail(words::role(role)));
     }
 
     pub(super) fn fenced(&mut self, slot: Slot, version: ChainVersion) {
-        debug!(component = "node", node_id = %self.name, %slot, chain_version = %version, "fenced");
+        debug!(component = "node", node_id = %self.name, slot = slot.0, chain_version = version.0, "fenced");
         self.events.add(Happening::new("fenced").chain(slot, version));
     }
 
     pub(super) fn dropped(&mut self, slot: Slot, version: ChainVersion) {
-        info!(component = "node", node_id = %self.name, %slot, chain_version = %version, "may drop its data");
+        info!(component = "node", node_id = %self.name, slot = slot.0, chain_version = version.0, "may drop its data");
         self.events.add(Happening::new("data-dropped").chain(slot, version));
     }
 
     pub(super) fn damaged(&mut self, slot: Slot, damage: &str) {
-        error!(component = "node", node_id = %self.name, %slot, "this replica is to be replaced: {damage}");
+        error!(component = "node", node_id = %self.name, slot = slot.0, error = damage, "this replica is to be replaced");
         self.events.add(Happening::new("damaged").slot(slot).detail(damage));
     }
 

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::mpsc::Receiver;
 
 use catena_core::{Slot, slot_of};
 use fjall::{Database, PersistMode};
@@ -61,6 +62,15 @@ fn flip_a_bit(path: &Path, keyspace: &str, record: impl Fn(&[u8]) -> bool) {
     database.persist(PersistMode::SyncAll).expect("room");
 }
 
+/// The first event in a log of JSON that says so.
+fn event_with(log: &Receiver<String>, message: &str) -> Value {
+    serde_json::from_str(&line_with(log, message)).expect("JSON")
+}
+
+fn error_of(event: &Value) -> &str {
+    event["error"].as_str().expect("an error")
+}
+
 fn is_back(status: &Status) -> bool {
     status.is_whole(3) && status.node("n2")["replicas"] == SLOTS
 }
@@ -78,8 +88,9 @@ fn is_replaced_at_the_start(end: Signal) {
     load.await_more(100);
     assert!(!is_tail(&cluster.status()), "so that it shows when it has left and come back");
     let mut node = damaged(&cluster, &directory, end, "slots", |key| key == [0, 0, 0, 0, 1]);
-    let said = line_with(&node.stderr, REPLACED);
-    assert!(said.contains("ERROR") && said.contains("record slot 0 state of keyspace slots is corrupt"), "{said}");
+    let said = event_with(&node.stderr, REPLACED);
+    assert_eq!((&said["level"], &said["slot"]), (&"ERROR".into(), &0.into()), "{said}");
+    assert!(error_of(&said).contains("record slot 0 state of keyspace slots is corrupt"), "{said}");
     // What is read from here on is the new copy.
     cluster.await_status("three copies, one of them new", |status| is_back(status) && is_tail(status));
     load.await_more(100);
@@ -111,8 +122,9 @@ fn a_replica_that_is_found_damaged_by_a_read_is_replaced_and_no_other_slot_notic
     let before = cluster.await_status("three copies", is_back);
     assert!(before.members().iter().all(|chain| chain[2] == "n2"), "what is read is its copy: {before:?}");
     assert_reads_as_before(&cluster);
-    let said = line_with(&node.stderr, REPLACED);
-    assert!(said.contains("ERROR") && said.contains(&format!("slot {slot} generation 0 key \"key 7\"")), "{said}");
+    let said = event_with(&node.stderr, REPLACED);
+    assert_eq!((&said["level"], &said["slot"]), (&"ERROR".into(), &slot.0.into()), "{said}");
+    assert!(error_of(&said).contains(&format!("slot {slot} generation 0 key \"key 7\"")), "{said}");
     let changed = |status: &Status| version(status, slot) != version(&before, slot);
     let after = cluster.await_status("another copy", |status| changed(status) && is_back(status));
     for other in (0..SLOTS).map(Slot).filter(|other| *other != slot) {

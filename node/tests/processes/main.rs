@@ -10,6 +10,7 @@ mod dev;
 mod durability;
 mod exit_codes;
 mod load;
+mod logs;
 mod operator;
 mod page;
 mod python;

@@ -45,18 +45,18 @@ pub(super) async fn join(service: &Service, mut messages: Streaming<proto::NodeM
     let node = match registered(service, &mut messages).await {
         Ok(node) => node,
         Err(status) => {
-            warn!("a node is refused: {}", status.message());
+            warn!(component = "coordinator", error = status.message(), "a node is refused");
             return Err(status);
         }
     };
     let session = Session(service.sessions.fetch_add(1, Ordering::Relaxed));
     let (outgoing, told) = mpsc::channel(WAITING_ANSWERS);
     let (inputs, from, incarnation) = (service.inputs.clone(), node.node.clone(), node.incarnation);
-    info!(node = %from, "joined");
+    info!(component = "coordinator", node_id = %from, "joined");
     service.tell(CoordinatorInput::Joined { session, node, outgoing }).await?;
     tokio::spawn(async move {
         let reason = listen(session, &from, incarnation, &mut messages, &inputs).await;
-        info!(node = %from, "left: {reason}");
+        info!(component = "coordinator", node_id = %from, error = %reason, "left");
         // A coordinator that is gone needs no telling.
         let _: Result<(), _> = inputs.send(CoordinatorInput::Left { session, node: from }).await;
     });

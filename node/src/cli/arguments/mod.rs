@@ -4,6 +4,7 @@ mod bulk;
 mod cluster;
 mod config;
 mod limits;
+mod log;
 mod operator;
 mod parse;
 mod processes;
@@ -18,6 +19,7 @@ pub(super) use self::bulk::{ExportArguments, LoadArguments};
 pub(super) use self::cluster::{ClusterArguments, JudgementArguments};
 pub(super) use self::config::{ConfigArguments, ConfigWish};
 pub(super) use self::limits::{LimitArguments, SizeArguments, TimingArguments};
+pub(super) use self::log::LogFormat;
 pub(super) use self::operator::{AskArguments, OrderArguments, StatusArguments, ViewFormat};
 pub(super) use self::parse::Size;
 use self::parse::parse_duration;
@@ -57,7 +59,8 @@ Exit codes:
 Environment:
   CATENA_ENDPOINTS   in place of --endpoints; so has every option of coordinator, node and dev its variable
   CATENA_CONFIG      in place of --config
-  CATENA_LOG         what is logged to stderr: error, warn, info, debug, trace, or filters such as catena_node=debug"
+  CATENA_LOG         what is logged to stderr: error, warn, info, debug, trace, or filters such as catena_node=debug;
+                     how it is written, of coordinator and node: see --log-format there"
 )]
 pub(super) struct Arguments {
     /// A TOML file with settings; a flag comes before it, and so does a CATENA_ variable: see catena config --help.

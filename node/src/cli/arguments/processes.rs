@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::cluster::{ClusterArguments, JudgementArguments};
 use super::limits::{LimitArguments, SizeArguments, TimingArguments};
+use super::log::LogFormat;
 use super::operator::OrderArguments;
 use super::parse::{parse_endpoint, parse_label};
 
@@ -38,6 +39,9 @@ pub(in crate::cli) struct CoordinatorArguments {
     pub(in crate::cli) judgement: JudgementArguments,
     #[command(flatten)]
     pub(in crate::cli) sizes: SizeArguments,
+    /// How the log is written to stderr.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub(in crate::cli) log_format: LogFormat,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(in crate::cli) stop_with_stdin: bool,
@@ -127,6 +131,9 @@ pub(in crate::cli) struct ServeArguments {
     pub(in crate::cli) limits: LimitArguments,
     #[command(flatten)]
     pub(in crate::cli) timings: TimingArguments,
+    /// How the log is written to stderr.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub(in crate::cli) log_format: LogFormat,
     /// Stop when standard input ends.
     #[arg(long, hide = true)]
     pub(in crate::cli) stop_with_stdin: bool,
