@@ -101,9 +101,13 @@ impl Report {
 pub fn run_seed(seed: u64, scale: Scale, printing: Printing) -> Result<Summary, Violation> {
     let options = Options::draw(seed, scale);
     let world = || World::new(options, printing)?.run();
-    caught(world).unwrap_or_else(|panic| {
-        Err(Violation { severity: Severity::Crash, checker: Checker::Assertion, rule: "core", sentence: panic })
-    })
+    let ended = caught(world).unwrap_or_else(|panic| Err(panicked(panic)));
+    ended.map(|summary| summary.expect("nobody stops it"))
+}
+
+/// A machine has panicked.
+pub(crate) fn panicked(message: String) -> Violation {
+    Violation { severity: Severity::Crash, checker: Checker::Assertion, rule: "core", sentence: message }
 }
 
 /// Runs one seed as often as asked for.

@@ -287,6 +287,11 @@ impl Synced {
         while self.log.pop_back_if(|logged| logged.seq > last).is_some() {}
     }
 
+    /// The last entry.
+    pub(crate) fn last(&self) -> EntryId {
+        self.log.back().copied().unwrap_or(self.trim)
+    }
+
     /// Whether the entry is in the log, or trimmed behind a later one.
     pub(crate) fn has(&self, id: EntryId) -> bool {
         if id.seq <= self.trim.seq {

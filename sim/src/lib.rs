@@ -30,14 +30,18 @@
 
 #[macro_use]
 mod check;
+mod chronicle;
 mod clock;
 #[cfg(all(test, madsim))]
 mod cluster;
+mod describe;
 mod disk;
 mod faults;
 mod history;
 mod network;
 mod options;
+mod page;
+mod plan;
 mod queue;
 mod rng;
 mod trace;
@@ -46,6 +50,7 @@ mod world;
 
 pub mod campaign;
 pub mod mutation;
+pub mod replay;
 pub mod scenario;
 
 pub use check::{Checker, Severity, Violation};

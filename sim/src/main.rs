@@ -1,6 +1,7 @@
-//! The command line of the simulator: run seeds, replay one, prove the checkers on mutants.
+//! The command line of the simulator: run seeds, shrink and replay one, prove the checkers on mutants.
 #![forbid(unsafe_code)]
 
+mod replays;
 mod stories;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -10,10 +11,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use catena_core::mutants::Mutant;
-use catena_sim::campaign::{Report, Runs, run, run_seed};
-use catena_sim::mutation::{hunt_all, named, table, with};
-use catena_sim::{Options, Printing, Scale, Severity, Summary, Violation};
+use catena_sim::campaign::{Report, Runs, run};
+use catena_sim::mutation::{hunt_all, named, names, table};
+use catena_sim::{Options, Printing, Scale, Severity, Violation};
 use clap::{Args, Parser, Subcommand};
+use replays::{COMMAND, Case, Wanted, replay_file, replay_seed, shrink_seed};
 use stories::Aim;
 
 /// Runs Catena's machines in simulated worlds.
@@ -42,8 +44,28 @@ enum Command {
         #[arg(long, default_value_t = 2)]
         jobs: usize,
     },
-    /// Run one seed again, a line for each transition.
+    /// Run one seed again, or what a failing one was shrunk to: a line for each transition, or a page to look at.
     Replay {
+        /// What catena-sim shrink has written.
+        #[arg(value_name = "FILE", required_unless_present = "seed", conflicts_with_all = ["seed", "mutant", "ops", "nodes", "coordinators"])]
+        file: Option<PathBuf>,
+        /// The seed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// With this bug planted, and the core's own assertions switched off.
+        #[arg(long, value_name = "NAME", value_parser = parse_mutant)]
+        mutant: Option<Mutant>,
+        #[command(flatten)]
+        size: Size,
+        /// Write a space-time diagram to this file instead of lines: one page for a browser, which needs nothing else.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Go no further than this step: the second number of a line.
+        #[arg(long, value_name = "STEP")]
+        until: Option<u64>,
+    },
+    /// Make a failing seed small: take faults, calls, nodes and slots out of it, for as long as the same checker fails.
+    Shrink {
         /// The seed.
         #[arg(long)]
         seed: u64,
@@ -52,6 +74,15 @@ enum Command {
         mutant: Option<Mutant>,
         #[command(flatten)]
         size: Size,
+        /// Write what is left to this file: catena-sim replay takes it.
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+        /// Write a space-time diagram of it to this file too.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// How long to try, in seconds.
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: u64,
     },
     /// Run every planted bug until a checker notices.
     Mutants {
@@ -113,7 +144,7 @@ fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
 }
 
 fn parse_mutant(text: &str) -> Result<Mutant, String> {
-    let known = || Mutant::ALL.iter().map(|mutant| mutant.name()).collect::<Vec<_>>().join(", ");
+    let known = || names();
     named(text).ok_or_else(|| format!("there is no mutant {text:?}: give one of {}", known()))
 }
 
@@ -123,10 +154,19 @@ fn main() -> ExitCode {
             let runs = if twice { Runs::Twice } else { Runs::Once };
             run_seeds(seeds, size.scale(), runs, jobs)
         }
-        Command::Replay { seed, mutant, size } => match mutant {
-            Some(mutant) => with(mutant, || replay(seed, size.scale())),
-            None => replay(seed, size.scale()),
-        },
+        Command::Replay { file, seed, mutant, size, html, until } => {
+            let wanted = Wanted { html, until };
+            match (file, seed) {
+                (Some(file), _) => replay_file(&file, &wanted),
+                (None, seed) => {
+                    let seed = seed.expect("required, where there is no file");
+                    replay_seed(Case { seed, scale: size.scale(), mutant }, &wanted)
+                }
+            }
+        }
+        Command::Shrink { seed, mutant, size, out, html, seconds } => {
+            shrink_seed(Case { seed, scale: size.scale(), mutant }, &out, html, Duration::from_secs(seconds))
+        }
         Command::Mutants { seeds, size, jobs, only, write } => {
             let chosen = if only.is_empty() { Mutant::ALL } else { &only };
             mutants(chosen, seeds, size.scale(), jobs, write)
@@ -199,21 +239,9 @@ fn summarise(report: &Report, took: Duration, jobs: usize) {
 fn print_failure(seed: u64, scale: Scale, violation: &Violation) {
     println!("\nseed {seed} failed: {violation}");
     println!("options:\n{}", Options::draw(seed, scale));
-    println!("replay: cargo run --release -p catena-sim -- replay --seed {seed} {scale}");
-}
-
-fn replay(seed: u64, scale: Scale) -> ExitCode {
-    say(&format!("options:\n{}", Options::draw(seed, scale)));
-    match run_seed(seed, scale, Printing::On) {
-        Ok(Summary { calls, answered, hash, .. }) => {
-            say(&format!("seed {seed} is clean: {calls} calls, {answered} answered, trace {hash:016x}"));
-            ExitCode::SUCCESS
-        }
-        Err(violation) => {
-            say(&format!("seed {seed} failed: {violation}"));
-            ExitCode::from(exit(violation.severity))
-        }
-    }
+    let case = Case { seed, scale, mutant: None };
+    println!("replay: {COMMAND} replay {}", case.arguments());
+    println!("shrink: {}", case.shrink_command());
 }
 
 fn mutants(chosen: &[Mutant], seeds: u64, scale: Scale, jobs: usize, write: Option<PathBuf>) -> ExitCode {

@@ -26,6 +26,11 @@ pub fn named(name: &str) -> Option<Mutant> {
     Mutant::ALL.iter().copied().find(|mutant| mutant.name() == name)
 }
 
+/// The names of all mutants.
+pub fn names() -> String {
+    Mutant::ALL.iter().map(|mutant| mutant.name()).collect::<Vec<_>>().join(", ")
+}
+
 /// Runs `act` with a mutant planted on this thread, and the core's own assertions switched off.
 pub fn with<T>(mutant: Mutant, act: impl FnOnce() -> T) -> T {
     set(Some(mutant));
@@ -34,6 +39,14 @@ pub fn with<T>(mutant: Mutant, act: impl FnOnce() -> T) -> T {
     set(None);
     set_assertions(Assertions::On);
     result
+}
+
+/// Runs `act` with a mutant planted, if there is one.
+pub(crate) fn with_any<T>(mutant: Option<Mutant>, act: impl FnOnce() -> T) -> T {
+    match mutant {
+        Some(mutant) => with(mutant, act),
+        None => act(),
+    }
 }
 
 /// Runs one mutant under seeds 0, 1, 2 … until it is caught, at most `seeds` of them.

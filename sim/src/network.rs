@@ -6,6 +6,7 @@ use catena_core::Time;
 
 use crate::faults::Fault;
 use crate::options::Options;
+use crate::plan::Place;
 use crate::rng::{Odds, Rng};
 
 /// All links between nodes.
@@ -22,7 +23,7 @@ pub(crate) struct Network {
 
 /// Names a connection; a new one gets a new name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Connection(u64);
+pub(crate) struct Connection(pub(crate) u64);
 
 #[derive(Clone, Debug, Default)]
 struct Stream {
@@ -67,6 +68,11 @@ impl Network {
         Self { nodes, rng, streams: vec![Stream::default(); pairs], connections: vec![None; pairs], opened: 0 }
     }
 
+    /// Its thread's tape hears of all that it draws, or gives it.
+    pub(crate) fn put_on_tape(&mut self) {
+        self.rng.put_on_tape();
+    }
+
     fn stream(&mut self, from: usize, to: usize) -> &mut Stream {
         &mut self.streams[from * self.nodes + to]
     }
@@ -81,13 +87,15 @@ impl Network {
         if self.stream(from, to).cuts > 0 {
             return Fate::Lost(Fault::Cut);
         }
-        if self.rng.chance(options.odds(Fault::Drop)) {
+        let place = Place::Link(from, to);
+        if self.rng.strikes(Fault::Drop, options.odds(Fault::Drop), place, |_| ()).is_some() {
             return Fate::Lost(Fault::Drop);
         }
         let mut faults = Vec::new();
         let mut delay = self.rng.duration(options.latency / 8, options.latency);
-        if self.rng.chance(options.odds(Fault::Delay)) {
-            delay += self.rng.heavy_tail(Duration::from_millis(2));
+        let longer = |rng: &mut Rng| rng.heavy_tail(Duration::from_millis(2));
+        if let Some(longer) = self.rng.strikes(Fault::Delay, options.odds(Fault::Delay), place, longer) {
+            delay += longer;
             faults.push(Fault::Delay);
         }
         let first = self.deliver(from, to, now + delay);
@@ -96,9 +104,9 @@ impl Network {
             Frequency::Common => odds,
             Frequency::Rare => Odds(odds.0.saturating_mul(8)),
         };
-        let again = self.rng.chance(odds).then(|| {
+        let again = self.rng.strikes(Fault::Duplicate, odds, place, Rng::lateness).map(|late| {
             faults.push(Fault::Duplicate);
-            first + self.rng.lateness()
+            first + late
         });
         Fate::Arrives(Arrivals { connection, first, again, faults })
     }

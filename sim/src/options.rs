@@ -33,11 +33,21 @@ impl fmt::Display for Scale {
     }
 }
 
+/// What a world does without that its seed has drawn: so many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    pub(crate) nodes: usize,
+    pub(crate) coordinators: usize,
+    pub(crate) slots: usize,
+}
+
 /// The options of one world.
 #[derive(Clone, Debug)]
 pub struct Options {
     pub(crate) seed: u64,
     pub(crate) scale: Scale,
+    /// What the seed has drawn, and a plan does without.
+    pub(crate) left_out: LeftOut,
     pub(crate) temper: Temper,
     /// What its world leaves to chance.
     pub(crate) chance: Chance,
@@ -173,6 +183,7 @@ impl Options {
         let options = Self {
             seed,
             scale,
+            left_out: LeftOut::default(),
             temper,
             chance: Chance::Full,
             coordinators,
@@ -271,6 +282,19 @@ impl Options {
             rejoin: *rng.pick(&[Rejoin::Manual, Rejoin::Auto(ms(200)), Rejoin::Auto(ms(1_000))]),
             ..CoordinatorConfig::new(cluster)
         }
+    }
+
+    /// The same world, smaller.
+    pub(crate) fn without(mut self, out: LeftOut) -> Self {
+        self.left_out = out;
+        self.scale.nodes -= out.nodes;
+        self.coordinators -= out.coordinators;
+        self.slots -= u32::try_from(out.slots).expect("a few slots");
+        let cluster = &mut self.coordinator.cluster;
+        cluster.founders = cluster.founders.min(u32::try_from(self.scale.nodes).expect("a few nodes"));
+        cluster.slots = self.slots;
+        self.node.slots = self.slots;
+        self
     }
 
     /// Members that a chain has when all is well: pairwise of different racks.

@@ -2,11 +2,17 @@
 
 use std::time::Duration;
 
+use crate::faults::Fault;
+use crate::plan::Place;
+use crate::plan::tape::{self, Taken};
+
 /// A stream of numbers that depends on its seed alone.
 #[derive(Clone, Debug)]
 pub(crate) struct Rng {
     state: [u64; 4],
     chance: Chance,
+    /// Whether its thread's tape hears of every number, or gives it.
+    taped: bool,
 }
 
 /// Whether anything is left to chance.
@@ -27,7 +33,7 @@ impl Rng {
             let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             z ^ (z >> 31)
         });
-        Self { state, chance: Chance::Full }
+        Self { state, chance: Chance::Full, taped: false }
     }
 
     /// A stream that leaves so much to chance; so do those that are forked from it.
@@ -35,12 +41,39 @@ impl Rng {
         Self { chance, ..Self::new(seed) }
     }
 
+    /// From now on its thread's tape hears of every number, or gives it.
+    pub(crate) fn put_on_tape(&mut self) {
+        self.taped = true;
+    }
+
+    fn taken(&self) -> Taken {
+        if self.taped { tape::take() } else { Taken::Live }
+    }
+
+    fn note(&self, drawn: u64) -> u64 {
+        if self.taped {
+            tape::note(drawn);
+        }
+        drawn
+    }
+
     /// An independent stream: what is drawn from one does not shift the other.
     pub(crate) fn fork(&mut self) -> Self {
         Self::with(self.next(), self.chance)
     }
 
+    /// Any number: a name, mostly.
     pub(crate) fn next(&mut self) -> u64 {
+        match self.taken() {
+            Taken::Given(number) | Taken::Fresh(number) => number,
+            Taken::Live | Taken::Simple => {
+                let number = self.number();
+                self.note(number)
+            }
+        }
+    }
+
+    fn number(&mut self) -> u64 {
         let [s0, s1, s2, s3] = &mut self.state;
         let result = s0.wrapping_add(*s3).rotate_left(23).wrapping_add(*s0);
         let t = *s1 << 17;
@@ -58,9 +91,15 @@ impl Rng {
         if self.chance == Chance::None {
             return 0;
         }
-        // The high half of a 128-bit product: unbiased enough for any bound here, and without a division.
-        let product = u128::from(self.next()) * u128::from(bound);
-        u64::try_from(product >> 64).expect("the high half of 128 bits")
+        match self.taken() {
+            Taken::Given(choice) => choice.min(bound - 1),
+            Taken::Fresh(number) => share(number, bound),
+            Taken::Simple => 0,
+            Taken::Live => {
+                let drawn = share(self.number(), bound);
+                self.note(drawn)
+            }
+        }
     }
 
     /// One of `low..=high`.
@@ -88,12 +127,31 @@ impl Rng {
         if self.chance == Chance::None {
             return high;
         }
-        Duration::from_nanos(self.between(nanos(low), nanos(high)))
+        let span = nanos(high) - nanos(low) + 1;
+        let above = match self.taken() {
+            Taken::Given(choice) => choice.min(span - 1),
+            Taken::Fresh(number) => share(number, span),
+            Taken::Simple => span - 1,
+            Taken::Live => {
+                let drawn = share(self.number(), span);
+                self.note(drawn)
+            }
+        };
+        low + Duration::from_nanos(above)
     }
 
     /// A duration with a heavy tail: at least `least`, twice as long half as often, at most 1,024 times that.
     pub(crate) fn heavy_tail(&mut self, least: Duration) -> Duration {
-        let doublings = self.next().trailing_ones().min(9);
+        let doublings = match self.taken() {
+            Taken::Given(choice) => u32::try_from(choice.min(9)).expect("9"),
+            Taken::Fresh(number) => number.trailing_ones().min(9),
+            Taken::Simple => 0,
+            Taken::Live => {
+                let drawn = self.number().trailing_ones().min(9);
+                self.note(u64::from(drawn));
+                drawn
+            }
+        };
         self.duration(least * (1 << doublings), least * (2 << doublings))
     }
 }
@@ -105,6 +163,32 @@ impl Rng {
         let least = if self.below(2) == 0 { Duration::from_micros(100) } else { Duration::from_millis(50) };
         self.heavy_tail(least)
     }
+}
+
+impl Rng {
+    /// Whether a fault of these odds strikes at a place; with what `how` draws about it, if it does. A plan names each fault that
+    /// strikes, and no other does.
+    pub(crate) fn strikes<T>(&mut self, fault: Fault, odds: Odds, at: Place, how: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        if !self.taped {
+            return self.chance(odds).then(|| how(self));
+        }
+        let strikes = tape::strikes(fault, at, odds > Odds::NEVER).unwrap_or_else(|| {
+            let strikes = share(self.number(), 1_000_000) < u64::from(odds.0);
+            tape::struck(fault, at, strikes);
+            strikes
+        });
+        strikes.then(|| {
+            let how = how(self);
+            tape::leave();
+            how
+        })
+    }
+}
+
+/// The high half of a 128-bit product: unbiased enough for any bound here, and without a division.
+fn share(number: u64, bound: u64) -> u64 {
+    let product = u128::from(number) * u128::from(bound);
+    u64::try_from(product >> 64).expect("the high half of 128 bits")
 }
 
 /// How likely something is, in parts per million.

@@ -51,7 +51,10 @@ fn tell_one(file: &Path, aim: Aim, printing: Printing) -> Fate {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         Err(error) => {
-            say_error(&format!("{name} cannot be read ({error}): give a scenario file"));
+            say_error(&format!(
+                "{name} cannot be read ({error}): give a scenario file, such as those of sim/scenarios: {}",
+                known()
+            ));
             return Fate::Unusable;
         }
     };
@@ -85,6 +88,12 @@ fn tell_one(file: &Path, aim: Aim, printing: Printing) -> Fate {
             }
         },
     }
+}
+
+/// The scenarios that there are.
+fn known() -> String {
+    let files = catena_sim::scenario::files().unwrap_or_default();
+    files.iter().map(|file| file.file_name().unwrap_or_default().display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn say_error(text: &str) {

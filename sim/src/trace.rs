@@ -8,6 +8,8 @@ use catena_core::{
 };
 
 use crate::check::histories::Watermarks;
+use crate::chronicle::{About, Arrival, Chronicle, Kind, Note, Sent, State, Way};
+use crate::plan::Place;
 
 /// Whether a world prints as it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,26 +25,96 @@ pub enum Printing {
 pub(crate) struct Trace {
     hash: u64,
     printing: Printing,
+    chronicle: Option<Chronicle>,
+    /// How many things have happened, with the one that is happening.
+    step: u64,
 }
 
 impl Trace {
     pub(crate) fn new(printing: Printing) -> Self {
-        Self { hash: 0xcbf2_9ce4_8422_2325, printing }
+        Self { hash: 0xcbf2_9ce4_8422_2325, printing, chronicle: None, step: 0 }
     }
 
     pub(crate) fn hash(&self) -> u64 {
         self.hash
     }
 
-    pub(crate) fn printing(&self) -> bool {
+    fn printing(&self) -> bool {
         self.printing == Printing::On
     }
 
-    /// Prints a line, if anybody looks.
+    /// Whether anybody looks.
+    pub(crate) fn watched(&self) -> bool {
+        self.printing() || self.chronicle.is_some()
+    }
+
+    /// From now on what happens is kept for a picture.
+    pub(crate) fn keep(&mut self) {
+        self.chronicle = Some(Chronicle::default());
+    }
+
+    /// What was kept.
+    pub(crate) fn chronicle(&mut self) -> Option<Chronicle> {
+        self.chronicle.take()
+    }
+
+    /// The next thing happens.
+    pub(crate) fn step_to(&mut self, step: u64) {
+        self.step = step;
+    }
+
+    /// Something worth a line happens at a place.
+    pub(crate) fn note(&mut self, now: Time, at: Place, kind: Kind, about: About, text: impl FnOnce() -> String) {
+        if self.watched() {
+            self.keep_note(now, at, kind, about, None, text());
+        }
+    }
+
+    /// The same; and it is the beginning of something that lasts.
+    pub(crate) fn begins(&mut self, now: Time, at: Place, kind: Kind, about: About, what: impl FnOnce() -> (State, String)) {
+        if self.watched() {
+            let (state, text) = what();
+            self.keep_note(now, at, kind, about, Some(state), text);
+        }
+    }
+
+    fn keep_note(&mut self, now: Time, at: Place, kind: Kind, about: About, state: Option<State>, text: String) {
+        if kind.is_printed() {
+            self.line(now, || match at {
+                Place::World => text.clone(),
+                at => format!("{at} {text}"),
+            });
+        }
+        if let Some(chronicle) = &mut self.chronicle {
+            chronicle.note(Note { step: self.step, t: now.0, at: at.to_string(), kind, about, text, state });
+        }
+    }
+
+    /// A message is sent. Only pictures have messages.
+    pub(crate) fn sent(&mut self, now: Time, way: Way, message: impl FnOnce() -> Sent) {
+        if let Some(chronicle) = &mut self.chronicle {
+            chronicle.sent(self.step, now, message(), way);
+        }
+    }
+
+    /// A message arrives, or would have.
+    pub(crate) fn arrived(&mut self, arrival: Arrival, lost: Option<&'static str>) {
+        if let Some(chronicle) = &mut self.chronicle {
+            chronicle.arrived(self.step, arrival, lost);
+        }
+    }
+
+    /// Prints a line with the time and the number of the step, if anybody looks.
     pub(crate) fn line(&self, now: Time, text: impl FnOnce() -> String) {
         if self.printing() {
             // A reader that has seen enough (`| head`) closes the pipe: the world goes on to its verdict.
-            let _ = writeln!(std::io::stdout(), "{:>12.6} {}", std::time::Duration::from_nanos(now.0).as_secs_f64(), text());
+            let _ = writeln!(
+                std::io::stdout(),
+                "{:>12.6} {:>7} {}",
+                std::time::Duration::from_nanos(now.0).as_secs_f64(),
+                self.step,
+                text()
+            );
         }
     }
 
@@ -271,6 +343,11 @@ fn error_number(error: &CallError) -> u64 {
     }
 }
 
+/// A text without line breaks.
+pub(crate) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// An event in a few words.
 pub(crate) fn describe(event: &Event) -> String {
     match event {
@@ -300,7 +377,7 @@ fn last_part(last: bool) -> &'static str {
     if last { ", the last part" } else { "" }
 }
 
-fn describe_answer(answer: &HeartbeatAnswer) -> String {
+pub(crate) fn describe_answer(answer: &HeartbeatAnswer) -> String {
     let lease = if answer.lease.is_some() { "lease" } else { "no lease" };
     let decisions = describe_decisions(&answer.decisions);
     format!("answer to heartbeat {}: {lease}, up to revision {} {decisions}", answer.sequence, answer.revision)
@@ -339,7 +416,7 @@ pub(crate) fn describe_heartbeat(heartbeat: &Heartbeat) -> String {
     format!("heartbeat {}, applied {}: {}", heartbeat.sequence, heartbeat.applied, reports.join(", "))
 }
 
-fn describe_decisions(decisions: &Decisions) -> String {
+pub(crate) fn describe_decisions(decisions: &Decisions) -> String {
     let mut parts: Vec<String> = decisions.chains.iter().map(describe_chain).collect();
     parts.extend(decisions.fences.iter().map(|(slot, version)| format!("fence slot {slot} v{version}")));
     parts.extend(decisions.drops.iter().map(|(slot, version)| format!("drop slot {slot} v{version}")));
@@ -375,7 +452,7 @@ pub(crate) fn describe_effect(effect: &CoordinatorEffect) -> Option<String> {
     }
 }
 
-fn describe_message(envelope: &Envelope) -> String {
+pub(crate) fn describe_message(envelope: &Envelope) -> String {
     let message = match &envelope.message {
         Message::Hello => "hello".to_owned(),
         Message::Probe { log, barrier } => format!("probe, log {}..{}, barrier {barrier}", log.trim, log.last()),

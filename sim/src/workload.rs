@@ -44,6 +44,11 @@ impl Workload {
         Self { rng, keys: (0..keys).map(Self::key).collect(), mix }
     }
 
+    /// Its thread's tape hears of all that it draws, or gives it.
+    pub(crate) fn put_on_tape(&mut self) {
+        self.rng.put_on_tape();
+    }
+
     /// The key of this number, from 0.
     pub(crate) fn key(number: usize) -> Bytes {
         Bytes::from(format!("key-{number}"))

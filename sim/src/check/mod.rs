@@ -16,4 +16,5 @@ pub(crate) mod sessions;
 pub(crate) mod silence;
 pub(crate) mod state;
 
+pub(crate) use violation::named_entries;
 pub use violation::{Checker, Severity, Violation};

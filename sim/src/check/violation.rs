@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use catena_core::{ChainVersion, EntryId, Seq, Slot};
+
 /// How bad it is; each has an exit code of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -11,6 +13,18 @@ pub enum Severity {
     Liveness,
     /// A machine panicked.
     Crash,
+}
+
+impl Severity {
+    pub(crate) const ALL: &[Severity] = &[Severity::Safety, Severity::Liveness, Severity::Crash];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Severity::Safety => "safety",
+            Severity::Liveness => "liveness",
+            Severity::Crash => "crash",
+        }
+    }
 }
 
 /// Who found it.
@@ -57,6 +71,24 @@ pub struct Violation {
     pub sentence: String,
 }
 
+impl Checker {
+    pub(crate) const ALL: &[Checker] = &[
+        Checker::Linearizability,
+        Checker::Histories,
+        Checker::Durability,
+        Checker::Exposure,
+        Checker::Serving,
+        Checker::Configurations,
+        Checker::Continuity,
+        Checker::Sessions,
+        Checker::Reserve,
+        Checker::Silence,
+        Checker::Progress,
+        Checker::Determinism,
+        Checker::Assertion,
+    ];
+}
+
 impl fmt::Display for Checker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -83,6 +115,24 @@ impl fmt::Display for Violation {
     }
 }
 
+/// The entries that a sentence names: `(3, 17)`, in the slot that it names before.
+pub(crate) fn named_entries(sentence: &str) -> Vec<(Slot, EntryId)> {
+    let slot = sentence.split_once("slot ").map(|(_, rest)| number(rest).0);
+    let Some(slot) = slot.flatten().and_then(|slot| u32::try_from(slot).ok()).map(Slot) else { return Vec::new() };
+    let entry = |text: &str| {
+        let (version, rest) = number(text);
+        let (seq, rest) = number(rest.strip_prefix(", ")?);
+        rest.starts_with(')').then_some((slot, EntryId { version: ChainVersion(version?), seq: Seq(seq?) }))
+    };
+    sentence.split('(').skip(1).filter_map(entry).collect()
+}
+
+/// The number that a text begins with, and what comes behind it.
+fn number(text: &str) -> (Option<u64>, &str) {
+    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    (text[..end].parse().ok(), &text[end..])
+}
+
 /// Demands that a condition holds; else returns a [`Violation`] of safety.
 macro_rules! demand {
     ($condition:expr, $checker:ident, $rule:literal, $($sentence:tt)+) => {
@@ -95,4 +145,19 @@ macro_rules! demand {
             });
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_in_a_sentence() {
+        let named = named_entries(
+            "slot 12: n1 acknowledges (1, 2), (a, 3) and (4, 5x) are none, (18446744073709551616, 1) neither; (7, 80)",
+        );
+        let entry = |version, seq| (Slot(12), EntryId { version: ChainVersion(version), seq: Seq(seq) });
+        assert_eq!(named, [entry(1, 2), entry(7, 80)]);
+        assert_eq!(named_entries("(1, 2) of no slot"), []);
+    }
 }

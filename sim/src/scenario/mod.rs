@@ -13,7 +13,7 @@ mod error;
 mod lines;
 mod names;
 mod parse;
-mod render;
+pub(crate) mod render;
 mod run;
 mod scene;
 mod script;

@@ -129,7 +129,7 @@ fn wish(wish: &Wish) -> String {
     if conditions.is_empty() { what } else { format!("{what} {}", conditions.join(" ")) }
 }
 
-fn condition(condition: &Condition) -> String {
+pub(crate) fn condition(condition: &Condition) -> String {
     match condition {
         Condition::Exists(true) => "if-exists".to_owned(),
         Condition::Exists(false) => "if-absent".to_owned(),
@@ -159,7 +159,7 @@ fn operation(entry: &Entry) -> String {
     }
 }
 
-fn refusal(error: &CallError) -> String {
+pub(crate) fn refusal(error: &CallError) -> String {
     match error {
         CallError::Routing(mismatch) => format!("{}, here it is {:?} of v{}", mismatch.reason, mismatch.role, mismatch.current),
         CallError::NoLease { .. } => "no lease".to_owned(),

@@ -13,10 +13,13 @@ use catena_core::{Action, CallError, Command, Kind, Reply, Slot, Target, Time, s
 use super::hosts::{Asked, Input, Silence};
 use super::routes::Subscription;
 use super::{Happening, Phase, World};
+use crate::chronicle::{About, Arrival as Landing, Kind as Sort, Sent, State, Traffic, Way};
 use crate::clock::Clock;
+use crate::describe;
 use crate::faults::Fault;
 use crate::history::{CallId, Deed, Outcome, Wish};
 use crate::options::Options;
+use crate::plan::{Key, Place, Step};
 use crate::rng::{Odds, Rng};
 use crate::workload::Knowledge;
 
@@ -88,6 +91,15 @@ impl Arrival {
     }
 }
 
+/// Tags of what arrives at a node or a client, besides the number of its try.
+const AGAIN: u64 = 1 << 50;
+pub(super) const ROUTE: u64 = 1 << 51;
+
+/// The tag of a client's request.
+fn tag(client: usize, attempt: AttemptId) -> u64 {
+    (client as u64) << 32 | attempt.0
+}
+
 impl Client {
     /// A client of the workload. No two are alike.
     pub(super) fn new(options: &Options, clock: Clock, rng: &mut Rng) -> Self {
@@ -155,6 +167,12 @@ impl World {
 
     /// One step of a client's machine.
     pub(super) fn hear(&mut self, client: usize, event: ClientEvent) {
+        self.open_frame(Key::Step(Step::Client, Place::Client(client)), None);
+        self.step_client(client, event);
+        self.close_frame();
+    }
+
+    fn step_client(&mut self, client: usize, event: ClientEvent) {
         let Client { machine, clock, .. } = &mut self.clients[client];
         let mut effects = Vec::new();
         machine.step(clock.now(self.now), event, &mut effects);
@@ -162,7 +180,9 @@ impl World {
             match effect {
                 ClientEffect::Send { attempt, call, node, address: _, target, body, deadline: _ } => {
                     let call = call.map(|call| CallId(usize::try_from(call.0).expect("a call's number")));
-                    let node = if self.strikes(Fault::Misroute) { self.rng.index(self.hosts.len()) } else { self.node_of(&node) };
+                    let hosts = self.hosts.len();
+                    let wrong = self.strikes_as(Fault::Misroute, Place::Client(client), |rng| rng.index(hosts));
+                    let node = wrong.unwrap_or_else(|| self.node_of(&node));
                     self.send_request(client, Arrival { attempt, nth: Nth::First, call, node, target, body });
                 }
                 ClientEffect::Abandon { attempt: _ } => {} // it goes on its way
@@ -188,11 +208,13 @@ impl World {
 
     /// Begins one of the client's calls, or waits for the next burst.
     fn next_call(&mut self, client: usize) {
-        let (wish, delivery) = match self.phase {
-            Phase::Healing { .. } => match self.proof(client) {
-                Some(wish) => (wish, Delivery::ExactlyOnce),
-                None => return,
-            },
+        match self.phase {
+            Phase::Healing { .. } => {
+                if let Some(wish) = self.proof(client) {
+                    self.make_call(client, wish, Delivery::ExactlyOnce);
+                }
+            }
+            Phase::Faults if self.is_planned() => {} // it comes when it is planned
             Phase::Faults => {
                 let begun = self.bursts.partition_point(|start| *start <= self.now);
                 if self.issued >= self.options.scale.operations * begun / self.bursts.len() {
@@ -202,11 +224,22 @@ impl World {
                     }
                     return;
                 }
-                self.issued += 1;
-                let wish = self.workload.wish(self.history.next_call(), &self.clients[client].known);
-                (wish, self.workload.delivery())
+                self.draw_call(client, None);
             }
-        };
+        }
+    }
+
+    /// A call of the workload, with the choices that a plan has about it.
+    pub(super) fn draw_call(&mut self, client: usize, planned: Option<&[u64]>) {
+        self.open_frame(Key::Call(client), planned);
+        self.issued += 1;
+        let wish = self.workload.wish(self.history.next_call(), &self.clients[client].known);
+        let delivery = self.workload.delivery();
+        self.make_call(client, wish, delivery);
+        self.close_frame();
+    }
+
+    fn make_call(&mut self, client: usize, wish: Wish, delivery: Delivery) {
         let call = self.begin_call(client, wish, delivery);
         if self.rng.chance(self.clients[client].impatience) {
             let after = self.rng.heavy_tail(Duration::from_micros(100));
@@ -217,8 +250,10 @@ impl World {
     /// A client's caller wants something.
     pub(super) fn begin_call(&mut self, client: usize, wish: Wish, delivery: Delivery) -> CallId {
         let slot = slot_of(&wish.key, self.options.slots);
-        self.trace
-            .line(self.now, || format!("client {client}: {:?} {delivery:?} {wish:?}, slot {slot}", self.history.next_call()));
+        let id = self.history.next_call();
+        self.trace.begins(self.now, Place::Client(client), Sort::Call, about_call(slot, &wish, id), || {
+            (State::Begins { call: id.0 }, format!("{id:?} {}, {delivery:?}, slot {slot}", describe::wish(&wish)))
+        });
         let request = match wish.deed {
             // It may end before it comes there: so only where an answer is not demanded.
             Deed::Get if delivery == Delivery::AtMostOnce && self.rng.chance(self.options.scans) => self.scan(slot, &wish.key),
@@ -257,23 +292,28 @@ impl World {
     /// A request leaves: it arrives, late, twice or never.
     fn send_request(&mut self, client: usize, arrival: Arrival) {
         let mut delay = self.latency();
-        if self.strikes(Fault::DuplicateRequest) {
-            let late = self.rng.lateness();
+        let place = Place::Client(client);
+        if let Some(late) = self.strikes_as(Fault::DuplicateRequest, place, Rng::lateness) {
             let again = Arrival { nth: Nth::Second, ..arrival.clone() };
+            self.note_request(client, &again, Way::Arrives(self.now + delay + late, AGAIN + tag(client, arrival.attempt)));
             self.queue.push(self.now + delay + late, Happening::Prompt { client, prompt: Prompt::Arrive(again) });
         }
-        if self.strikes(Fault::LostRequest) {
-            return;
+        if self.strikes(Fault::LostRequest, place) {
+            return self.note_request(client, &arrival, Way::Lost("lost"));
         }
-        if self.strikes(Fault::LateRequest) {
-            delay += self.rng.lateness();
+        if let Some(late) = self.strikes_as(Fault::LateRequest, place, Rng::lateness) {
+            delay += late;
         }
+        self.note_request(client, &arrival, Way::Arrives(self.now + delay, tag(client, arrival.attempt)));
         self.queue.push(self.now + delay, Happening::Prompt { client, prompt: Prompt::Arrive(arrival) });
     }
 
     /// A request arrives at a node; where nobody listens, the client learns that.
     fn arrive(&mut self, client: usize, arrival: Arrival) {
         let Arrival { attempt, nth, call, node, target, body } = arrival;
+        let tag = if nth == Nth::Second { AGAIN + tag(client, attempt) } else { tag(client, attempt) };
+        let there = self.hosts[node].process.is_some();
+        self.trace.arrived(Landing { to: Place::Node(node), at: self.now, tag }, (!there).then_some("nobody listens"));
         if nth == Nth::Second && !self.may_be_repeated(call, &body) {
             return;
         }
@@ -282,6 +322,7 @@ impl World {
             if (nth, self.hosts[node].silence) == (Nth::First, Silence::Refusing) {
                 let delay = self.latency();
                 let event = ClientEvent::Failed { attempt, failure: Failure::NotConnected };
+                self.note_reply(client, node, call, Way::Arrives(self.now + delay, attempt.0), || "nobody listens".to_owned());
                 self.queue.push(self.now + delay, Happening::Client { client, event });
             }
             return;
@@ -304,26 +345,76 @@ impl World {
     }
 
     /// A try is answered, if anybody hears it.
-    pub(super) fn reply_to(&mut self, asked: Asked, result: Result<Reply, CallError>) {
+    pub(super) fn reply_to(&mut self, node: usize, asked: Asked, result: Result<Reply, CallError>) {
         let Some((client, attempt)) = asked.heard_by else { return };
-        if self.strikes(Fault::LostReply) {
-            return;
+        let text = || describe::answer(&result);
+        if self.strikes(Fault::LostReply, Place::Client(client)) {
+            return self.note_reply(client, node, asked.call, Way::Lost("lost"), text);
         }
         let delay = self.latency();
+        self.note_reply(client, node, asked.call, Way::Arrives(self.now + delay, attempt.0), text);
         self.queue.push(self.now + delay, Happening::Client { client, event: ClientEvent::Answered { attempt, result } });
     }
 
     /// A connection broke while a try was waiting.
-    pub(super) fn connection_lost(&mut self, asked: Asked) {
+    pub(super) fn connection_lost(&mut self, node: usize, asked: Asked) {
         let Some((client, attempt)) = asked.heard_by else { return };
         let delay = self.latency();
+        let way = Way::Arrives(self.now + delay, attempt.0);
+        self.note_reply(client, node, asked.call, way, || describe::failure(Failure::Lost));
         let event = ClientEvent::Failed { attempt, failure: Failure::Lost };
         self.queue.push(self.now + delay, Happening::Client { client, event });
     }
 
+    /// For a picture.
+    fn note_request(&mut self, client: usize, arrival: &Arrival, way: Way) {
+        let Arrival { nth, call, node, target, body, .. } = arrival;
+        self.trace.sent(self.now, way, || {
+            let again = if *nth == Nth::Second { " (again)" } else { "" };
+            Sent {
+                from: Place::Client(client),
+                to: Place::Node(*node),
+                kind: Traffic::Request,
+                about: About {
+                    slot: Some(target.slot.0),
+                    keys: describe::body_key(body),
+                    calls: call.iter().map(|call| call.0).collect(),
+                },
+                text: format!("{}{again} (slot {} v{})", describe::body(body), target.slot, target.version),
+            }
+        });
+    }
+
+    /// For a picture.
+    fn note_reply(&mut self, client: usize, node: usize, call: Option<CallId>, way: Way, text: impl FnOnce() -> String) {
+        let made = call.map(|call| self.history.call(call));
+        self.trace.sent(self.now, way, || Sent {
+            from: Place::Node(node),
+            to: Place::Client(client),
+            kind: Traffic::Reply,
+            about: match (made, call) {
+                (Some(made), Some(call)) => about_call(made.slot, &made.wish, call),
+                (_, _) => About::default(),
+            },
+            text: text(),
+        });
+    }
+
+    /// Something arrives at a client.
+    pub(super) fn note_heard(&mut self, client: usize, event: &ClientEvent) {
+        let tag = match event {
+            ClientEvent::Answered { attempt, .. } | ClientEvent::Failed { attempt, .. } => attempt.0,
+            _ => ROUTE,
+        };
+        self.trace.arrived(Landing { to: Place::Client(client), at: self.now, tag }, None);
+    }
+
     fn finish(&mut self, client: usize, call: CallId, result: Result<Reply, ClientError>) {
         let outcome = outcome(result, &self.history.call(call).wish.key);
-        self.trace.line(self.now, || format!("client {client}: {call:?} ends: {outcome:?}"));
+        let made = self.history.call(call);
+        self.trace.begins(self.now, Place::Client(client), Sort::Call, about_call(made.slot, &made.wish, call), || {
+            (State::Ends { call: call.0 }, format!("{call:?} ends: {}", describe::outcome(&outcome)))
+        });
         self.clients[client].calls.remove(&call);
         self.learn(client, call, &outcome);
         self.history.respond(call, outcome);
@@ -354,6 +445,10 @@ impl World {
     pub(super) fn busy(&self) -> impl Iterator<Item = usize> + '_ {
         self.clients.iter().enumerate().filter(|(_, client)| !client.calls.is_empty()).map(|(index, _)| index)
     }
+}
+
+fn about_call(slot: Slot, wish: &Wish, call: CallId) -> About {
+    About { keys: vec![describe::key_text(&wish.key)], calls: vec![call.0], ..About::slot(slot) }
 }
 
 /// The machine's name for a call.

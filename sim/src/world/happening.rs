@@ -10,6 +10,7 @@ use super::recovery::Undo;
 use super::streams::{Down, Up};
 use crate::faults::Fault;
 use crate::network::Connection;
+use crate::plan::{Key, Place, Step};
 
 /// Something that happens at a time.
 #[derive(Debug)]
@@ -106,6 +107,10 @@ pub(super) enum Happening {
     },
     /// Injects a fault, and goes on to the next.
     Inject,
+    /// What a plan has in this place.
+    Planned {
+        index: usize,
+    },
     Injure {
         fault: Fault,
         node: usize,
@@ -115,4 +120,35 @@ pub(super) enum Happening {
     Readmit,
     /// Looks whether faults have to end, or the world has come to rest.
     Look,
+}
+
+impl Happening {
+    /// Its name among those of the same time.
+    pub(super) fn key(&self) -> Key {
+        let (step, place) = match self {
+            Happening::Input { node, .. } => (Step::Input, Place::Node(*node)),
+            Happening::Frame { from, to, .. } => (Step::Frame, Place::Link(*from, *to)),
+            Happening::LinkUp { node, peer, .. } => (Step::LinkUp, Place::Link(*peer, *node)),
+            Happening::Connect { a, b } => (Step::Connect, Place::Link(*a, *b)),
+            Happening::Wake { node, .. } => (Step::Wake, Place::Node(*node)),
+            Happening::Synced { node, .. } => (Step::Synced, Place::Node(*node)),
+            Happening::Leave { node, .. } => (Step::Leave, Place::Node(*node)),
+            Happening::Silence { node, .. } => (Step::Silence, Place::Node(*node)),
+            Happening::OpenStream { node, .. } => (Step::Dial, Place::Node(*node)),
+            Happening::ToCoordinator { node, seat, .. } => (Step::Up, Place::Line(*node, *seat)),
+            Happening::FromCoordinator { node, .. } => (Step::Down, Place::Node(*node)),
+            Happening::WakeCoordinator { seat, .. } => (Step::WakeCoordinator, Place::Seat(*seat)),
+            Happening::StoreActs { .. } => (Step::Store, Place::World),
+            Happening::StoreReports { .. } => (Step::Report, Place::World),
+            Happening::AskRoute { client, coordinator } => (Step::Route, Place::Subscription(*client, *coordinator)),
+            Happening::Prompt { client, prompt: Prompt::Arrive(_) } => (Step::Arrive, Place::Client(*client)),
+            Happening::Client { client, .. } | Happening::Prompt { client, .. } => (Step::Client, Place::Client(*client)),
+            Happening::Undo(undo) => (Step::Undo, undo.place()),
+            Happening::Readmit => (Step::Undo, Place::World),
+            Happening::Inject | Happening::Injure { .. } | Happening::Planned { .. } | Happening::Look => {
+                (Step::Look, Place::World)
+            }
+        };
+        Key::Step(step, place)
+    }
 }

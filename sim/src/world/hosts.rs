@@ -15,11 +15,13 @@ use super::{Happening, Life, World};
 use crate::check::histories::Watermarks;
 use crate::check::reserve::Reserve;
 use crate::check::{Violation, durable, serving};
+use crate::chronicle::{About, Kind, State};
 use crate::clock::Clock;
 use crate::disk::{Crash, Damaged, Disk};
 use crate::faults::Fault;
 use crate::history::{CallId, Try};
 use crate::options::Options;
+use crate::plan::Place;
 use crate::rng::Rng;
 
 /// A machine.
@@ -252,8 +254,8 @@ impl World {
             addresses: BTreeSet::new(),
             pins: BTreeMap::new(),
         });
-        let name = host.name().to_owned();
-        self.trace.line(self.now, || format!("{name} starts"));
+        self.trace.begins(self.now, Place::Node(node), Kind::Process, About::default(), || (State::Up, "starts".to_owned()));
+        (0..slots).map(Slot).for_each(|slot| self.note_replica(node, slot, None, String::new));
         for peer in (0..self.hosts.len()).filter(|peer| *peer != node) {
             self.network.reset(node, peer); // those of the process before, where nobody has noticed its death
             let delay = self.latency();
@@ -275,8 +277,9 @@ impl World {
         host.reserve = None;
         host.disk.crash(crash, &mut host.rng);
         host.silence = silence;
-        let name = host.name().to_owned();
-        self.trace.line(self.now, || format!("{name} goes down: {crash:?}, {silence:?}"));
+        self.trace.begins(self.now, Place::Node(node), Kind::Process, About::default(), || {
+            (State::Down, format!("goes down: {crash:?}, {silence:?}"))
+        });
         self.lines.hang_up(node);
         if silence == Silence::Total {
             return true;
@@ -287,7 +290,7 @@ impl World {
         for call in process.calls.into_values() {
             // A client learns that its connection broke, or nothing.
             if self.rng.below(2) == 0 {
-                self.connection_lost(call.asked);
+                self.connection_lost(node, call.asked);
             }
         }
         true
@@ -363,6 +366,7 @@ impl World {
 
     /// A client's request reaches a process.
     fn request(&mut self, node: usize, asked: Asked, request: RequestId, target: Target, body: Body) -> Result<(), Violation> {
+        self.call = asked.call;
         let host = &mut self.hosts[node];
         let process = host.process.as_mut().expect("the caller has looked");
         let slot = target.slot;

@@ -7,9 +7,11 @@ use catena_core::{Slot, Time};
 use super::hosts::Arrival;
 use super::{Happening, World};
 use crate::check::Violation;
+use crate::chronicle::{About, Kind};
 use crate::disk::Crash;
 use crate::faults::Fault;
 use crate::options::Temper;
+use crate::plan::{Key, Place};
 
 /// Faults that are injected, as against those that strike single messages.
 const INJECTED: &[Fault] = &[
@@ -60,6 +62,22 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// Whether it hits a coordinator or its store, and no node.
+    fn hits_coordinators(self) -> bool {
+        matches!(
+            self,
+            Fault::CoordinatorKill
+                | Fault::AllCoordinatorsDown
+                | Fault::SlowStore
+                | Fault::StoreCut
+                | Fault::CoordinatorPause
+                | Fault::LongCoordinatorPause
+                | Fault::TwoLeaders
+        )
+    }
+}
+
 /// Ways to go down.
 const CRASHES: [Fault; 4] = [Fault::Kill, Fault::PowerLoss, Fault::KillAll, Fault::PowerLossAll];
 
@@ -74,7 +92,7 @@ impl World {
     /// Faults at any time, and more of them about bursts: that is when something is at stake.
     pub(super) fn schedule_faults(&mut self) {
         let kinds = self.injected();
-        if kinds.is_empty() {
+        if kinds.is_empty() || self.is_planned() {
             return;
         }
         self.queue.push(self.now + self.options.calm, Happening::Inject);
@@ -119,7 +137,7 @@ impl World {
         let pause = self.rng.duration(Duration::ZERO, self.options.calm * 2);
         self.queue.push(self.now + pause, Happening::Inject);
         let node = self.target();
-        self.injure(fault, node)
+        self.injure(fault, node, None)
     }
 
     /// Any node; now and then one that is being filled, if there is one: when most is at stake.
@@ -162,8 +180,9 @@ impl World {
         }
     }
 
-    /// Injects a fault at a node or about it. Where it finds nothing to hurt, it does not count.
-    pub(super) fn injure(&mut self, fault: Fault, node: usize) -> Result<(), Violation> {
+    /// Injects a fault at a node or about it, with the choices that a plan has about it. Where it finds nothing to hurt, it does
+    /// not count.
+    pub(super) fn injure(&mut self, fault: Fault, node: usize, planned: Option<&[u64]>) -> Result<(), Violation> {
         if !self.options.on(fault) {
             return Ok(()); // the world has healed
         }
@@ -173,6 +192,13 @@ impl World {
             }
             return Ok(());
         }
+        self.open_frame(Key::Fault(fault, Place::Node(node)), planned);
+        let injured = self.hurt(fault, node);
+        self.close_frame();
+        injured
+    }
+
+    fn hurt(&mut self, fault: Fault, node: usize) -> Result<(), Violation> {
         self.troubles.node(node, self.now); // what takes no time is trouble too
         self.pace.disturb(self.now);
         let occurred = match fault {
@@ -204,41 +230,19 @@ impl World {
             }
             Fault::Pause => self.pause(node),
             Fault::Drain | Fault::Evict | Fault::Readmit => self.operate(fault, node)?,
-            Fault::CoordinatorKill
-            | Fault::AllCoordinatorsDown
-            | Fault::SlowStore
-            | Fault::StoreCut
-            | Fault::CoordinatorPause
-            | Fault::LongCoordinatorPause
-            | Fault::TwoLeaders => self.injure_coordinators(fault)?,
+            fault if fault.hits_coordinators() => self.injure_coordinators(fault)?,
             Fault::WallJump => {
                 const SECOND: u64 = 1_000_000_000;
                 let by = self.rng.below(10 * SECOND).cast_signed() - self.rng.below(10 * SECOND).cast_signed();
                 self.hosts[node].clock.jump(by);
                 true
             }
-            Fault::Drop
-            | Fault::Delay
-            | Fault::Duplicate
-            | Fault::LostRequest
-            | Fault::LostReply
-            | Fault::LateRequest
-            | Fault::DuplicateRequest
-            | Fault::StaleRoute
-            | Fault::Misroute
-            | Fault::LostHeartbeat
-            | Fault::LostAnswer
-            | Fault::DelayedAnswer
-            | Fault::RepeatedAnswer
-            | Fault::LostPush
-            | Fault::SlowSync
-            | Fault::SyncError
-            | Fault::SlowCommit
-            | Fault::Skew => unreachable!("{fault} strikes single messages, calls, syncs or the whole world"),
+            fault => unreachable!("{fault} strikes single messages, calls, syncs or the whole world"),
         };
         if occurred {
             self.count(fault);
-            self.trace.line(self.now, || format!("fault: {fault} (at or about n{})", node + 1));
+            let place = if fault.hits_coordinators() { Place::World } else { Place::Node(node) };
+            self.trace.note(self.now, place, Kind::Fault, About::default(), || format!("fault: {fault}"));
         }
         Ok(())
     }

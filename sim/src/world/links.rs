@@ -2,13 +2,32 @@
 
 use std::time::Duration;
 
-use catena_core::{Envelope, Event, Message, NodeId};
+use catena_core::{Entry, Envelope, Event, Message, NodeId, Time};
 
 use super::hosts::{Input, Process, Running};
 use super::{Happening, World};
 use crate::check::{Violation, durable};
+use crate::chronicle::{About, Arrival, Sent, Traffic, Way};
+use crate::describe;
 use crate::faults::Fault;
-use crate::network::{Connection, Fate, Frequency};
+use crate::history::Author;
+use crate::network::{Arrivals, Connection, Fate, Frequency};
+use crate::plan::Place;
+use crate::trace::describe_message;
+
+/// Where a message between nodes arrives.
+fn landing(from: usize, to: usize, at: Time, connection: Connection) -> Arrival {
+    Arrival { to: Place::Node(to), at, tag: connection.0 << 8 | from as u64 }
+}
+
+/// What the first entries do that are sent.
+fn operations(envelope: &Envelope) -> String {
+    let Message::Append { entries, .. } = &envelope.message else { return String::new() };
+    let first = entries.iter().take(3).map(describe::operation);
+    let more = (entries.len() > 3).then(|| format!("{} more", entries.len() - 3));
+    let all: Vec<String> = first.chain(more).collect();
+    if all.is_empty() { String::new() } else { format!(": {}", all.join("; ")) }
+}
 
 impl World {
     pub(super) fn send(&mut self, from: usize, to: &NodeId, envelope: Envelope) -> Result<(), Violation> {
@@ -24,7 +43,9 @@ impl World {
             | Message::Fetch { .. }
             | Message::Chunk(_) => Frequency::Rare,
         };
-        match self.network.send(from, to, frequency, self.now, &self.options) {
+        let fate = self.network.send(from, to, frequency, self.now, &self.options);
+        self.note_sent(from, to, &fate, &envelope);
+        match fate {
             Fate::Arrives(arrivals) => {
                 arrivals.faults.iter().for_each(|fault| self.count(*fault));
                 let connection = arrivals.connection;
@@ -39,8 +60,56 @@ impl World {
         Ok(())
     }
 
+    /// For a picture.
+    fn note_sent(&mut self, from: usize, to: usize, fate: &Fate, envelope: &Envelope) {
+        if !self.trace.watched() {
+            return;
+        }
+        let ways = match fate {
+            Fate::Arrives(Arrivals { connection, first, again, faults: _ }) => {
+                let way = |at: Time| Way::Arrives(at, landing(from, to, at, *connection).tag);
+                std::iter::once(way(*first)).chain(again.map(way)).collect()
+            }
+            Fate::Lost(Fault::Drop) => vec![Way::Lost("dropped")],
+            Fate::Lost(_) => vec![Way::Lost("the link is cut")],
+            Fate::Unconnected => vec![Way::Lost("there is no connection")],
+        };
+        let kind = match envelope.message {
+            Message::Fetch { .. } | Message::Chunk(_) => Traffic::Snapshot,
+            _ => Traffic::Replication,
+        };
+        for (nth, way) in ways.into_iter().enumerate() {
+            let about = self.about_entries(envelope);
+            let again = if nth > 0 { " (again)" } else { "" };
+            let text = format!("slot {} {}{again}{}", envelope.slot, describe_message(envelope), operations(envelope));
+            let (from, to) = (Place::Node(from), Place::Node(to));
+            self.trace.sent(self.now, way, || Sent { from, to, kind, about, text });
+        }
+    }
+
+    /// The keys and calls of the entries that are sent.
+    fn about_entries(&self, envelope: &Envelope) -> About {
+        let mut about = About::slot(envelope.slot);
+        if let Message::Append { entries, .. } = &envelope.message {
+            let author = |entry: &Entry| match self.history.author(envelope.slot, entry.id) {
+                Some(Author::Call(by)) => Some(by.call.0),
+                Some(Author::Chain | Author::Unseen) | None => None,
+            };
+            about.calls = entries.iter().filter_map(author).collect();
+            about.keys = entries.iter().filter_map(|entry| entry.operation.key()).map(describe::key_text).collect();
+        }
+        about
+    }
+
     pub(super) fn frame(&mut self, from: usize, to: usize, connection: Connection, envelope: Envelope) -> Result<(), Violation> {
-        if !self.network.arrives(from, to, connection) {
+        let arrives = self.network.arrives(from, to, connection);
+        let lost = match &self.hosts[to].process {
+            Some(_) if arrives => None,
+            Some(_) => Some("its connection broke"),
+            None => Some("nobody is there"),
+        };
+        self.trace.arrived(landing(from, to, self.now, connection), lost);
+        if !arrives {
             return Ok(());
         }
         let from = self.hosts[from].identity.node.clone();

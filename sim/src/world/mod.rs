@@ -22,17 +22,22 @@ mod troubles;
 mod watch;
 mod wounds;
 
+use std::rc::Rc;
+
 use catena_core::{CoordinatorEffect, Effect, OrderError, RequestId, Slot, Time};
 
 use crate::check::configurations::Reigns;
 use crate::check::ledger::Ledger;
-use crate::check::{Checker, Severity, Violation, linearize};
+use crate::check::{Checker, Severity, Violation, linearize, named_entries};
+use crate::chronicle::{About, Chronicle, Kind};
 use crate::faults::{Fault, Occurrences};
-use crate::history::{History, Outcome};
+use crate::history::{Author, CallId, History, Outcome};
 use crate::network::Network;
 use crate::options::Options;
+use crate::plan::tape;
+use crate::plan::{Item, Key, Place, Step};
 use crate::queue::Queue;
-use crate::rng::{Rng, nanos};
+use crate::rng::{Odds, Rng, nanos};
 use crate::trace::{Printing, Trace};
 use crate::workload::Workload;
 use clients::{Client, Prompt};
@@ -50,7 +55,15 @@ const HAPPENINGS: u64 = 3_000_000;
 /// A world from a seed.
 pub(crate) struct World {
     options: Options,
+    source: Source,
     now: Time,
+    happenings: u64,
+    /// It goes no further than this step.
+    stops_at: Option<u64>,
+    /// The call that this step is about, if it is.
+    call: Option<CallId>,
+    /// Where it happens.
+    place: Place,
     queue: Queue<Happening>,
     rng: Rng,
     hosts: Vec<Host>,
@@ -72,6 +85,8 @@ pub(crate) struct World {
     occurrences: Occurrences,
     trace: Trace,
     phase: Phase,
+    /// When the faults have ended.
+    pub(crate) healed: Option<Time>,
     last_request: RequestId,
     last_life: Life,
     /// Pins that were taken.
@@ -83,6 +98,26 @@ pub(crate) struct World {
     decisions: Vec<CoordinatorEffect>,
     /// What became of operators' orders.
     verdicts: Vec<Result<(), OrderError>>,
+}
+
+/// Where a world's faults and calls come from.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// The seed, as the world goes.
+    Drawn,
+    /// The same, and a tape records them.
+    Recorded,
+    /// A plan. A tape plays what it says of everything else.
+    Planned(Rc<Course>),
+}
+
+/// What a plan has for a world.
+#[derive(Clone, Debug)]
+pub(crate) struct Course {
+    /// Faults that are injected and calls, in the order of time.
+    pub(crate) events: Vec<Item>,
+    /// When faults end.
+    pub(crate) heals: Time,
 }
 
 /// One run of a process, from its start to its death.
@@ -132,18 +167,29 @@ impl World {
         // The options have drawn from the seed itself; the world draws from a stream of its own.
         let mut rng = Rng::with(options.seed ^ 0x005e_ed0f_ca7e_9a00, options.chance);
         let nodes = options.scale.nodes;
-        let hosts = (0..nodes).map(|node| Host::new(node, &options, &mut rng)).collect();
-        let seats = (0..options.coordinators).map(|_| Seat::new(draw_clock(&options, &mut rng))).collect();
+        // Of what a plan leaves out, the numbers are drawn all the same: so the rest stays as it was.
+        let out = options.left_out;
+        let mut hosts: Vec<Host> = (0..nodes + out.nodes).map(|node| Host::new(node, &options, &mut rng)).collect();
+        let mut seats: Vec<Seat> =
+            (0..options.coordinators + out.coordinators).map(|_| Seat::new(draw_clock(&options, &mut rng))).collect();
+        hosts.truncate(nodes);
+        seats.truncate(options.coordinators);
         let network = Network::new(nodes, rng.fork());
         let workload = Workload::new(options.keys, rng.fork());
         let mut clients: Vec<Client> = Vec::new();
-        for client in 0..options.clients + options.slots as usize {
+        for client in 0..options.clients + options.slots as usize + out.slots {
             let clock = draw_clock(&options, &mut rng);
             let works = client < options.clients;
             clients.push(if works { Client::new(&options, clock, &mut rng) } else { Client::prover(&options, clock, &mut rng) });
         }
+        clients.truncate(options.clients + options.slots as usize);
         let mut world = Self {
+            source: Source::Drawn,
             now: Time(0),
+            happenings: 0,
+            stops_at: None,
+            call: None,
+            place: Place::World,
             queue: Queue::new(),
             bursts: Self::draw_bursts(&options, &mut rng),
             rng,
@@ -164,6 +210,7 @@ impl World {
             occurrences: Occurrences::default(),
             trace: Trace::new(printing),
             phase: Phase::Faults,
+            healed: None,
             last_request: RequestId(0),
             last_life: Life(0),
             pins: 0,
@@ -186,14 +233,29 @@ impl World {
         (0..options.bursts).map(|burst| start(burst) + rng.duration(share / 8, share)).collect()
     }
 
+    /// Takes its faults, calls and choices from here. To be called before it runs, on a thread that has a tape.
+    pub(crate) fn follow(&mut self, source: Source) {
+        self.source = source;
+        self.rng.put_on_tape();
+        self.network.put_on_tape();
+        self.workload.put_on_tape();
+        self.hosts.iter_mut().for_each(|host| host.rng.put_on_tape());
+    }
+
     /// Runs the world to its end.
-    pub(crate) fn run(mut self) -> Result<Summary, Violation> {
-        let mut happenings = 0;
+    /// `None`: it was stopped before.
+    pub(crate) fn run(&mut self) -> Result<Option<Summary>, Violation> {
+        self.turn(Key::Step(Step::Begin, Place::World));
         self.begin()?;
         while let Some((at, happening)) = self.queue.pop() {
-            self.now = at;
-            happenings += 1;
-            if happenings > HAPPENINGS {
+            if self.stops_at.is_some_and(|step| self.happenings >= step) {
+                return Ok(None);
+            }
+            (self.now, self.call) = (at, None);
+            self.turn(self.key(&happening));
+            self.happenings += 1;
+            self.trace.step_to(self.happenings);
+            if self.happenings > HAPPENINGS {
                 return Err(Violation {
                     severity: Severity::Liveness,
                     checker: Checker::Progress,
@@ -203,7 +265,7 @@ impl World {
             }
             let rests = matches!(happening, Happening::Look) && self.look()?;
             if rests {
-                return self.end(happenings);
+                return self.end().map(Some);
             }
             self.happen(happening)?;
         }
@@ -218,6 +280,7 @@ impl World {
                 self.start(node)?;
             }
         }
+        self.schedule_plan();
         for client in 0..self.options.clients {
             for _ in 0..self.clients[client].lanes {
                 self.queue.push(self.now, Happening::Prompt { client, prompt: Prompt::Next });
@@ -227,6 +290,39 @@ impl World {
         self.schedule_faults();
         self.queue.push(self.now, Happening::Look);
         Ok(())
+    }
+
+    /// What is planned, at its times.
+    fn schedule_plan(&mut self) {
+        let Source::Planned(course) = &self.source else { return };
+        for (index, item) in course.events.iter().enumerate() {
+            self.queue.push(item.at, Happening::Planned { index });
+        }
+    }
+
+    /// Something that is planned happens; calls, as long as there are faults.
+    fn happen_as_planned(&mut self, index: usize) -> Result<(), Violation> {
+        let Source::Planned(course) = &self.source else { return Ok(()) };
+        let Item { key, choices, .. } = course.events[index].clone();
+        match key {
+            Key::Fault(fault, Place::Node(node)) => self.injure(fault, node, Some(&choices)),
+            Key::Call(client) if self.phase == Phase::Faults => {
+                self.draw_call(client, Some(&choices));
+                Ok(())
+            }
+            Key::Call(_) | Key::Fault(..) | Key::Step(..) => Ok(()),
+        }
+    }
+
+    /// What a step is called: a call that is planned is its client's step, as one that is drawn.
+    fn key(&self, happening: &Happening) -> Key {
+        match (happening, &self.source) {
+            (Happening::Planned { index }, Source::Planned(course)) => match course.events[*index].key {
+                Key::Call(client) => Key::Step(Step::Client, Place::Client(client)),
+                Key::Fault(..) | Key::Step(..) => happening.key(),
+            },
+            (_, _) => happening.key(),
+        }
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
@@ -261,6 +357,7 @@ impl World {
             Happening::StoreReports { errand } => self.store_reports(errand),
             Happening::AskRoute { client, coordinator } => self.route_asked(client, coordinator),
             Happening::Client { client, event } => {
+                self.note_heard(client, &event);
                 self.hear(client, event);
                 Ok(())
             }
@@ -269,7 +366,9 @@ impl World {
                 Ok(())
             }
             Happening::Inject => self.inject(),
-            Happening::Injure { fault, node } => self.injure(fault, node),
+            Happening::Planned { index } => self.happen_as_planned(index),
+            Happening::Injure { .. } if self.is_planned() => Ok(()), // only what is planned
+            Happening::Injure { fault, node } => self.injure(fault, node, None),
             Happening::Undo(undo) => self.undo(&undo),
             Happening::Readmit => self.make_round(),
             Happening::Look => {
@@ -280,7 +379,7 @@ impl World {
     }
 
     /// The last checks, once everything has come to rest.
-    fn end(mut self, happenings: u64) -> Result<Summary, Violation> {
+    fn end(&mut self) -> Result<Summary, Violation> {
         linearize::check(&self.history, &self.ledger, self.options.slots)?;
         let calls = &self.history.calls;
         let count = |wanted: fn(&Outcome) -> bool| calls.iter().filter(|call| wanted(&call.outcome)).count() as u64;
@@ -296,7 +395,7 @@ impl World {
         Ok(Summary {
             hash: self.trace.hash(),
             virtual_ns: self.now.0,
-            happenings,
+            happenings: self.happenings,
             calls: calls.len() as u64,
             answered,
             unknown: count(|outcome| *outcome == Outcome::Unknown),
@@ -305,8 +404,46 @@ impl World {
             committed,
             cuts: self.cuts,
             longest_gap_ns: nanos(self.pace.longest()),
-            occurrences: self.occurrences,
+            occurrences: self.occurrences.clone(),
         })
+    }
+
+    pub(crate) fn now(&self) -> Time {
+        self.now
+    }
+
+    pub(crate) fn happenings(&self) -> u64 {
+        self.happenings
+    }
+
+    /// It goes no further than this step.
+    pub(crate) fn stop_at(&mut self, step: u64) {
+        self.stops_at = Some(step);
+    }
+
+    /// What happens is kept for a picture.
+    pub(crate) fn keep_chronicle(&mut self) {
+        self.trace.keep();
+    }
+
+    /// What was kept, with what was violated at last.
+    pub(crate) fn chronicle(&mut self, violation: Option<&Violation>) -> Option<Chronicle> {
+        if let Some(violation) = violation {
+            let named = named_entries(&violation.sentence).into_iter().filter_map(|(slot, entry)| {
+                match self.history.author(slot, entry)? {
+                    Author::Call(by) => Some(by.call),
+                    Author::Chain | Author::Unseen => None,
+                }
+            });
+            let calls = self.call.into_iter().chain(named).map(|call| call.0).collect();
+            let about = About { calls, ..About::default() };
+            self.trace.note(self.now, self.place, Kind::Violation, about, || violation.to_string());
+        }
+        self.trace.chronicle()
+    }
+
+    pub(crate) fn hash(&self) -> u64 {
+        self.trace.hash()
     }
 
     fn next_life(&mut self) -> Life {
@@ -315,12 +452,50 @@ impl World {
     }
 
     /// Whether a fault of a single message, call or sync occurs now; counts it.
-    fn strikes(&mut self, fault: Fault) -> bool {
-        let strikes = self.rng.chance(self.options.odds(fault));
-        if strikes {
+    fn strikes(&mut self, fault: Fault, at: Place) -> bool {
+        self.strikes_as(fault, at, |_| ()).is_some()
+    }
+
+    /// The same; with what `how` draws about it, if it does.
+    fn strikes_as<T>(&mut self, fault: Fault, at: Place, how: impl FnOnce(&mut Rng) -> T) -> Option<T> {
+        self.strikes_at(self.options.odds(fault), fault, at, how)
+    }
+
+    fn strikes_at<T>(&mut self, odds: Odds, fault: Fault, at: Place, how: impl FnOnce(&mut Rng) -> T) -> Option<T> {
+        let strikes = self.rng.strikes(fault, odds, at, how);
+        if strikes.is_some() {
             self.count(fault);
         }
         strikes
+    }
+
+    fn is_planned(&self) -> bool {
+        matches!(self.source, Source::Planned(_))
+    }
+
+    fn is_taped(&self) -> bool {
+        !matches!(self.source, Source::Drawn)
+    }
+
+    /// Something begins that has choices of its own; those of a plan, if it has it.
+    fn open_frame(&mut self, key: Key, planned: Option<&[u64]>) {
+        if self.is_taped() {
+            tape::enter(key, planned);
+        }
+    }
+
+    /// It is over.
+    fn close_frame(&mut self) {
+        if self.is_taped() {
+            tape::leave();
+        }
+    }
+
+    fn turn(&mut self, key: Key) {
+        self.place = key.place();
+        if self.is_taped() {
+            tape::turn(self.now, key);
+        }
     }
 
     fn count(&mut self, fault: Fault) {

@@ -14,8 +14,10 @@ use catena_store::{ConfigError, ConfigStore, MemoryConfigStore};
 use super::{Happening, Life, World};
 use crate::check::continuity::Chains;
 use crate::check::{Checker, Severity, Violation};
+use crate::chronicle::{About, Kind};
 use crate::faults::Fault;
 use crate::options::{Options, Temper};
+use crate::plan::Place;
 use crate::trace::describe_chain;
 
 /// The store, and what is in effect by it.
@@ -147,8 +149,10 @@ impl World {
         let mut duration = self.rng.duration(self.options.sync / 4, self.options.sync * 2);
         if self.now < self.realm.slow_until {
             duration += self.rng.duration(Duration::from_millis(100), Duration::from_millis(1_500));
-        } else if self.strikes(Fault::SlowCommit) {
-            duration += self.rng.heavy_tail(Duration::from_millis(50)).min(Duration::from_secs(3));
+        } else if let Some(longer) =
+            self.strikes_as(Fault::SlowCommit, Place::Seat(seat), |rng| rng.heavy_tail(Duration::from_millis(50)))
+        {
+            duration += longer.min(Duration::from_secs(3));
         }
         let acts = self.now + self.rng.duration(Duration::ZERO, duration);
         let reports = self.now + duration;
@@ -220,7 +224,8 @@ impl World {
             Record::Node(node) => drop(self.realm.nodes.insert(node.record.node.clone(), node)),
             Record::Chain(chain) => {
                 self.trace.add(chain.version.0);
-                self.trace.line(self.now, || format!("in effect: {}", describe_chain(&chain)));
+                let about = About::slot(chain.slot);
+                self.trace.note(self.now, Place::World, Kind::Chain, about, || format!("in effect: {}", describe_chain(&chain)));
                 let removed = self.realm.chains.decide(&chain)?;
                 self.judge_decided(&chain, removed.as_ref())?;
                 if let Some(removed) = removed.filter(|_| self.options.temper == Temper::Lossy) {

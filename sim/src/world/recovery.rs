@@ -10,6 +10,8 @@ use super::streams::Way;
 use super::troubles::FOR_GOOD;
 use super::{Happening, Life, World};
 use crate::check::Violation;
+use crate::chronicle::{About, Kind, State};
+use crate::plan::Place;
 
 /// Between two wiped or damaged directories: so long at least, that the chains concerned have had time to hear of it.
 const WIPES: Duration = Duration::from_secs(5);
@@ -28,6 +30,20 @@ pub(super) enum Undo {
     Readmit { node: usize },
     ResumeCoordinator { seat: usize },
     RestartCoordinator { seat: usize },
+}
+
+impl Undo {
+    /// Where it ends.
+    pub(super) fn place(&self) -> Place {
+        match *self {
+            Undo::Mend { from, to } => Place::Link(from, to),
+            Undo::MendStream { node, seat, .. } => Place::Line(node, seat),
+            Undo::Resume { node, .. } | Undo::Restart { node } | Undo::Empty { node } | Undo::Readmit { node } => {
+                Place::Node(node)
+            }
+            Undo::ResumeCoordinator { seat } | Undo::RestartCoordinator { seat } => Place::Seat(seat),
+        }
+    }
 }
 
 impl World {
@@ -66,7 +82,7 @@ impl World {
     fn resume(&mut self, node: usize, life: Life) -> Result<(), Violation> {
         let Some(process) = self.hosts[node].alive(life) else { return Ok(()) };
         let Running::Paused(waiting) = std::mem::replace(&mut process.running, Running::Yes) else { return Ok(()) };
-        self.trace.line(self.now, || format!("n{} goes on", node + 1));
+        self.trace.begins(self.now, Place::Node(node), Kind::Process, About::default(), || (State::Up, "goes on".to_owned()));
         waiting.into_iter().try_for_each(|input| self.input(node, life, input))
     }
 
@@ -105,7 +121,7 @@ impl World {
 
     /// Ends every fault. What is down comes up again; what was gone for good, a little later. Says when all is well.
     pub(super) fn heal(&mut self) -> Result<Time, Violation> {
-        self.trace.line(self.now, || "the world heals".to_owned());
+        self.trace.note(self.now, Place::World, Kind::Fault, About::default(), || "the world heals".to_owned());
         let gone: Vec<usize> = (0..self.hosts.len()).filter(|node| self.troubles.until(*node) == FOR_GOOD).collect();
         self.troubles.end(self.now);
         self.options.odds.clear();

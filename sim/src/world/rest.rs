@@ -5,7 +5,7 @@ use std::time::Duration;
 use catena_core::{EntryId, Slot, Time};
 
 use super::clients::{Prompt, Proof};
-use super::{Happening, Phase, World};
+use super::{Happening, Phase, Source, World};
 use crate::check::Violation;
 use crate::check::progress::{self, Unrest};
 use crate::options::Temper;
@@ -24,10 +24,10 @@ impl World {
                 if self.options.temper == Temper::Single {
                     self.watch_pace()?;
                 }
-                let done = self.issued >= self.options.scale.operations && self.busy().next().is_none();
-                if done || self.now >= Time(0) + self.options.duration {
+                if self.faults_end() {
                     let well = self.heal()?;
                     self.phase = Phase::Healing { since: well };
+                    self.healed = Some(self.now);
                     self.queue.push(self.now, Happening::Readmit);
                     for client in self.options.clients..self.clients.len() {
                         self.queue.push(self.now, Happening::Prompt { client, prompt: Prompt::Next });
@@ -46,6 +46,15 @@ impl World {
                 Some(_) => Ok(false),
             },
         }
+    }
+
+    /// Whether the time of faults is over: when all calls have been made, or in good time; when a plan says so, if there is one.
+    fn faults_end(&self) -> bool {
+        if let Source::Planned(course) = &self.source {
+            return self.now >= course.heals;
+        }
+        let done = self.issued >= self.options.scale.operations && self.busy().next().is_none();
+        done || self.now >= Time(0) + self.options.duration
     }
 
     /// An operator's round: whoever is out may come back.

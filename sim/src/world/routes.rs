@@ -5,9 +5,13 @@ use std::time::Duration;
 use catena_core::client::ClientEvent;
 use catena_core::{Route, Slot, Time};
 
+use super::clients::ROUTE;
 use super::{Happening, Life, World};
 use crate::check::Violation;
+use crate::chronicle::{About, Arrival, Sent, Traffic, Way};
 use crate::faults::Fault;
+use crate::plan::Place;
+use crate::trace::describe_chain;
 
 /// A client's stream from a coordinator.
 #[derive(Debug, Default)]
@@ -21,6 +25,15 @@ pub(super) struct Subscription {
     newest: Option<Route>,
 }
 
+fn describe_route(event: &ClientEvent) -> String {
+    match event {
+        ClientEvent::Route(route) | ClientEvent::RouteChanged(route) => {
+            format!("the route: {}", route.chains.iter().map(describe_chain).collect::<Vec<_>>().join(", "))
+        }
+        _ => "knows no route".to_owned(),
+    }
+}
+
 impl Subscription {
     fn told(&mut self, route: &Route) {
         self.older = self.newest.replace(route.clone());
@@ -30,32 +43,42 @@ impl Subscription {
 impl World {
     /// A client asks a coordinator for the route, and may hear nothing.
     pub(super) fn ask_route(&mut self, client: usize, coordinator: usize) {
-        if self.strikes(Fault::LostRequest) {
+        if self.strikes(Fault::LostRequest, Place::Subscription(client, coordinator)) {
             return;
         }
         let delay = self.latency();
+        self.trace.sent(self.now, Way::Arrives(self.now + delay, ROUTE + client as u64), || Sent {
+            from: Place::Client(client),
+            to: Place::Seat(coordinator),
+            kind: Traffic::Route,
+            about: About::default(),
+            text: "asks for the route".to_owned(),
+        });
         self.queue.push(self.now + delay, Happening::AskRoute { client, coordinator });
     }
 
     /// The question arrives. A coordinator that stands still says nothing.
     pub(super) fn route_asked(&mut self, client: usize, coordinator: usize) -> Result<(), Violation> {
+        let arrival = Arrival { to: Place::Seat(coordinator), at: self.now, tag: ROUTE + client as u64 };
         let seat = &self.seats[coordinator];
+        self.trace.arrived(arrival, (!seat.answers()).then_some("nobody answers"));
         if seat.alive() && !seat.answers() {
             return Ok(());
         }
         let (Some(route), Some(life)) = (seat.route(), seat.life()) else {
-            self.tell(client, ClientEvent::RouteFailed { coordinator });
+            self.tell(client, coordinator, ClientEvent::RouteFailed { coordinator });
             return Ok(());
         };
         self.judge_route(&route)?;
         let mut given = Route::clone(&route);
-        if self.clients[client].subscription.older.is_some() && self.strikes(Fault::StaleRoute) {
+        let knows = self.clients[client].subscription.older.is_some();
+        if knows && self.strikes(Fault::StaleRoute, Place::Subscription(client, coordinator)) {
             given = self.clients[client].subscription.older.clone().expect("just looked");
         }
         let subscription = &mut self.clients[client].subscription;
         subscription.told(&route);
         subscription.from = Some((coordinator, life));
-        self.tell(client, ClientEvent::Route(given));
+        self.tell(client, coordinator, ClientEvent::Route(given));
         Ok(())
     }
 
@@ -65,14 +88,21 @@ impl World {
     }
 
     /// What a coordinator tells a client; in order, unless it is lost.
-    fn tell(&mut self, client: usize, event: ClientEvent) {
-        if self.strikes(Fault::LostReply) {
+    fn tell(&mut self, client: usize, coordinator: usize, event: ClientEvent) {
+        if self.strikes(Fault::LostReply, Place::Subscription(client, coordinator)) {
             self.clients[client].subscription.from = None; // the stream is gone, and the client does not know
             return;
         }
         let delay = self.latency();
         let subscription = &mut self.clients[client].subscription;
         subscription.last = subscription.last.max(self.now + delay);
+        self.trace.sent(self.now, Way::Arrives(subscription.last, ROUTE), || Sent {
+            from: Place::Seat(coordinator),
+            to: Place::Client(client),
+            kind: Traffic::Route,
+            about: About::default(),
+            text: describe_route(&event),
+        });
         self.queue.push(subscription.last, Happening::Client { client, event });
     }
 
@@ -93,7 +123,7 @@ impl World {
             let mut change = Route::clone(&route);
             change.chains.retain(|chain| slots.contains(&chain.slot));
             self.clients[client].subscription.told(&route);
-            self.tell(client, ClientEvent::RouteChanged(change));
+            self.tell(client, coordinator, ClientEvent::RouteChanged(change));
         }
         Ok(())
     }

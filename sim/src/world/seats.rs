@@ -13,7 +13,9 @@ use super::streams::{Down, Up};
 use super::{Happening, Life, World};
 use crate::check::Violation;
 use crate::check::silence::{Ear, Heard};
+use crate::chronicle::{About, Kind, State};
 use crate::clock::Clock;
+use crate::plan::Place;
 use crate::trace::describe_effect;
 
 /// A coordinator's machine.
@@ -147,7 +149,7 @@ impl World {
             guests,
             damaged: Vec::new(),
         });
-        self.trace.line(self.now, || format!("{} starts", name(seat)));
+        self.trace.begins(self.now, Place::Seat(seat), Kind::Process, About::default(), || (State::Up, "starts".to_owned()));
         self.schedule_coordinator(seat);
     }
 
@@ -155,7 +157,7 @@ impl World {
     pub(super) fn kill_coordinator(&mut self, seat: usize) -> Result<bool, Violation> {
         self.end_subscriptions(seat);
         let Some(process) = self.seats[seat].process.take() else { return Ok(false) };
-        self.trace.line(self.now, || format!("{} goes down", name(seat)));
+        self.trace.begins(self.now, Place::Seat(seat), Kind::Process, About::default(), || (State::Down, "goes down".to_owned()));
         self.orphan_errands(seat, process.life)?;
         for node in 0..self.hosts.len() {
             if self.lines.seat_of(node) == Some(seat) {
@@ -170,7 +172,7 @@ impl World {
         let Some(process) = &mut self.seats[seat].process else { return Ok(()) };
         let Some(waiting) = process.paused.take() else { return Ok(()) };
         process.ear.wakes(self.now);
-        self.trace.line(self.now, || format!("{} goes on", name(seat)));
+        self.trace.begins(self.now, Place::Seat(seat), Kind::Process, About::default(), || (State::Up, "goes on".to_owned()));
         waiting.into_iter().try_for_each(|summons| self.summon(seat, summons))
     }
 
@@ -220,16 +222,29 @@ impl World {
         process.machine.step(clock.now(self.now), event, &mut effects);
         for effect in effects.drain(..) {
             self.trace.coordinator_effect(&effect);
-            if self.trace.printing()
+            if self.trace.watched()
                 && let Some(text) = describe_effect(&effect)
             {
-                self.trace.line(self.now, || format!("{} {text}", name(seat)));
+                self.note_effect(seat, &effect, text);
             }
             self.run_coordinator_effect(seat, effect)?;
         }
         self.decisions = effects;
         self.schedule_coordinator(seat);
         Ok(())
+    }
+
+    fn note_effect(&mut self, seat: usize, effect: &CoordinatorEffect, text: String) {
+        let (now, at, about) = (self.now, Place::Seat(seat), About::default());
+        match effect {
+            CoordinatorEffect::Note(Note::Leads(_)) => {
+                self.trace.begins(now, at, Kind::Coordinator, about, || (State::Leads, text));
+            }
+            CoordinatorEffect::Note(Note::Follows) => {
+                self.trace.begins(now, at, Kind::Coordinator, about, || (State::Follows, text));
+            }
+            _ => self.trace.note(now, at, Kind::Coordinator, about, || text),
+        }
     }
 
     fn run_coordinator_effect(&mut self, seat: usize, effect: CoordinatorEffect) -> Result<(), Violation> {
@@ -337,7 +352,9 @@ impl World {
         let Some(seat) = self.leader() else { return Ok(false) };
         self.last_request.0 += 1;
         let request = self.last_request;
-        self.trace.line(self.now, || format!("an operator orders {}: {order:?}, order {request}", name(seat)));
+        self.trace.note(self.now, Place::Seat(seat), Kind::Operator, About::default(), || {
+            format!("is ordered by an operator: {order:?}, order {request}")
+        });
         self.summon(seat, Summons::Event(CoordinatorEvent::Order { request, order }))?;
         Ok(true)
     }

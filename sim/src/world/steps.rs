@@ -2,30 +2,44 @@
 
 use std::time::Duration;
 
-use catena_core::{CallError, Chain, Effect, Entry, Event, Member, Operation, Reply, RequestId, Slot};
+use catena_core::{CallError, Chain, Effect, Entry, EntryId, Event, Member, Operation, Reply, RequestId, Slot, Time};
 
 use super::hosts::{Host, Stopping};
 use super::{Happening, World};
 use crate::check::configurations::{Reigns, Server};
 use crate::check::histories::{self, Log, Watermarks};
 use crate::check::{Violation, durable};
+use crate::chronicle::{About, Kind, Marks, State};
 use crate::history::{Author, Try};
+use crate::plan::Place;
 use crate::trace::{describe, describe_change, describe_heartbeat, is_notable};
+
+fn seconds(time: Time) -> f64 {
+    Duration::from_nanos(time.0).as_secs_f64()
+}
 
 impl World {
     /// One step of a node, looked at from all sides. `by`: the call whose request it is.
     pub(super) fn step(&mut self, node: usize, event: Event, by: Option<Try>) -> Result<(), Violation> {
         self.trace.event(self.now, node, &event);
-        let cause = if self.trace.printing() { describe(&event) } else { String::new() };
+        let cause = if self.trace.watched() { describe(&event) } else { String::new() };
         if is_notable(&event) {
-            self.trace.line(self.now, || format!("{} | {cause}", self.hosts[node].name()));
+            self.trace.note(self.now, Place::Node(node), Kind::Replica, About::default(), || format!("| {cause}"));
         }
         let host = &mut self.hosts[node];
         let process = host.process.as_mut().expect("only processes are stepped");
         let now = host.clock.now(self.now);
         match &event {
             Event::Answer(answer) => {
+                let before = process.lease.until();
                 process.lease.answered(answer);
+                let until = process.lease.until();
+                if until > before {
+                    self.trace.begins(self.now, Place::Node(node), Kind::Lease, About::default(), || {
+                        let until = host.clock.world_at(until);
+                        (State::Leased { until: until.0 }, format!("has a lease until {:.6} s", seconds(until)))
+                    });
+                }
                 process.addresses.extend(answer.nodes.iter().map(|record| record.node.clone()));
             }
             Event::Decided(decisions) => drop(process.lease.heard(decisions)),
@@ -62,12 +76,13 @@ impl World {
         let host = &self.hosts[node];
         let process = host.process.as_ref().expect("it was stepped");
         let before = process.marks[slot.0 as usize];
-        let view = process.node.view(slot);
-        let marks = view.as_ref().map_or(Watermarks::NONE, Watermarks::of);
+        let marks = process.node.view(slot).as_ref().map_or(Watermarks::NONE, Watermarks::of);
         if marks == before {
             return self.one_serves(node, slot);
         }
-        self.trace.line(self.now, || format!("{} slot {slot} | {cause} | {}", host.name(), describe_change(&before, &marks)));
+        self.note_replica(node, slot, Some(&marks), || format!("slot {slot} | {cause} | {}", describe_change(&before, &marks)));
+        let host = &self.hosts[node];
+        let view = host.process.as_ref().and_then(|process| process.node.view(slot));
         histories::step(slot, host.name(), &before, &marks)?;
         if marks.version != before.version {
             self.judge_adopted(node, slot)?;
@@ -95,6 +110,36 @@ impl World {
         host.process.as_mut().expect("it was stepped").marks[slot.0 as usize] = marks;
         self.compare_with_neighbours(node, slot)?;
         self.one_serves(node, slot)
+    }
+
+    /// A replica as it is now, for whoever looks; `marks`: if they are not yet those that are known.
+    pub(super) fn note_replica(&mut self, node: usize, slot: Slot, marks: Option<&Watermarks>, text: impl FnOnce() -> String) {
+        self.note_marks(Kind::Replica, node, slot, marks, text);
+    }
+
+    /// A disk has synced more of a slot.
+    pub(super) fn note_synced(&mut self, node: usize, slot: Slot, last: EntryId) {
+        self.note_marks(Kind::Disk, node, slot, None, || format!("slot {slot}: synced up to {last}"));
+    }
+
+    fn note_marks(&mut self, kind: Kind, node: usize, slot: Slot, marks: Option<&Watermarks>, text: impl FnOnce() -> String) {
+        let host = &self.hosts[node];
+        let known = host.process.as_ref().map(|process| &process.marks[slot.0 as usize]);
+        let (Some(marks), synced) = (marks.or(known), host.disk.synced(slot)) else { return };
+        let seen = || Marks {
+            version: marks.version.0,
+            role: format!("{:?}", marks.role).to_lowercase(),
+            matched: marks.matched,
+            acting: marks.acting,
+            fenced: marks.fenced,
+            applied: marks.applied.0,
+            committed: marks.committed.0,
+            durable: marks.durable.0,
+            synced: synced.last().to_string(),
+            last: marks.last.to_string(),
+        };
+        let about = About::slot(slot);
+        self.trace.begins(self.now, Place::Node(node), kind, about, || (State::Replica(seen()), text()));
     }
 
     /// A head has given these entries their places.
@@ -221,7 +266,8 @@ impl World {
                 let now = host.clock.now(self.now).monotonic;
                 host.process.as_mut().expect("it was stepped").lease.sent(&heartbeat, now);
                 if !heartbeat.reports.is_empty() {
-                    self.trace.line(self.now, || format!("{} {}", host.name(), describe_heartbeat(&heartbeat)));
+                    let (now, about) = (self.now, About::default());
+                    self.trace.note(now, Place::Node(node), Kind::Replica, about, || describe_heartbeat(&heartbeat));
                 }
                 self.heartbeat(node, heartbeat);
             }
@@ -240,8 +286,9 @@ impl World {
         let name = host.name();
         demand!(call.is_some(), Exposure, "W5", "{name} answers request {request}, which does not wait for an answer");
         let call = call.expect("just demanded");
+        self.call = call.asked.call;
         self.judge_reply(node, &call, &result)?;
-        self.reply_to(call.asked, result);
+        self.reply_to(node, call.asked, result);
         Ok(())
     }
 }

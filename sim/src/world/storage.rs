@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::mutants::{self, Mutant};
-use catena_core::{Batch, Event, Seq, Slot, Time, Write};
+use catena_core::{Batch, EntryId, Event, Seq, Slot, Time, Write};
 use catena_store::{Part, Pinned as _};
 
 use super::hosts::Input;
@@ -12,6 +12,8 @@ use super::{Happening, Life, World};
 use crate::check::{Violation, durable, state};
 use crate::disk::{Crash, Damaged, Disk, Pinned};
 use crate::faults::Fault;
+use crate::plan::Place;
+use crate::rng::Rng;
 
 /// A slot that a process holds on to.
 #[derive(Debug)]
@@ -106,9 +108,8 @@ impl World {
             return;
         }
         let mut duration = self.rng.duration(self.options.sync / 4, self.options.sync);
-        if self.strikes(Fault::SlowSync) {
-            duration += self.rng.heavy_tail(Duration::from_millis(1));
-        }
+        let longer = |rng: &mut Rng| rng.heavy_tail(Duration::from_millis(1));
+        duration += self.strikes_as(Fault::SlowSync, Place::Node(node), longer).unwrap_or_default();
         self.queue.push(self.now + duration, Happening::Synced { node, life });
     }
 
@@ -123,21 +124,33 @@ impl World {
             self.queue.push(host.stalled_until, Happening::Synced { node, life });
             return Ok(());
         }
-        let failed = self.strikes(Fault::SyncError);
+        let failed = self.strikes(Fault::SyncError, Place::Node(node));
         if failed && !mutants::is(Mutant::FailedSyncRetried) {
             self.take_down(node, Crash::PowerLoss); // D1: what it covered may be gone, and so is the process
             return Ok(());
         }
+        let before = if self.trace.watched() { self.synced_last(node) } else { Vec::new() };
         let disk = &mut self.hosts[node].disk;
         let installed = if failed { Vec::new() } else { disk.installing() };
         let ticket = if failed { disk.lose() } else { disk.end() };
         self.queue.push(self.now + delay, Happening::Input { node, life, input: Input::Event(Event::Durable { ticket }) });
+        for (slot, before) in (0..).map(Slot).zip(before) {
+            let last = self.hosts[node].disk.synced(slot).last();
+            if last != before {
+                self.note_synced(node, slot, last);
+            }
+        }
         for slot in installed {
             // Some faults of a snapshot are gone by the end: so look at once.
             self.stands(node, slot)?;
         }
         self.begin_sync(node, life);
         Ok(())
+    }
+
+    /// By slot, the last entry that a node has synced.
+    fn synced_last(&self, node: usize) -> Vec<EntryId> {
+        (0..self.options.slots).map(|slot| self.hosts[node].disk.synced(Slot(slot)).last()).collect()
     }
 
     /// A slot's stored state is that of the committed history.

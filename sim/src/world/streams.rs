@@ -10,13 +10,21 @@ use super::realm::broken;
 use super::seats::{self, Summons};
 use super::{Happening, Life, World};
 use crate::check::Violation;
+use crate::chronicle::{About, Arrival, Kind, Sent, Traffic, Way as Fate};
 use crate::faults::Fault;
+use crate::plan::Place;
+use crate::rng::{Odds, Rng};
+use crate::trace::{describe_answer, describe_decisions, describe_heartbeat};
 
 /// A stream on which nothing has come down for so long is given up.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long a node waits for an answer to its registration, which may have to wait for the store.
 const REGISTRATION: Duration = Duration::from_millis(1_500);
+
+/// Tags of what arrives over a stream, besides its name.
+const UP: u64 = 1 << 40;
+const DOWN: u64 = 1 << 41;
 
 /// All lines from nodes to coordinators.
 #[derive(Debug)]
@@ -174,12 +182,50 @@ impl World {
     fn up(&mut self, node: usize, open: Open, up: Up) {
         let at = self.now + self.latency();
         if self.lines.cuts(node, open.seat).up > 0 {
-            return;
+            return self.note_up(node, open.seat, &up, Fate::Lost("the line is cut"));
         }
-        let Some(life) = self.seats[open.seat].life() else { return };
+        let Some(life) = self.seats[open.seat].life() else {
+            return self.note_up(node, open.seat, &up, Fate::Lost("nobody is there"));
+        };
         let last = &mut self.lines.nodes[node].last_up;
         *last = at.max(*last);
+        let due = *last;
+        self.note_up(node, open.seat, &up, Fate::Arrives(due, UP + open.name));
+        let last = &self.lines.nodes[node].last_up;
         self.queue.push(*last, Happening::ToCoordinator { node, seat: open.seat, life, stream: open.name, up });
+    }
+
+    /// For a picture.
+    fn note_up(&mut self, node: usize, seat: usize, up: &Up, way: Fate) {
+        let (from, to) = (Place::Node(node), Place::Seat(seat));
+        self.trace.sent(self.now, way, || {
+            let (kind, text) = match up {
+                Up::Register(_) => (Traffic::Decision, "registers".to_owned()),
+                Up::Heartbeat(heartbeat) => (Traffic::Heartbeat, describe_heartbeat(heartbeat)),
+            };
+            Sent { from, to, kind, about: About::default(), text }
+        });
+    }
+
+    /// For a picture.
+    fn note_down(&mut self, seat: usize, node: usize, down: &Down, way: Fate) {
+        let (from, to) = (Place::Seat(seat), Place::Node(node));
+        let way = match way {
+            Fate::Arrives(at, stream) => Fate::Arrives(at, DOWN + stream),
+            lost @ Fate::Lost(_) => lost,
+        };
+        self.trace.sent(self.now, way, || {
+            let (kind, text) = match down {
+                Down::Registered => (Traffic::Decision, "is let in".to_owned()),
+                Down::Refused => (Traffic::Decision, "is refused".to_owned()),
+                Down::Answer(answer) if answer.decisions.chains.is_empty() && answer.decisions.fences.is_empty() => {
+                    (Traffic::Answer, describe_answer(answer))
+                }
+                Down::Answer(answer) => (Traffic::Decision, describe_answer(answer)),
+                Down::Decided(decisions) => (Traffic::Decision, describe_decisions(decisions)),
+            };
+            Sent { from, to, kind, about: About::default(), text }
+        });
     }
 
     /// A node has a heartbeat to send, if a coordinator has let it in.
@@ -190,14 +236,20 @@ impl World {
             Standing::LetIn => PATIENCE,
         };
         if self.now.since(open.heard) > patience {
-            self.trace.line(self.now, || format!("n{} gives {} up", node + 1, seats::name(open.seat)));
+            self.trace.note(self.now, Place::Node(node), Kind::Process, About::default(), || {
+                format!("gives {} up", seats::name(open.seat))
+            });
             self.lines.nodes[node].next = (open.seat + 1) % self.seats.len();
             self.break_stream(node);
             return;
         }
-        if open.standing == Standing::LetIn && !self.strikes(Fault::LostHeartbeat) {
-            self.up(node, open, Up::Heartbeat(heartbeat));
+        if open.standing == Standing::Dialled {
+            return;
         }
+        if self.strikes(Fault::LostHeartbeat, Place::Line(node, open.seat)) {
+            return self.note_up(node, open.seat, &Up::Heartbeat(heartbeat), Fate::Lost("lost"));
+        }
+        self.up(node, open, Up::Heartbeat(heartbeat));
     }
 
     /// What a node sent arrives, even if the node has gone meanwhile, in most cases.
@@ -210,7 +262,10 @@ impl World {
         up: Up,
     ) -> Result<(), Violation> {
         let gone = self.lines.named(node, stream).is_none();
-        if self.seats[seat].life() != Some(life) || (gone && self.rng.below(4) == 0) {
+        let lost = self.seats[seat].life() != Some(life) || (gone && self.rng.below(4) == 0);
+        let arrival = Arrival { to: Place::Seat(seat), at: self.now, tag: UP + stream };
+        self.trace.arrived(arrival, lost.then_some("its stream has ended"));
+        if lost {
             return Ok(());
         }
         self.summon(seat, Summons::Up { node, stream, up })
@@ -220,44 +275,58 @@ impl World {
         if self.lines.named(node, stream).is_some() {
             self.note_grant(node, &answer);
         }
-        if self.strikes(Fault::LostAnswer) {
-            return;
+        let place = Place::Line(node, seat);
+        if self.strikes(Fault::LostAnswer, place) {
+            return self.note_down(seat, node, &Down::Answer(answer), Fate::Lost("lost"));
         }
         // What carries a decision is repeated often: a repeated heartbeat without news is soon nothing.
-        let news = self.options.on(Fault::RepeatedAnswer) && !answer.decisions.chains.is_empty() && self.rng.below(4) == 0;
-        if news {
-            self.count(Fault::RepeatedAnswer);
-        }
-        if news || self.strikes(Fault::RepeatedAnswer) {
-            let at = self.now + self.rng.lateness();
-            self.queue.push(at, Happening::FromCoordinator { node, stream, down: Down::Answer(answer.clone()) });
+        let news = self.options.on(Fault::RepeatedAnswer) && !answer.decisions.chains.is_empty();
+        let late = if news { self.strikes_at(Odds::percent(25), Fault::RepeatedAnswer, place, Rng::lateness) } else { None };
+        if let Some(late) = late.or_else(|| self.strikes_as(Fault::RepeatedAnswer, place, Rng::lateness)) {
+            let again = Down::Answer(answer.clone());
+            self.note_down(seat, node, &again, Fate::Arrives(self.now + late, stream));
+            self.queue.push(self.now + late, Happening::FromCoordinator { node, stream, down: again });
         }
         self.down(seat, node, stream, Down::Answer(answer));
     }
 
     /// What a coordinator tells a node by itself.
     pub(super) fn push(&mut self, seat: usize, node: usize, stream: u64, decisions: Decisions) {
-        if !self.strikes(Fault::LostPush) {
-            self.down(seat, node, stream, Down::Decided(decisions));
+        if self.strikes(Fault::LostPush, Place::Line(node, seat)) {
+            return self.note_down(seat, node, &Down::Decided(decisions), Fate::Lost("lost"));
         }
+        self.down(seat, node, stream, Down::Decided(decisions));
     }
 
     pub(super) fn down(&mut self, seat: usize, node: usize, stream: u64, down: Down) {
         let mut delay = self.latency();
-        if matches!(down, Down::Answer(_)) && self.strikes(Fault::DelayedAnswer) {
-            delay += self.rng.heavy_tail(Duration::from_millis(2));
+        if matches!(down, Down::Answer(_)) {
+            let longer = |rng: &mut Rng| rng.heavy_tail(Duration::from_millis(2));
+            delay += self.strikes_as(Fault::DelayedAnswer, Place::Line(node, seat), longer).unwrap_or_default();
         }
-        if self.lines.named(node, stream).is_none() || self.lines.cuts(node, seat).down > 0 {
-            return;
+        if self.lines.named(node, stream).is_none() {
+            return self.note_down(seat, node, &down, Fate::Lost("its stream has ended"));
+        }
+        if self.lines.cuts(node, seat).down > 0 {
+            return self.note_down(seat, node, &down, Fate::Lost("the line is cut"));
         }
         let last = &mut self.lines.nodes[node].last_down;
         *last = (self.now + delay).max(*last);
+        let due = *last;
+        self.note_down(seat, node, &down, Fate::Arrives(due, stream));
+        let last = &self.lines.nodes[node].last_down;
         self.queue.push(*last, Happening::FromCoordinator { node, stream, down });
     }
 
     pub(super) fn arrive_from_coordinator(&mut self, node: usize, stream: u64, down: Down) -> Result<(), Violation> {
         let now = self.now;
-        let Some(open) = self.lines.named(node, stream) else { return Ok(()) };
+        let there = self.hosts[node].process.is_some();
+        let arrival = Arrival { to: Place::Node(node), at: now, tag: DOWN + stream };
+        let Some(open) = self.lines.named(node, stream) else {
+            self.trace.arrived(arrival, Some("its stream has ended"));
+            return Ok(());
+        };
+        self.trace.arrived(arrival, (!there).then_some("nobody is there"));
         open.heard = now;
         let event = match down {
             Down::Registered => {

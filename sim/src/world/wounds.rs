@@ -11,12 +11,23 @@ use super::streams::Way;
 use super::troubles::FOR_GOOD;
 use super::{Happening, World};
 use crate::check::Violation;
+use crate::chronicle::{About, Kind, State};
 use crate::disk::Crash;
 use crate::faults::Fault;
 use crate::options::Temper;
+use crate::plan::Place;
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
+}
+
+fn cut_until(both_ways: bool, until: Time) -> String {
+    let ways = if both_ways { "both ways" } else { "one way" };
+    format!("is cut {ways} until {:.3} s", Duration::from_nanos(until.0).as_secs_f64())
+}
+
+fn stands_still(until: Time) -> String {
+    format!("stands still until {:.3} s", Duration::from_nanos(until.0).as_secs_f64())
 }
 
 impl World {
@@ -62,6 +73,7 @@ impl World {
         };
         for (from, to) in &pairs {
             let (from, to) = (*from, *to);
+            self.trace.note(self.now, Place::Link(from, to), Kind::Fault, About::default(), || cut_until(both_ways, until));
             self.network.cut(from, to);
             self.undo_at(until, Undo::Mend { from, to });
             if both_ways {
@@ -95,6 +107,8 @@ impl World {
         };
         let until = self.soon(ms(20), ms(6_000));
         for (node, seat) in pairs {
+            let both = ways.len() > 1;
+            self.trace.note(self.now, Place::Line(node, seat), Kind::Fault, About::default(), || cut_until(both, until));
             for way in ways {
                 self.lines.cut(node, seat, *way);
                 self.undo_at(until, Undo::MendStream { node, seat, way: *way });
@@ -229,6 +243,7 @@ impl World {
         let Running::Yes = process.running else { return false };
         process.running = Running::Paused(VecDeque::new());
         let life = process.life;
+        self.trace.begins(self.now, Place::Node(node), Kind::Process, About::default(), || (State::Paused, stands_still(until)));
         self.troubles.node(node, until);
         self.undo_at(until, Undo::Resume { node, life });
         true
@@ -315,6 +330,8 @@ impl World {
     pub(super) fn pause_coordinator(&mut self, seat: usize, until: Time) -> bool {
         let pauses = self.seats[seat].pause(self.now);
         if pauses {
+            self.trace
+                .begins(self.now, Place::Seat(seat), Kind::Process, About::default(), || (State::Paused, stands_still(until)));
             self.undo_at(until, Undo::ResumeCoordinator { seat });
         }
         pauses

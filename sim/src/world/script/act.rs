@@ -233,7 +233,8 @@ impl Stage {
             self.world.queue.push(self.world.now, Happening::Look);
             while let Some((at, happening)) = self.world.queue.pop() {
                 self.world.now = at;
-                self.happenings += 1;
+                self.world.happenings += 1;
+                self.world.trace.step_to(self.world.happenings);
                 let rests = matches!(happening, Happening::Look) && self.world.look()?;
                 if rests {
                     break;
@@ -243,7 +244,7 @@ impl Stage {
                 }
             }
         }
-        self.world.end(self.happenings)
+        self.world.end()
     }
 }
 

@@ -34,7 +34,6 @@ const SCRIPTED: u64 = 1 << 63;
 /// A stage, and what was seen on it.
 pub(crate) struct Stage {
     world: World,
-    happenings: u64,
     known: Known,
     seen: Vec<(Time, Seen)>,
     /// Clients that no coordinator is heard by, nor hears.
@@ -141,7 +140,6 @@ impl Stage {
         }
         Ok(Self {
             world,
-            happenings: 0,
             known: Known::default(),
             seen: Vec::new(),
             cut_off: BTreeSet::new(),
@@ -176,8 +174,9 @@ impl Stage {
         let (at, happening) = self.world.queue.pop().expect("just looked");
         self.world.now = at;
         self.keep_store_cut();
-        self.happenings += 1;
-        if self.happenings > HAPPENINGS {
+        self.world.happenings += 1;
+        self.world.trace.step_to(self.world.happenings);
+        if self.world.happenings > HAPPENINGS {
             return Err(Violation {
                 severity: Severity::Liveness,
                 checker: Checker::Progress,

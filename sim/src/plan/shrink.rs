@@ -1,0 +1,207 @@
+//! Delta debugging: takes things out of a failing plan for as long as the same checker fails.
+
+use std::time::{Duration, Instant};
+
+use catena_core::Time;
+
+use super::{Item, Plan, Rest, Verdict, View};
+use crate::options::LeftOut;
+
+/// How many ways to choose what a plan does not say are tried before its own choices are kept.
+const DRAWS: u64 = 40;
+
+/// What is left of the time between two events is not made shorter than this.
+const GAP: Duration = Duration::from_millis(5);
+
+/// A plan that fails, and how.
+pub(super) struct Shrinker<'a> {
+    pub(super) plan: Plan,
+    pub(super) verdict: Verdict,
+    /// Worlds that were run.
+    pub(super) runs: u64,
+    deadline: Instant,
+    /// A run that takes more steps than this is given up.
+    patience: u64,
+    /// Hears of each plan that is smaller.
+    progress: &'a mut dyn FnMut(&Plan, u64),
+}
+
+/// What to take out.
+type Kind = fn(&Item) -> bool;
+
+impl<'a> Shrinker<'a> {
+    /// `verdict`: what the plan comes to.
+    pub(super) fn new(plan: Plan, verdict: Verdict, time: Duration, progress: &'a mut dyn FnMut(&Plan, u64)) -> Self {
+        let (deadline, patience) = (Instant::now() + time, verdict.steps * 2 + 10_000);
+        let mut shrinker = Self { plan, verdict, runs: 0, deadline, patience, progress };
+        shrinker.forget_what_comes_after();
+        shrinker
+    }
+
+    /// Makes it as small as time allows.
+    pub(super) fn shrink(&mut self) {
+        let untied = self.untie();
+        if untied {
+            self.make_smaller_worlds();
+        }
+        loop {
+            let before = self.size();
+            self.take_out(|item| item.key.strikes());
+            self.take_out(|item| item.key.is_event());
+            if !self.untie() {
+                self.take_out(|item| !item.key.is_event());
+            }
+            self.make_smaller_worlds();
+            self.heal_earlier();
+            self.close_gaps();
+            self.simplify_choices();
+            if self.size() == before || self.is_late() {
+                return;
+            }
+        }
+    }
+
+    fn size(&self) -> (usize, usize, LeftOut, bool) {
+        let Plan { items, out, rest, .. } = &self.plan;
+        (items.len(), self.plan.events(), *out, *rest == Rest::Simple)
+    }
+
+    fn is_late(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+
+    /// Whether the same checker fails for this plan. Then it is the one to go on with.
+    fn fails(&mut self, plan: Plan) -> bool {
+        if self.is_late() {
+            return false;
+        }
+        self.runs += 1;
+        let (verdict, _) = plan.run(View { until: Some(self.patience), ..View::NONE });
+        let kind = |verdict: &Verdict| verdict.violation.as_ref().map(|violation| (violation.checker, violation.severity));
+        let same = kind(&verdict) == kind(&self.verdict);
+        if same {
+            (self.plan, self.verdict) = (plan, verdict);
+            self.forget_what_comes_after();
+            (self.progress)(&self.plan, self.runs);
+        }
+        same
+    }
+
+    fn forget_what_comes_after(&mut self) {
+        let end = self.verdict.at;
+        self.plan.items.retain(|item| item.at <= end);
+    }
+
+    /// Does without the choices about steps, which are very many. Whether that goes.
+    fn untie(&mut self) -> bool {
+        let items: Vec<Item> = self.plan.items.iter().filter(|item| item.key.is_event()).cloned().collect();
+        let tied = items.len() < self.plan.items.len();
+        if !tied && self.plan.rest == Rest::Simple {
+            return true;
+        }
+        let simple = Plan { items: items.clone(), rest: Rest::Simple, ..self.plan.clone() };
+        if self.fails(simple) || !tied {
+            return true;
+        }
+        (1..=DRAWS).any(|seed| self.fails(Plan { items: items.clone(), rest: Rest::Drawn(seed), ..self.plan.clone() }))
+    }
+
+    /// Takes out all of a kind, or else halves of them, quarters, and so on down to single ones.
+    fn take_out(&mut self, kind: Kind) {
+        let mut size = self.plan.items.iter().filter(|item| kind(item)).count();
+        while size > 0 {
+            let mut from = 0;
+            loop {
+                let mut place = 0;
+                let mut rest = self.plan.clone();
+                rest.items.retain(|item| {
+                    let mine = kind(item);
+                    place += usize::from(mine);
+                    !(mine && (from..from + size).contains(&(place - 1)))
+                });
+                if place <= from || self.is_late() {
+                    break;
+                }
+                if !self.fails(rest) {
+                    from += size;
+                }
+            }
+            size /= 2;
+        }
+    }
+
+    /// Fewer slots, coordinators and nodes.
+    fn make_smaller_worlds(&mut self) {
+        let options = self.plan.options();
+        let replicas = options.coordinator.cluster.replicas as usize;
+        let spare = [options.slots as usize - 1, options.coordinators - 1, options.scale.nodes - replicas];
+        for (which, most) in spare.into_iter().enumerate() {
+            for fewer in (1..=most).rev() {
+                let mut plan = self.plan.clone();
+                let LeftOut { slots, coordinators, nodes } = &mut plan.out;
+                *[slots, coordinators, nodes][which] += fewer;
+                let options = plan.options();
+                plan.items.retain(|item| item.key.exists(options.scale.nodes, options.coordinators));
+                if self.fails(plan) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Where faults have to end for it to fail, they end when the last of them has begun.
+    fn heal_earlier(&mut self) {
+        if self.verdict.healed.is_none() {
+            return;
+        }
+        let last = self.plan.items.iter().map(|item| item.at).max().unwrap_or_default();
+        let span = self.plan.heals.since(last);
+        for after in [Duration::from_millis(50), span / 16, span / 4, span / 2] {
+            if self.fails(Plan { heals: last + after, ..self.plan.clone() }) {
+                return;
+            }
+        }
+    }
+
+    /// Has everything come earlier, where nothing is planned for a while.
+    fn close_gaps(&mut self) {
+        for place in 0..self.plan.items.len() {
+            let Some(item) = self.plan.items.get(place) else { return };
+            let before = place.checked_sub(1).map_or(Time(0), |before| self.plan.items[before].at);
+            let gap = item.at.since(before);
+            for shorter in [GAP, gap / 8, gap / 2, gap * 3 / 4] {
+                let by = gap.saturating_sub(shorter);
+                if by > GAP && self.fails(self.earlier(place, by)) {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// From this place on, everything by so much.
+    fn earlier(&self, place: usize, by: Duration) -> Plan {
+        let mut plan = self.plan.clone();
+        let earlier = |at: Time| Time(at.0.saturating_sub(crate::rng::nanos(by)));
+        plan.items[place..].iter_mut().for_each(|item| item.at = earlier(item.at));
+        plan.heals = earlier(plan.heals);
+        plan
+    }
+
+    /// Leaves what was chosen about an event to the plan's rule, where that is simple.
+    fn simplify_choices(&mut self) {
+        if self.plan.rest != Rest::Simple {
+            return;
+        }
+        for place in 0..self.plan.items.len() {
+            let Some(item) = self.plan.items.get(place) else { return };
+            let choices = item.choices.clone();
+            for kept in [0, choices.len() / 4, choices.len() / 2] {
+                let mut plan = self.plan.clone();
+                plan.items[place].choices = choices[..kept].into();
+                if kept < choices.len() && self.fails(plan) {
+                    break;
+                }
+            }
+        }
+    }
+}
