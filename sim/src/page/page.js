@@ -660,9 +660,11 @@ if (violation) {
 byId("mutant").textContent = data.mutant ? "Planted: " + data.mutant : "";
 byId("ending").textContent = `${data.ending}. Again: ${data.command}`;
 byId("options").textContent = data.options;
+const begun = performance.now();
 buildFilters();
 tellStory();
 tellLegend();
 layOut();
 goTo(marked ? marked.step : 0);
+document.body.dataset.took = Math.round(performance.now() - begun);
 document.body.dataset.ready = "yes";
