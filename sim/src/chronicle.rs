@@ -147,8 +147,10 @@ pub(crate) struct Message {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Traffic {
-    /// Entries, acknowledgements, and what matches logs.
+    /// Entries, and how far they are durable and committed.
     Replication,
+    /// What matches logs.
+    Matching,
     /// Parts of a snapshot, and requests for them.
     Snapshot,
     /// From a client to a node, and back.

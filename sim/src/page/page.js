@@ -17,12 +17,13 @@ const byId = (id) => document.getElementById(id);
 const KINDS = {
   fault: ["faults", true], process: ["processes", true], chain: ["chains", true], coordinator: ["coordinators", true],
   operator: ["operators", true], call: ["calls", true], request: ["requests", true], reply: ["replies", true],
-  replica: ["replicas", true], disk: ["syncs", true], replication: ["replication", true], snapshot: ["snapshots", true], decision: ["decisions", true],
+  replica: ["replicas", true], disk: ["syncs", true], replication: ["replication", true],
+  matching: ["matching of logs", true], snapshot: ["snapshots", true], decision: ["decisions", true],
   heartbeat: ["heartbeats", false], answer: ["their answers", false], lease: ["leases", false], route: ["routes", false],
 };
 const COLOURS = {
   fault: "#b7410e", process: "#b7410e", chain: "#553c9a", coordinator: "#553c9a", operator: "#b7410e", call: "#1a202c",
-  request: "#2c5282", reply: "#2b6cb0", replica: "#4a5568", disk: "#975a16", replication: "#2f855a", snapshot: "#b7791f", decision: "#6b46c1",
+  request: "#2c5282", reply: "#2b6cb0", replica: "#4a5568", disk: "#975a16", replication: "#2f855a", matching: "#81a88d", snapshot: "#b7791f", decision: "#6b46c1",
   heartbeat: "#a0aec0", answer: "#a0aec0", lease: "#38a169", route: "#cbd5e0", violation: "#c53030",
 };
 const ROLES = { head: "#2b6cb0", middle: "#718096", tail: "#2f855a", only: "#2c7a7b", joining: "#d69e2e" };
@@ -88,6 +89,8 @@ Object.entries(KINDS).forEach(([kind, [, on]]) => { shown[kind] = on; });
 if (violation && ["serving", "configurations", "continuity", "silence"].includes(violation.checker)) shown.lease = true;
 let slotShown = violation && violation.slots.length === 1 && data.slots > 1 ? violation.slots[0] : null;
 let keyShown = "";
+// What a look at whole histories finds is violated where it was done, and not where it is found.
+let callsShown = marked && marked.at === "world" && atFault.calls.size ? atFault.calls : null;
 const GENERAL = new Set(["fault", "process", "operator", "violation", "coordinator", "chain", "decision"]);
 
 function isShown(item) {
@@ -96,8 +99,18 @@ function isShown(item) {
   if (!shown[kind]) return false;
   if (slotShown !== null && of.slot !== undefined && of.slot !== slotShown) return false;
   if (keyShown && !GENERAL.has(kind) && !(of.keys || []).includes(keyShown)) return false;
+  if (callsShown && !GENERAL.has(kind) && !(of.calls || []).some((call) => callsShown.has(call)) && !moves(item)) return false;
+  if (callsShown && (kind === "decision" || kind === "coordinator")) return false;
   if (item.message) return columnOf.has(of.from) && columnOf.has(of.to);
   return true;
+}
+
+/** Whether a replica's log or standing changes, in a slot of the calls that are shown. */
+function moves(item) {
+  if (item.kind !== "replica" || !item.note.state || item.note.state.version === undefined) return false;
+  if (![...callsShown].some((call) => calls.has(call) && calls.get(call).begins.slot === item.note.slot)) return false;
+  const now = item.note.state, before = previous(item.note);
+  return !before || ["version", "role", "last", "committed", "fenced"].some((name) => before[name] !== now[name]);
 }
 
 function buildFilters() {
@@ -128,6 +141,11 @@ function buildFilters() {
   const slots = Array.from({ length: data.slots }, (_, slot) => [String(slot), String(slot)]);
   choose("slot", [["", "all"], ...slots], slotShown, (value) => { slotShown = value === "" ? null : Number(value); });
   const keys = [...new Set(items.flatMap((item) => item.of.keys || []))].sort();
+  const named = atFault.calls.size ? [["named", "named above"]] : [];
+  const each = [...calls.keys()].slice(0, 500).map((call) => [String(call), String(call)]);
+  choose("call", [["", "all"], ...named, ...each], callsShown ? "named" : "", (value) => {
+    callsShown = value === "" ? null : value === "named" ? atFault.calls : new Set([Number(value)]);
+  });
   choose("key", [["", "all"], ...keys.map((key) => [key, key])], keyShown, (value) => { keyShown = value; });
 }
 
@@ -665,6 +683,6 @@ buildFilters();
 tellStory();
 tellLegend();
 layOut();
-goTo(marked ? marked.step : 0);
+goTo(callsShown ? Math.min(...[...callsShown].map((call) => calls.get(call)?.begins.step ?? Infinity)) : marked ? marked.step : 0);
 document.body.dataset.took = Math.round(performance.now() - begun);
 document.body.dataset.ready = "yes";

@@ -66,6 +66,11 @@ impl<'a> Shrinker<'a> {
         (items.len(), self.plan.events(), *out, *rest == Rest::Simple)
     }
 
+    /// Whether it has choices about steps.
+    fn is_tied(&self) -> bool {
+        self.plan.events() < self.plan.items.len()
+    }
+
     fn is_late(&self) -> bool {
         Instant::now() >= self.deadline
     }
@@ -166,6 +171,10 @@ impl<'a> Shrinker<'a> {
     /// Has everything come earlier, where nothing is planned for a while.
     fn close_gaps(&mut self) {
         for place in 0..self.plan.items.len() {
+            // Choices about steps are found by their times.
+            if self.is_late() || self.is_tied() {
+                return;
+            }
             let Some(item) = self.plan.items.get(place) else { return };
             let before = place.checked_sub(1).map_or(Time(0), |before| self.plan.items[before].at);
             let gap = item.at.since(before);
@@ -189,10 +198,13 @@ impl<'a> Shrinker<'a> {
 
     /// Leaves what was chosen about an event to the plan's rule, where that is simple.
     fn simplify_choices(&mut self) {
-        if self.plan.rest != Rest::Simple {
+        if self.plan.rest != Rest::Simple || self.is_tied() {
             return;
         }
         for place in 0..self.plan.items.len() {
+            if self.is_late() {
+                return;
+            }
             let Some(item) = self.plan.items.get(place) else { return };
             let choices = item.choices.clone();
             for kept in [0, choices.len() / 4, choices.len() / 2] {

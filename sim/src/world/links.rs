@@ -76,7 +76,10 @@ impl World {
         };
         let kind = match envelope.message {
             Message::Fetch { .. } | Message::Chunk(_) => Traffic::Snapshot,
-            _ => Traffic::Replication,
+            Message::Append { .. } | Message::Ack { .. } => Traffic::Replication,
+            Message::Hello | Message::Probe { .. } | Message::Have { .. } | Message::Poke { .. } | Message::Newer { .. } => {
+                Traffic::Matching
+            }
         };
         for (nth, way) in ways.into_iter().enumerate() {
             let about = self.about_entries(envelope);
