@@ -67,6 +67,9 @@ pub struct Limits {
     pub node_writes: usize,
     /// Bytes of all slots' entries in memory. 256 MiB.
     pub node_bytes: usize,
+    /// Bytes of answers to reads that clients have not taken yet, of which a quarter is for those up to 64 KiB. Kept by the
+    /// driver. 256 MiB.
+    pub answer_bytes: usize,
     /// Committed entries of one slot that are applied at once, without waiting. Under load their sync is shared with
     /// writes; many at a time would hold those up. 32.
     pub apply_entries: usize,
@@ -98,6 +101,7 @@ impl Default for Limits {
             slot_bytes: 64 * MIB,
             node_writes: 16_384,
             node_bytes: 256 * MIB,
+            answer_bytes: 256 * MIB,
             apply_entries: 32,
             message_bytes: MIB / 4,
             retain_bytes: 32 * MIB,

@@ -65,7 +65,7 @@ pub enum CallError {
         object: Option<Metadata>,
     },
     /// Too much is in flight (W10).
-    #[error("slot {slot}: {current} {resource} in flight reach the limit of {limit}: retry in {} ms, or with fewer writers", .retry_after.as_millis())]
+    #[error("slot {slot}: {current} {resource} in flight reach the limit of {limit}: retry in {} ms, or send less side by side", .retry_after.as_millis())]
     Backpressure {
         /// The slot asked for.
         slot: Slot,
@@ -132,6 +132,8 @@ pub enum Resource {
     SlotSessions,
     /// Writes of one session whose answers the client has not said to have.
     SessionWrites,
+    /// Bytes of a node's answers to reads that clients have not taken yet. The driver's, not the machine's.
+    NodeAnswers,
 }
 
 impl std::fmt::Display for Resource {
@@ -143,6 +145,7 @@ impl std::fmt::Display for Resource {
             Resource::NodeBytes => "bytes of the node",
             Resource::SlotSessions => "sessions of the slot",
             Resource::SessionWrites => "unanswered writes of the session",
+            Resource::NodeAnswers => "bytes of untaken answers of the node",
         })
     }
 }

@@ -30,9 +30,11 @@
 //! }
 //!
 //! match inputs.recv().await {
-//!     NodeInput::Write { target, command, origin, reply } => ..       // reply: oneshot of Result<Reply, CallError>
+//!     NodeInput::Write { target, command, origin, reply } => ..       // reply: Caller; reply.send(Result<Reply, CallError>)
 //!     NodeInput::OpenSession { target, reply }            => ..
-//!     NodeInput::Read { target, key, reply }              => ..
+//!     NodeInput::Read { target, key, reply }              => match reply.make_room(bytes) {   // before the value is read
+//!         Ok(()) => .., Err(NoRoom::Yet(put_off)) => reply.put_off(put_off), Err(NoRoom::Refused(error)) => reply.send(Err(error)),
+//!     }
 //!     NodeInput::Message { from, envelope } => node.step(now, Event::Message { from, envelope }, &mut out),
 //!     NodeInput::LinkUp(link) => if let Some(peer) = links.attach(link) {
 //!         node.step(now, Event::LinkUp { peer }, &mut out)            // attach first: what follows goes down the new link

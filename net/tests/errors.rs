@@ -109,6 +109,8 @@ fn calls() -> Vec<Row> {
             backpressure(Resource::SlotSessions), NotExecuted, ResourceExhausted;
         CallError::Backpressure { resource: Resource::SessionWrites, .. } =>
             backpressure(Resource::SessionWrites), NotExecuted, ResourceExhausted;
+        CallError::Backpressure { resource: Resource::NodeAnswers, .. } =>
+            backpressure(Resource::NodeAnswers), NotExecuted, ResourceExhausted;
         CallError::OutcomeUnknown { .. } => CallError::OutcomeUnknown { slot }, Unknown, Unknown;
         CallError::SessionExpired { .. } => CallError::SessionExpired { slot, session }, Unknown, Unknown;
         CallError::AlreadyAnswered { .. } => CallError::AlreadyAnswered { slot, session, number }, Unknown, Unknown;

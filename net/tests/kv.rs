@@ -12,7 +12,7 @@ use catena_core::{
 };
 use catena_net::proto::kv_client::KvClient;
 use catena_net::proto::{DeleteRequest, GetRequest, OpenSessionRequest, PutRequest, ScanRequest, SessionWrite};
-use catena_net::server::{Listener, NodeInput, NodeServer, ServeError};
+use catena_net::server::{Caller, Listener, NodeInput, NodeServer, ServeError};
 use catena_net::{Refusal, kind_of};
 use common::*;
 use tokio::sync::{mpsc, oneshot};
@@ -40,7 +40,7 @@ fn target() -> Target {
 }
 
 /// The next input, which is a write.
-async fn write(node: &mut TestNode) -> (Target, Command, oneshot::Sender<Result<Reply, CallError>>) {
+async fn write(node: &mut TestNode) -> (Target, Command, Caller) {
     match node.next().await {
         NodeInput::Write { target, command, reply, .. } => (target, command, reply),
         other => panic!("expected a write, got {other:?}"),

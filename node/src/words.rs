@@ -22,7 +22,8 @@ pub const RESULTS: [&str; 10] = [
     "outcome-unknown",
 ];
 /// All words of [`resource`].
-pub const RESOURCES: [&str; 6] = ["slot-writes", "slot-bytes", "node-writes", "node-bytes", "slot-sessions", "session-writes"];
+pub const RESOURCES: [&str; 7] =
+    ["slot-writes", "slot-bytes", "node-writes", "node-bytes", "slot-sessions", "session-writes", "node-answers"];
 
 /// How a node is.
 pub fn health(health: Health) -> &'static str {
@@ -125,5 +126,6 @@ pub fn resource(resource: Resource) -> &'static str {
         Resource::NodeBytes => "node-bytes",
         Resource::SlotSessions => "slot-sessions",
         Resource::SessionWrites => "session-writes",
+        Resource::NodeAnswers => "node-answers",
     }
 }

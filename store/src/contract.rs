@@ -100,7 +100,19 @@ pub trait Reader: Clone + Send + 'static {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when its record is damaged, [`StoreError::Failed`] when the disk cannot be read.
-    fn get(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError>;
+    fn get(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
+        match self.get_if(slot, key, &mut |_| true)? {
+            Lookup::Found(object) => Ok(object),
+            Lookup::Unwanted => unreachable!("it is wanted, however large it is"),
+        }
+    }
+
+    /// The same, if it is `wanted` with so many bytes of value, or with 0 where there is no object: a large value that is not,
+    /// is not read. Of two answers, the last one counts: the object may have changed meanwhile.
+    ///
+    /// # Errors
+    /// As [`get`](Reader::get).
+    fn get_if(&self, slot: Slot, key: &[u8], wanted: &mut dyn FnMut(usize) -> bool) -> Result<Lookup, StoreError>;
 
     /// As [`get`](Reader::get), without the value.
     ///
@@ -133,6 +145,15 @@ pub trait Reader: Clone + Send + 'static {
     /// # Errors
     /// As [`get`](Reader::get).
     fn spilled(&self, slot: Slot, after: Seq, bytes: usize) -> Result<Vec<Entry>, StoreError>;
+}
+
+/// What comes of a [`Reader::get_if`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lookup {
+    /// The object, or that there is none.
+    Found(Option<Object>),
+    /// It was not wanted.
+    Unwanted,
 }
 
 /// A slot's state at one moment. What is written later does not show, nor does what is removed later vanish.

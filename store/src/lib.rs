@@ -51,7 +51,7 @@ mod thread;
 #[cfg(not(madsim))]
 pub use config::FjallConfigStore;
 pub use config::{ConfigError, ConfigStore, MemoryConfigStore};
-pub use contract::{KEPT_PARTS, Part, Pinned, Reader, Store, Swept};
+pub use contract::{KEPT_PARTS, Lookup, Part, Pinned, Reader, Store, Swept};
 pub use directory::{Directory, DirectoryError, DirectoryIdentity, Opened, Owner};
 #[cfg(not(madsim))]
 pub use disk::{FjallPinned, FjallReader, FjallStore, decode_any_record};

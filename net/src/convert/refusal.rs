@@ -17,7 +17,7 @@ enumeration!(
 );
 enumeration!(
     Resource, proto::Resource, "backpressure.resource":
-    SlotWrites, SlotBytes, NodeWrites, NodeBytes, SlotSessions, SessionWrites
+    SlotWrites, SlotBytes, NodeWrites, NodeBytes, SlotSessions, SessionWrites, NodeAnswers
 );
 
 impl From<Kind> for proto::Kind {

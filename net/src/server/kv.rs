@@ -1,12 +1,13 @@
 //! The service `Kv`: calls of clients.
 
-use catena_core::{CallError, ClusterId, Origin, Reply, Slot};
+use bytes::Bytes;
+use catena_core::{CallError, ClusterId, Origin, Reply, Slot, Target};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::answers::{Answers, Caller, Room, Share, Try, Verdict};
 use super::{CALL_TIMEOUT, NodeInput, session};
-use crate::Refusal;
 use crate::convert::{
     OpenCall, ReadCall, ScanCall, WriteCall, delete_response, get_response, open_session_response, put_response, scan_response,
 };
@@ -14,6 +15,7 @@ use crate::proto;
 use crate::proto::kv_server::Kv;
 use crate::proto::session_request::Call;
 use crate::proto::session_response::Outcome;
+use crate::{Refusal, transport};
 
 #[derive(Clone, Debug)]
 pub(super) struct Service {
@@ -21,6 +23,7 @@ pub(super) struct Service {
     inputs: mpsc::Sender<NodeInput>,
     /// The largest message that is read.
     pub(super) message_bytes: usize,
+    pub(super) answers: Answers,
     /// Its other end is dropped when the server is told to stop.
     pub(super) stopping: watch::Receiver<()>,
 }
@@ -30,15 +33,18 @@ pub(super) struct Service {
 pub(super) struct Asked {
     what: What,
     slot: Slot,
-    reply: oneshot::Receiver<Result<Reply, CallError>>,
+    verdict: oneshot::Receiver<Verdict>,
     pub(super) deadline: Instant,
 }
 
-/// How a reply is put.
-#[derive(Clone, Copy, Debug)]
+/// An answer, and the room that it takes.
+pub(super) type Answered = (Outcome, Option<Share>);
+
+/// How a reply is put; and what was asked, where it may have to be asked again.
+#[derive(Debug)]
 enum What {
-    Get,
-    Scan,
+    Get { target: Target, key: Bytes },
+    Scan { target: Target, after: Option<Bytes>, bytes: usize },
     Put(Option<Origin>),
     Delete(Option<Origin>),
     OpenSession,
@@ -49,39 +55,62 @@ impl Service {
         cluster: ClusterId,
         inputs: mpsc::Sender<NodeInput>,
         message_bytes: usize,
+        answer_bytes: usize,
         stopping: watch::Receiver<()>,
     ) -> Self {
-        Self { cluster, inputs, message_bytes, stopping }
+        Self { cluster, inputs, message_bytes, answers: Answers::new(answer_bytes), stopping }
     }
 
     /// Checks a call, and makes it the node's input. Its time runs from here.
     pub(super) fn prepare(&self, call: Call) -> Result<(NodeInput, Asked), Refusal> {
-        let (sender, reply) = oneshot::channel();
-        let (cluster, target, what, input) = match call {
+        let (cluster, target, what, (input, verdict)) = match call {
             Call::Get(request) => {
                 let ReadCall { cluster, target, key } = request.try_into()?;
-                (cluster, target, What::Get, NodeInput::Read { target, key, reply: sender })
+                let what = What::Get { target, key };
+                let asking = self.read(&what, None, Try::first());
+                (cluster, target, what, asking)
             }
             Call::Scan(request) => {
                 let ScanCall { cluster, target, after, bytes } = request.try_into()?;
-                (cluster, target, What::Scan, NodeInput::Scan { target, after, bytes, reply: sender })
+                let what = What::Scan { target, after, bytes };
+                let asking = self.read(&what, None, Try::first());
+                (cluster, target, what, asking)
             }
             Call::Put(request) => {
                 let WriteCall { cluster, target, command, origin } = request.try_into()?;
-                (cluster, target, What::Put(origin), NodeInput::Write { target, command, origin, reply: sender })
+                let (reply, verdict) = Caller::new(None);
+                (cluster, target, What::Put(origin), (NodeInput::Write { target, command, origin, reply }, verdict))
             }
             Call::Delete(request) => {
                 let WriteCall { cluster, target, command, origin } = request.try_into()?;
-                (cluster, target, What::Delete(origin), NodeInput::Write { target, command, origin, reply: sender })
+                let (reply, verdict) = Caller::new(None);
+                (cluster, target, What::Delete(origin), (NodeInput::Write { target, command, origin, reply }, verdict))
             }
             Call::OpenSession(request) => {
                 let OpenCall { cluster, target } = request.try_into()?;
-                (cluster, target, What::OpenSession, NodeInput::OpenSession { target, reply: sender })
+                let (reply, verdict) = Caller::new(None);
+                (cluster, target, What::OpenSession, (NodeInput::OpenSession { target, reply }, verdict))
             }
         };
         match cluster {
             Some(given) if given != self.cluster => Err(Refusal::WrongCluster { given, here: self.cluster }),
-            Some(_) | None => Ok((input, Asked { what, slot: target.slot, reply, deadline: Instant::now() + CALL_TIMEOUT })),
+            Some(_) | None => Ok((input, Asked { what, slot: target.slot, verdict, deadline: Instant::now() + CALL_TIMEOUT })),
+        }
+    }
+
+    /// A read as the node's input, with the room that it has.
+    fn read(&self, what: &What, share: Option<Share>, tries: Try) -> (NodeInput, oneshot::Receiver<Verdict>) {
+        let caller = |slot| Caller::new(Some(Room { answers: self.answers.clone(), slot, share, tries }));
+        match what {
+            What::Get { target, key } => {
+                let (reply, verdict) = caller(target.slot);
+                (NodeInput::Read { target: *target, key: key.clone(), reply }, verdict)
+            }
+            What::Scan { target, after, bytes } => {
+                let (reply, verdict) = caller(target.slot);
+                (NodeInput::Scan { target: *target, after: after.clone(), bytes: *bytes, reply }, verdict)
+            }
+            What::Put(_) | What::Delete(_) | What::OpenSession => panic!("only reads wait for room: {what:?}"),
         }
     }
 
@@ -90,25 +119,40 @@ impl Service {
         until(deadline, self.inputs.reserve()).await?.map_err(|_| Refusal::Stopping)
     }
 
-    async fn ask(&self, call: Call) -> Result<Outcome, Refusal> {
+    async fn ask(&self, call: Call) -> Result<Answered, Refusal> {
         let (input, asked) = self.prepare(call)?;
         self.room(asked.deadline).await?.send(input);
-        asked.outcome().await
+        self.answer(asked).await
+    }
+
+    /// What comes of it.
+    pub(super) async fn answer(&self, asked: Asked) -> Result<Answered, Refusal> {
+        let Asked { what, slot, mut verdict, deadline } = asked;
+        loop {
+            match until(deadline, &mut verdict).await?.map_err(|_| Refusal::Abandoned)? {
+                Verdict::Answer(result, share) => return Ok((what.outcome(slot, result.map_err(Refusal::Call)?)?, share)),
+                Verdict::PutOff { bytes, until } => {
+                    let share = self.answers.wait(bytes, until).await;
+                    // Without it the node has the last word: there may be room by now, or the answer may be another one.
+                    let tries = if share.is_some() { Try::Until(until) } else { Try::Last };
+                    let (input, next) = self.read(&what, share, tries);
+                    self.room(deadline).await?.send(input);
+                    verdict = next;
+                }
+            }
+        }
     }
 }
 
-impl Asked {
-    /// What comes of it.
-    pub(super) async fn outcome(self) -> Result<Outcome, Refusal> {
-        let Self { what, slot, reply, deadline } = self;
-        let reply = until(deadline, reply).await?.map_err(|_| Refusal::Abandoned)?.map_err(Refusal::Call)?;
+impl What {
+    fn outcome(self, slot: Slot, reply: Reply) -> Result<Outcome, Refusal> {
         let of_another = |origin| of_another(slot, origin, &reply);
-        Ok(match what {
+        Ok(match self {
             What::Put(origin) => Outcome::Put(put_response(slot, &reply).ok_or_else(|| of_another(origin))?),
             What::Delete(origin) => Outcome::Delete(delete_response(slot, &reply).ok_or_else(|| of_another(origin))?),
             What::OpenSession => Outcome::OpenSession(open_session_response(slot, &reply)),
-            What::Get => Outcome::Get(get_response(slot, reply)),
-            What::Scan => Outcome::Scan(scan_response(slot, reply)),
+            What::Get { .. } => Outcome::Get(get_response(slot, reply)),
+            What::Scan { .. } => Outcome::Scan(scan_response(slot, reply)),
         })
     }
 }
@@ -126,12 +170,20 @@ fn of_another(slot: Slot, origin: Option<Origin>, reply: &Reply) -> Refusal {
     CallError::AlreadyAnswered { slot, session, number }.into()
 }
 
+/// A response that gives back its room once its connection has sent it, or has ended.
+fn laden<T>(message: T, share: Option<Share>) -> Response<T> {
+    let Some(share) = share else { return Response::new(message) };
+    let aboard = transport::Aboard::default();
+    aboard.put(share);
+    aboard.laden(message)
+}
+
 /// A unary call: of the outcomes, it has that of its own name.
 macro_rules! unary {
     ($service:expr, $call:ident, $request:expr) => {
         match $service.ask(Call::$call($request.into_inner())).await? {
-            Outcome::$call(response) => Ok(Response::new(response)),
-            other => panic!("{} was answered by {other:?}", stringify!($call)),
+            (Outcome::$call(response), share) => Ok(laden(response, share)),
+            (other, _) => panic!("{} was answered by {other:?}", stringify!($call)),
         }
     };
 }
@@ -141,7 +193,10 @@ impl Kv for Service {
     type SessionStream = session::Responses;
 
     async fn get(&self, request: Request<proto::GetRequest>) -> Result<Response<proto::GetResponse>, Status> {
-        unary!(self, Get, request)
+        match self.ask(Call::Get(request.into_inner())).await? {
+            (Outcome::Get(response), Some(share)) => Ok(transport::found(response, share)),
+            (other, _) => panic!("Get was answered by {other:?}"),
+        }
     }
 
     async fn scan(&self, request: Request<proto::ScanRequest>) -> Result<Response<proto::ScanResponse>, Status> {
@@ -164,7 +219,7 @@ impl Kv for Service {
     }
 
     async fn session(&self, requests: Request<Streaming<proto::SessionRequest>>) -> Result<Response<session::Responses>, Status> {
-        Ok(Response::new(session::responses(self.clone(), requests.into_inner())))
+        Ok(session::responses(self.clone(), requests.into_inner()))
     }
 }
 
@@ -178,11 +233,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_call_that_the_node_keeps_for_too_long_has_an_unknown_outcome() {
         let (inputs, mut driver) = mpsc::channel(1);
-        let service = Service::new(ClusterId(1), inputs, 1 << 20, watch::channel(()).1);
+        let service = Service::new(ClusterId(1), inputs, 1 << 20, 1 << 20, watch::channel(()).1);
         let started = Instant::now();
         let key = Bytes::from_static(b"key");
         let call = service.ask(Call::Get(proto::GetRequest { key, chain_version: 1, ..proto::GetRequest::default() }));
         let (answer, _held) = tokio::join!(call, driver.recv());
+        let answer = answer.map(|(outcome, _)| outcome);
         assert_eq!(answer, Err(Refusal::TimedOut { waited_ms: 5000 }));
         assert_eq!(started.elapsed(), CALL_TIMEOUT);
         assert_eq!(answer.map_err(|refusal| refusal.kind()), Err(Kind::Unknown));

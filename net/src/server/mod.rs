@@ -1,5 +1,6 @@
 //! gRPC services that feed the channels of a driver loop.
 
+mod answers;
 mod coordinator;
 mod kv;
 mod outlook;
@@ -8,9 +9,11 @@ mod session;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catena_core::{CallError, Command, Envelope, Identity, Limits, NodeId, Origin, Reply, Target};
-use tokio::sync::{mpsc, oneshot, watch};
+use catena_core::{Command, Envelope, Identity, Limits, NodeId, Origin, Target};
+use tokio::sync::{mpsc, watch};
 
+pub(crate) use answers::Share;
+pub use answers::{Answers, Caller, Gone, NoRoom, PutOff};
 pub use coordinator::{CoordinatorInput, CoordinatorServer, Session, ToNode, WATCHED_CHANGES, Watcher, Watchers};
 pub use outlook::{Answered, Observer, Outlook, Readiness};
 
@@ -36,14 +39,14 @@ pub enum NodeInput {
         /// Under which session, if any.
         origin: Option<Origin>,
         /// For the answer; closed when nobody waits for it any more.
-        reply: oneshot::Sender<Result<Reply, CallError>>,
+        reply: Caller,
     },
     /// A client opens a session. Dropping `reply` tells it that the outcome is unknown.
     OpenSession {
         /// Where its route sent it.
         target: Target,
         /// For the answer; closed when nobody waits for it any more.
-        reply: oneshot::Sender<Result<Reply, CallError>>,
+        reply: Caller,
     },
     /// A client reads. Dropping `reply` tells it that the outcome is unknown.
     Read {
@@ -52,7 +55,7 @@ pub enum NodeInput {
         /// Which object.
         key: Bytes,
         /// For the answer; closed when nobody waits for it any more.
-        reply: oneshot::Sender<Result<Reply, CallError>>,
+        reply: Caller,
     },
     /// A client goes through a slot's objects. Dropping `reply` tells it that the outcome is unknown.
     Scan {
@@ -63,7 +66,7 @@ pub enum NodeInput {
         /// About how much the answer may hold.
         bytes: usize,
         /// For the answer; closed when nobody waits for it any more.
-        reply: oneshot::Sender<Result<Reply, CallError>>,
+        reply: Caller,
     },
     /// A neighbour says something.
     Message {
@@ -98,8 +101,13 @@ impl NodeServer {
     pub fn new(identity: Identity, limits: &Limits, inputs: mpsc::Sender<NodeInput>, acceptor: LinkAcceptor) -> Self {
         let message_bytes = limits.key_bytes + limits.value_bytes + SLACK_BYTES;
         let (stop, stopping) = watch::channel(());
-        let kv = kv::Service::new(identity.cluster, inputs, message_bytes, stopping);
+        let kv = kv::Service::new(identity.cluster, inputs, message_bytes, limits.answer_bytes, stopping);
         Self { identity, kv, stop, acceptor, outlook: Outlook::default() }
+    }
+
+    /// The room for answers to reads.
+    pub fn answers(&self) -> Answers {
+        self.kv.answers.clone()
     }
 
     /// Has others see this of the node.

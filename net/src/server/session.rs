@@ -4,29 +4,35 @@
 //! responses flow.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::stream::{FuturesUnordered, unfold};
 use prost::Message;
 use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Response, Status, Streaming};
 
 use super::NodeInput;
+use super::answers::Share;
 use super::kv::{Asked, Service};
 use crate::convert::ConvertError;
 use crate::proto::session_response::Outcome;
 use crate::proto::{SessionRequest, SessionResponse};
+use crate::transport::Aboard;
 use crate::{Refusal, SESSION_BYTES, SESSION_CALLS};
 
 /// What goes back to the caller.
 pub(super) type Responses = Pin<Box<dyn Stream<Item = Result<SessionResponse, Status>> + Send>>;
 
 /// Answers all that comes, until the caller ends the stream or the server is told to stop.
-pub(super) fn responses(service: Service, requests: Streaming<SessionRequest>) -> Responses {
+pub(super) fn responses(service: Service, requests: Streaming<SessionRequest>) -> Response<Responses> {
     let stopping = service.stopping.clone();
-    let arrivals = Arrivals { service, requests, waiting: None };
-    let session = Session { arrivals, stopping, open: FuturesUnordered::new(), bytes: 0, reading: true, last: None };
-    Box::pin(unfold(session, async |mut session| session.next().await.map(|response| (response, session))))
+    let arrivals = Arrivals { service: Arc::new(service), requests, waiting: None };
+    let aboard = Aboard::default();
+    let (open, shares) = (FuturesUnordered::new(), aboard.clone());
+    let session = Session { arrivals, stopping, open, bytes: 0, shares, reading: true, last: None };
+    let responses = unfold(session, async |mut session| session.next().await.map(|response| (response, session)));
+    aboard.laden(Box::pin(responses))
 }
 
 struct Session {
@@ -36,13 +42,15 @@ struct Session {
     open: FuturesUnordered<Pin<Box<dyn Future<Output = Answered> + Send>>>,
     /// What their requests weigh.
     bytes: usize,
+    /// Of answers on their way.
+    shares: Aboard,
     reading: bool,
     /// What the stream ends with; `None`: that all is well.
     last: Option<Status>,
 }
 
-/// A response, and what its request weighed.
-type Answered = (SessionResponse, usize);
+/// A response, what its request weighed, and the room that it takes.
+type Answered = (SessionResponse, usize, Option<Share>);
 
 impl Session {
     /// The next response, or the last word.
@@ -55,14 +63,24 @@ impl Session {
                 arrival = self.arrivals.next(), if self.reading && room => match arrival {
                     Ok(Some(Arrival { id, bytes, taken: Ok(asked) })) => {
                         self.bytes += bytes;
-                        self.open.push(Box::pin(async move { (response(id, asked.outcome().await), bytes) }));
+                        let service = self.arrivals.service.clone();
+                        self.open.push(Box::pin(async move {
+                            let (outcome, share) = match service.answer(asked).await {
+                                Ok((outcome, share)) => (Ok(outcome), share),
+                                Err(refusal) => (Err(refusal), None),
+                            };
+                            (response(id, outcome), bytes, share)
+                        }));
                     }
                     Ok(Some(Arrival { id, bytes: _, taken: Err(refusal) })) => return Some(Ok(response(id, Err(refusal)))),
                     Ok(None) => self.end(None),
                     Err(status) => self.end(Some(status)),
                 },
-                Some((response, bytes)) = self.open.next() => {
+                Some((response, bytes, share)) = self.open.next() => {
                     self.bytes -= bytes;
+                    if let Some(share) = share {
+                        self.shares.put(share);
+                    }
                     return Some(Ok(response));
                 }
                 else => return self.last.take().map(Err),
@@ -83,7 +101,7 @@ fn response(id: u64, outcome: Result<Outcome, Refusal>) -> SessionResponse {
 
 /// Requests on their way to the node.
 struct Arrivals {
-    service: Service,
+    service: Arc<Service>,
     requests: Streaming<SessionRequest>,
     /// The next one, which waits for room.
     waiting: Option<Waiting>,

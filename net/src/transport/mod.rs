@@ -12,6 +12,10 @@ mod build;
 #[cfg(all(feature = "server", not(madsim)))]
 mod counted;
 #[cfg(all(feature = "server", not(madsim)))]
+mod door;
+#[cfg(all(feature = "server", not(madsim)))]
+mod laden;
+#[cfg(all(feature = "server", not(madsim)))]
 mod tools;
 
 use std::time::Duration;
@@ -22,7 +26,7 @@ use tonic::transport::{Endpoint, Error};
 pub use build::Listener;
 pub(crate) use build::never_left;
 #[cfg(feature = "server")]
-pub(crate) use build::{counted, run, typed};
+pub(crate) use build::{Aboard, counted, found, run, typed};
 
 /// How long a connection may take to come about. Loopback takes under 1 ms and a continent 100 ms; a host that is not
 /// there never answers.

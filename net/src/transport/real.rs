@@ -18,6 +18,8 @@ pub(crate) fn never_left(status: &Status) -> bool {
 #[cfg(feature = "server")]
 pub(crate) use super::counted::counted;
 #[cfg(feature = "server")]
+pub(crate) use super::laden::{Aboard, found};
+#[cfg(feature = "server")]
 pub use serve::Listener;
 #[cfg(feature = "server")]
 pub(crate) use serve::run;
@@ -31,9 +33,10 @@ mod serve {
 
     use tokio::net::TcpListener;
     use tokio::sync::{oneshot, watch};
-    use tonic::transport::server::{Router, TcpIncoming};
+    use tonic::transport::server::Router;
 
     use crate::server::Readiness;
+    use crate::transport::door::Door;
     use crate::transport::{STOP_TIMEOUT, ServeError, tools};
 
     /// An address that this process listens on. Callers wait from here on, and are served once it is.
@@ -75,7 +78,6 @@ mod serve {
     ) -> Result<(), ServeError> {
         let Listener { socket, address } = listener;
         let (router, health) = tools::add(router, services);
-        let incoming = TcpIncoming::from(socket).with_nodelay(Some(true));
         let (stop, stopping) = oneshot::channel();
         let signal = async {
             shutdown.await;
@@ -89,7 +91,7 @@ mod serve {
             biased;
             // First, so that nobody is told of good health before it is known.
             never = health.follow(readiness) => match never {},
-            result = router.serve_with_incoming_shutdown(incoming, signal) => {
+            result = router.serve_with_incoming_shutdown(Door::new(socket), signal) => {
                 result.map_err(|source| ServeError::Serve { address, source })
             }
             () = expired => Ok(()),
@@ -109,9 +111,10 @@ mod typed {
     use tonic::{Code, Status};
 
     use crate::Refusal;
+    use crate::transport::laden::load;
 
-    /// A service whose refusals all say why. tonic refuses a request over its size limit by itself, with a code and
-    /// without details; nothing else in here gives that code.
+    /// A service whose refusals all say why, and whose answers hold their room. tonic refuses a request over its size limit by
+    /// itself, with a code and without details; nothing else in here gives that code.
     pub(crate) fn typed<S>(service: S, limit: usize) -> Typed<S> {
         Typed { service, limit: limit as u64 }
     }
@@ -158,7 +161,7 @@ mod typed {
         fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
             let answer = ready!(Pin::new(&mut self.answer).poll(context));
             let too_large = || Status::from(Refusal::MessageTooLarge { limit: self.limit }).into_http();
-            Poll::Ready(answer.map(|response| if refused_by_size(&response) { too_large() } else { response }))
+            Poll::Ready(answer.map(|response| if refused_by_size(&response) { too_large() } else { load(response) }))
         }
     }
 

@@ -24,6 +24,34 @@ pub(crate) fn counted<S>(service: S, _observer: &crate::server::Observer) -> S {
     service
 }
 
+/// Answers are not encoded here: their room is given back at once.
+#[cfg(feature = "server")]
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Aboard;
+
+#[cfg(feature = "server")]
+impl Aboard {
+    #[expect(clippy::unused_self, reason = "the real one keeps it")]
+    pub(crate) fn put(&self, share: crate::server::Share) {
+        drop(share);
+    }
+
+    #[expect(clippy::unused_self, reason = "the real one goes with it")]
+    pub(crate) fn laden<T>(self, message: T) -> tonic::Response<T> {
+        tonic::Response::new(message)
+    }
+}
+
+/// What a get is answered with.
+#[cfg(feature = "server")]
+pub(crate) fn found(
+    message: crate::proto::GetResponse,
+    share: crate::server::Share,
+) -> tonic::Response<crate::proto::GetResponse> {
+    drop(share);
+    tonic::Response::new(message)
+}
+
 #[cfg(feature = "server")]
 mod serve {
     use std::net::SocketAddr;

@@ -10,6 +10,7 @@ mod config_thread;
 mod coordinator;
 mod error;
 mod exit;
+mod files;
 mod log;
 mod node;
 mod order;
@@ -49,6 +50,9 @@ pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
     let logger = Logger::of(&loaded.arguments.command);
     if let Err(error) = logger.start() {
         return fail(&error.to_string(), Exit::Usage).into();
+    }
+    if matches!(logger, Logger::Process { .. }) {
+        files::raise_limit();
     }
     match runtime() {
         Ok(runtime) => {

@@ -3,12 +3,9 @@
 use std::collections::HashMap;
 
 use catena_core::{CallError, Reply, RequestId, Time};
-use tokio::sync::oneshot;
+use catena_net::server::{Caller, NoRoom};
 
 use super::metrics::{Asked, Heard, NodeMetrics};
-
-/// Where a call's answer goes.
-pub(super) type Answer = oneshot::Sender<Result<Reply, CallError>>;
 
 /// All of them, and how those before ended.
 #[derive(Debug)]
@@ -22,7 +19,7 @@ pub(super) struct Calls {
 struct Call {
     asked: Asked,
     since: Time,
-    answer: Answer,
+    caller: Caller,
 }
 
 impl Calls {
@@ -31,9 +28,9 @@ impl Calls {
     }
 
     /// Gives a call the name under which the machine will answer it.
-    pub(super) fn take_up(&mut self, asked: Asked, answer: Answer, now: Time) -> RequestId {
+    pub(super) fn take_up(&mut self, asked: Asked, caller: Caller, now: Time) -> RequestId {
         self.last = self.last.next();
-        self.waiting.insert(self.last, Call { asked, since: now, answer });
+        self.waiting.insert(self.last, Call { asked, since: now, caller });
         self.last
     }
 
@@ -44,8 +41,16 @@ impl Calls {
     }
 
     /// Answers a call that the machine does not get.
-    pub(super) fn refuse(&self, asked: Asked, answer: Answer, error: CallError, now: Time) {
-        self.tell(Call { asked, since: now, answer }, Err(error), now);
+    pub(super) fn refuse(&self, asked: Asked, caller: Caller, error: CallError, now: Time) {
+        self.tell(Call { asked, since: now, caller }, Err(error), now);
+    }
+
+    /// Puts off a read for whose answer there is no room, or refuses it if it has waited for long enough.
+    pub(super) fn no_room(&self, asked: Asked, caller: Caller, no_room: NoRoom, now: Time) {
+        match no_room {
+            NoRoom::Yet(put_off) => caller.put_off(put_off),
+            NoRoom::Refused(error) => self.refuse(asked, caller, error, now),
+        }
     }
 
     /// How many wait.
@@ -54,10 +59,10 @@ impl Calls {
     }
 
     fn tell(&self, call: Call, result: Result<Reply, CallError>, now: Time) {
-        let Call { asked, since, answer } = call;
+        let Call { asked, since, caller } = call;
         // A caller that has gone does not want to know, and does not.
-        let heard = if answer.is_closed() { Heard::No } else { Heard::Yes };
+        let heard = if caller.is_closed() { Heard::No } else { Heard::Yes };
         self.metrics.answered(asked, &result, now.since(since), heard);
-        let _ = answer.send(result);
+        let _ = caller.send(result);
     }
 }

@@ -3,17 +3,20 @@
 //! One turn: wait for anything; feed everything that is ready, up to a bound, one step each; run each step's effects before
 //! the next step.
 
+mod reads;
+
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::time::Duration;
 
 use catena_core::{Decisions, Effect, Event, Node, NodeId, RequestId, Slot, Ticket, Time};
 use catena_net::coordination::Heartbeats;
 use catena_net::link::Links;
-use catena_net::server::NodeInput;
+use catena_net::server::{Answers, Caller, NodeInput};
 use catena_store::{Reader, StoreError};
 use tokio::sync::mpsc;
 
-use super::calls::{Answer, Calls};
+use super::calls::Calls;
 use super::departure::{Departure, Turn};
 use super::metrics::{Asked, NodeMetrics};
 use super::notes::Notes;
@@ -29,6 +32,10 @@ use crate::timer::Timer;
 /// Inputs taken in one turn: enough to batch, few enough that tickets and heartbeats do not wait.
 const INPUTS_A_TURN: usize = 128;
 
+/// After so long a turn ends with the input that it is at, and sockets and timers have theirs: a read of one of the largest
+/// values takes some ten milliseconds, and a heartbeat is waited for every tenth of a second.
+const TURN: Duration = Duration::from_millis(5);
+
 /// Everything that the loop owns.
 pub(super) struct Driver<R: Reader> {
     name: NodeId,
@@ -42,6 +49,8 @@ pub(super) struct Driver<R: Reader> {
     /// Where heartbeats go; `None` while there is no coordinator.
     heartbeats: Option<Heartbeats>,
     calls: Calls,
+    /// What their answers weigh that are not taken yet.
+    answers: Answers,
     /// Slots whose damage has been logged.
     damaged: BTreeSet<Slot>,
     notes: Notes,
@@ -56,7 +65,7 @@ pub(super) struct Driver<R: Reader> {
 
 /// What a turn begins with.
 enum Ready {
-    Inputs,
+    Input(NodeInput),
     Durable(Option<Result<Ticket, StoreError>>),
     Uplink(Option<UplinkEvent>),
     Part(PartRead),
@@ -71,7 +80,7 @@ impl<R: Reader> Driver<R> {
         node: Node,
         mut clock: Clock,
         storage: Storage<R>,
-        links: Links,
+        (links, answers): (Links, Answers),
         departure: Departure,
         notes: Notes,
         monitor: NodeMonitor,
@@ -90,6 +99,7 @@ impl<R: Reader> Driver<R> {
             departure,
             heartbeats: None,
             calls: Calls::new(metrics.clone()),
+            answers,
             damaged: BTreeSet::new(),
             notes,
             metrics,
@@ -108,7 +118,6 @@ impl<R: Reader> Driver<R> {
     }
 
     async fn turns(&mut self, mut inputs: mpsc::Receiver<NodeInput>, mut uplink: Uplink) -> Result<Infallible, NodeError> {
-        let mut taken = Vec::with_capacity(INPUTS_A_TURN);
         let mut timer = Timer::new();
         loop {
             let now = (self.clock)();
@@ -124,10 +133,15 @@ impl<R: Reader> Driver<R> {
                 Ok(()) = self.storage.full.changed() => Ready::DiskFull,
                 () = timer.sleep.as_mut() => Ready::Deadline,
                 Some(question) = self.monitor.asked() => Ready::Question(question),
-                _ = inputs.recv_many(&mut taken, INPUTS_A_TURN) => Ready::Inputs,
+                Some(input) = inputs.recv() => Ready::Input(input),
             };
             match ready {
-                Ready::Inputs => taken.drain(..).try_for_each(|input| self.on_input(input))?,
+                Ready::Input(input) => {
+                    if !self.on_inputs(input, &mut inputs)? {
+                        // The tasks that carry heartbeats and answers have their turn as well.
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Ready::Durable(durable) => self.on_durable(durable.expect("a store reports its end"))?,
                 Ready::Uplink(event) => self.on_uplink(event.expect("the uplink reports its end"))?,
                 Ready::Part(part) => self.on_part(part)?,
@@ -154,6 +168,21 @@ impl<R: Reader> Driver<R> {
         self.step(Event::DiskFull { full })
     }
 
+    /// Takes this input, and what waits behind it, for a turn; says whether it had the time for them.
+    fn on_inputs(&mut self, first: NodeInput, waiting: &mut mpsc::Receiver<NodeInput>) -> Result<bool, NodeError> {
+        let began = (self.clock)().monotonic;
+        self.on_input(first)?;
+        for _ in 1..INPUTS_A_TURN {
+            // As of the latest step, before which the store was read.
+            if self.now.since(began) >= TURN {
+                return Ok(false);
+            }
+            let Ok(input) = waiting.try_recv() else { break };
+            self.on_input(input)?;
+        }
+        Ok(true)
+    }
+
     fn on_input(&mut self, input: NodeInput) -> Result<(), NodeError> {
         match input {
             NodeInput::Write { target, command, origin, reply } => {
@@ -169,28 +198,8 @@ impl<R: Reader> Driver<R> {
                 let request = self.calls.take_up(Asked::Session, reply, self.now);
                 self.step(Event::OpenSession { request, target })
             }
-            NodeInput::Read { target, key, reply } => {
-                let Some(reply) = self.admit_key(Asked::Read, &key, reply) else { return Ok(()) };
-                let stored = self.storage.reader.get(target.slot, &key);
-                let request = self.calls.take_up(Asked::Read, reply, self.now);
-                match stored {
-                    Ok(stored) => self.step(Event::Read { request, target, key, stored }),
-                    Err(error) => self.on_unreadable(target.slot, Some(request), error),
-                }
-            }
-            NodeInput::Scan { target, after, bytes, reply } => {
-                let admitted = match &after {
-                    Some(after) => self.admit_key(Asked::Scan, after, reply),
-                    None => Some(reply),
-                };
-                let Some(reply) = admitted else { return Ok(()) };
-                let stored = self.storage.reader.page(target.slot, after.as_deref(), bytes);
-                let request = self.calls.take_up(Asked::Scan, reply, self.now);
-                match stored {
-                    Ok(stored) => self.step(Event::Scan { request, target, after, bytes, stored }),
-                    Err(error) => self.on_unreadable(target.slot, Some(request), error),
-                }
-            }
+            NodeInput::Read { target, key, reply } => self.on_read(target, key, reply),
+            NodeInput::Scan { target, after, bytes, reply } => self.on_scan(target, after, bytes, reply),
             NodeInput::Message { from, envelope } => self.step(Event::Message { from, envelope }),
             NodeInput::LinkUp(link) => {
                 // Attached first, so that what the step sends goes down the new link.
@@ -309,7 +318,7 @@ impl<R: Reader> Driver<R> {
     }
 
     /// Refuses a key over the limit before the store is asked for it, which does not take a key of any length.
-    fn admit_key(&self, asked: Asked, key: &[u8], reply: Answer) -> Option<Answer> {
+    fn admit_key(&self, asked: Asked, key: &[u8], reply: Caller) -> Option<Caller> {
         match self.node.config().limits.admit_key(key) {
             Ok(()) => Some(reply),
             Err(error) => {
@@ -334,6 +343,7 @@ impl<R: Reader> Driver<R> {
             links: &self.links,
             connected: self.heartbeats.is_some(),
             calls: self.calls.len(),
+            answer_bytes: self.answers.taken(),
             filling: self.watching.filling(),
             pins: self.pins.len(),
         };

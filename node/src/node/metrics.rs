@@ -52,6 +52,7 @@ pub(super) struct Present {
     writes: Gauge,
     entry_bytes: Gauge,
     retained_bytes: Gauge,
+    answer_bytes: Gauge,
     links: Gauge,
     neighbours: Gauge,
     queue_bytes: Gauge,
@@ -100,6 +101,7 @@ impl Default for NodeMetrics {
                 writes: Gauge::default(),
                 entry_bytes: Gauge::default(),
                 retained_bytes: Gauge::default(),
+                answer_bytes: Gauge::default(),
                 links: Gauge::default(),
                 neighbours: Gauge::default(),
                 queue_bytes: Gauge::default(),
@@ -237,7 +239,7 @@ impl NodeMetrics {
 impl Present {
     /// Reads all of it off.
     pub(super) fn measure(&self, sight: Sight<'_>) {
-        let Sight { node, now, links, connected, calls, filling, pins } = sight;
+        let Sight { node, now, links, connected, calls, answer_bytes, filling, pins } = sight;
         let overview = node.overview(now);
         self.ready.set((readiness(&overview) == Readiness::Ready).into());
         self.lease.set(overview.lease.is_some().into());
@@ -246,6 +248,7 @@ impl Present {
         self.writes.set(number(overview.writes));
         self.entry_bytes.set(number(overview.bytes));
         self.retained_bytes.set(number(overview.retained));
+        self.answer_bytes.set(number(answer_bytes));
         self.batches.set(number(overview.writing));
         self.oldest_batch.set(overview.oldest_write.as_secs_f64());
         self.catching_up.set(number(filling));
@@ -281,6 +284,7 @@ impl Present {
             "Entries in memory that are applied, and kept for a replica that is being filled",
             &self.retained_bytes,
         );
+        bytes("answer", "Answers to reads that clients have not taken", &self.answer_bytes);
         bytes("link_queue", "What waits to be sent to neighbours", &self.queue_bytes);
         self.replicas.register(registry, "replicas", "Replicas, by their part in their chain");
         registry.register(

@@ -134,7 +134,7 @@ where
     }
     info!(component = "node", node_id = %options.node, cluster = %identity.cluster, slots = recovered.len(), "serving");
     let node = Node::new(config, identity, recovered, clock());
-    let driver = Driver::new(node, clock, storage, links, departure, notes, monitor);
+    let driver = Driver::new(node, clock, storage, (links, server.answers()), departure, notes, monitor);
     // A driver that is gone has ended the node already.
     let until_left = async { drop(has_left.await) };
     let mut server = Owned::spawn(server.serve(listener, until_left));

@@ -52,6 +52,7 @@ struct InFlight {
     writes: usize,
     buffered_bytes: usize,
     retained_bytes: usize,
+    answer_bytes: usize,
     dropped_messages: u64,
 }
 
@@ -104,6 +105,8 @@ pub(super) struct Sight<'a> {
     pub(super) connected: bool,
     /// Calls that have no answer.
     pub(super) calls: usize,
+    /// What answers weigh that clients have not taken.
+    pub(super) answer_bytes: usize,
     /// Replicas that are being filled, and those that others are being filled from.
     pub(super) filling: usize,
     pub(super) pins: usize,
@@ -111,7 +114,7 @@ pub(super) struct Sight<'a> {
 
 impl NodeState {
     pub(super) fn of(sight: Sight<'_>, events: Vec<Happened>) -> Self {
-        let Sight { node, now, links, connected, calls, .. } = sight;
+        let Sight { node, now, links, connected, calls, answer_bytes, .. } = sight;
         let overview = node.overview(now);
         let NodeOverview { identity, .. } = overview;
         Self {
@@ -138,6 +141,7 @@ impl NodeState {
                 writes: overview.writes,
                 buffered_bytes: overview.bytes,
                 retained_bytes: overview.retained,
+                answer_bytes,
                 dropped_messages: links.dropped(),
             },
             links: links.peers().map(link).collect(),

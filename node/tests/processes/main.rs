@@ -9,6 +9,7 @@ mod departure;
 mod dev;
 mod durability;
 mod exit_codes;
+mod hostile;
 mod load;
 mod logs;
 mod operator;

@@ -305,6 +305,17 @@ impl Status {
         self.chains().iter().filter_map(|chain| chain["wait"].as_str()).collect()
     }
 
+    /// Of every slot, its chain's version: each change of it is one more.
+    pub(crate) fn versions(&self) -> Vec<u64> {
+        self.chains().iter().map(|chain| chain["version"].as_u64().expect("a number")).collect()
+    }
+
+    /// Of every node, how often it was suspect lately.
+    pub(crate) fn flaps(&self) -> Vec<u64> {
+        let nodes = self.0["nodes"].as_array().expect("nodes");
+        nodes.iter().map(|node| node["flaps"].as_u64().expect("a number")).collect()
+    }
+
     /// Of every slot, the chain's members, head first.
     pub(crate) fn members(&self) -> Vec<Vec<String>> {
         let members = |chain: &Value| {

@@ -14,7 +14,7 @@ use super::frame::{CHECKSUM_BYTES, corrupt, open};
 use super::keys::{Aspect, Generation, Space, object_key, slot_key, value_key};
 use super::pinned::FjallPinned;
 use super::record::{ObjectRecord, RecordedValue, StateRecord};
-use crate::{Damage, Reader, StoreError};
+use crate::{Damage, Lookup, Reader, StoreError};
 
 /// Which generations of a slot count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub struct FjallReader {
 /// What a few lookups, one after the other, say of an object.
 enum Glance {
     /// It is so.
-    Seen(Option<Object>),
+    Seen(Lookup),
     /// The writer has come between them: has removed the value, or given the slot another generation. It has to be looked up
     /// at one point in time.
     Disturbed,
@@ -71,35 +71,37 @@ impl FjallReader {
     }
 
     /// The object, in as few lookups as may be.
-    fn get_quickly(&self, slot: Slot, asked: &[u8]) -> Result<Glance, StoreError> {
+    fn get_quickly(&self, slot: Slot, asked: &[u8], wanted: &mut dyn FnMut(usize) -> bool) -> Result<Glance, StoreError> {
         let generation = self.generations.content(slot);
         let key = object_key(slot, generation, asked);
-        let object = match self.engine.get(Space::Objects, &key)? {
-            None => None,
-            Some(record) => {
-                let object = parse_object(&key, &record)?;
-                let value = match object.value {
+        let record = self.engine.get(Space::Objects, &key)?;
+        let object = record.as_ref().map(|record| parse_object(&key, record)).transpose()?;
+        let lookup = match object {
+            object if !wanted(object.as_ref().map_or(0, |object| object.value.len())) => Lookup::Unwanted,
+            None => Lookup::Found(None),
+            Some(ObjectRecord { metadata, value }) => {
+                let value = match value {
                     RecordedValue::Inline(value) => Bytes::copy_from_slice(value),
                     RecordedValue::Apart { .. } => {
-                        let place = value_key(slot, generation, asked, object.metadata.version);
+                        let place = value_key(slot, generation, asked, metadata.version);
                         let Some(value) = self.engine.get(Space::Values, &place)? else { return Ok(Glance::Disturbed) };
                         open_value(&place, value)?
                     }
                 };
-                Some(Object { value, metadata: object.metadata })
+                Lookup::Found(Some(Object { value, metadata }))
             }
         };
-        Ok(if self.generations.content(slot) == generation { Glance::Seen(object) } else { Glance::Disturbed })
+        Ok(if self.generations.content(slot) == generation { Glance::Seen(lookup) } else { Glance::Disturbed })
     }
 }
 
 impl Reader for FjallReader {
     type Pinned = FjallPinned;
 
-    fn get(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
-        match self.get_quickly(slot, key)? {
-            Glance::Seen(object) => Ok(object),
-            Glance::Disturbed => self.moment().object(slot, key),
+    fn get_if(&self, slot: Slot, key: &[u8], wanted: &mut dyn FnMut(usize) -> bool) -> Result<Lookup, StoreError> {
+        match self.get_quickly(slot, key, wanted)? {
+            Glance::Seen(lookup) => Ok(lookup),
+            Glance::Disturbed => self.moment().object(slot, key, wanted),
         }
     }
 
@@ -108,7 +110,7 @@ impl Reader for FjallReader {
         let full = object_key(slot, generation, key);
         let record = self.engine.get(Space::Objects, &full)?;
         if self.generations.content(slot) != generation {
-            return Ok(self.moment().object(slot, key)?.map(|object| object.metadata));
+            return self.moment().metadata(slot, key);
         }
         record.map(|record| Ok(parse_object(&full, &record)?.metadata)).transpose()
     }
@@ -175,11 +177,15 @@ impl Moment {
         StateRecord::parse(body).map_err(|damage| corrupt(Space::Slots, &key, damage))
     }
 
-    fn object(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
+    fn object(&self, slot: Slot, key: &[u8], wanted: &mut dyn FnMut(usize) -> bool) -> Result<Lookup, StoreError> {
         let generation = self.state(slot)?.generation;
         let full = object_key(slot, generation, key);
-        let Some(record) = self.get(Space::Objects, &full)? else { return Ok(None) };
-        let ObjectRecord { metadata, value } = parse_object(&full, &record)?;
+        let record = self.get(Space::Objects, &full)?;
+        let object = record.as_ref().map(|record| parse_object(&full, record)).transpose()?;
+        if !wanted(object.as_ref().map_or(0, |object| object.value.len())) {
+            return Ok(Lookup::Unwanted);
+        }
+        let Some(ObjectRecord { metadata, value }) = object else { return Ok(Lookup::Found(None)) };
         let value = match value {
             RecordedValue::Inline(value) => Bytes::copy_from_slice(value),
             RecordedValue::Apart { .. } => {
@@ -187,7 +193,13 @@ impl Moment {
                 open_value_apart(&place, self.get(Space::Values, &place)?)?
             }
         };
-        Ok(Some(Object { value, metadata }))
+        Ok(Lookup::Found(Some(Object { value, metadata })))
+    }
+
+    fn metadata(&self, slot: Slot, key: &[u8]) -> Result<Option<Metadata>, StoreError> {
+        let full = object_key(slot, self.state(slot)?.generation, key);
+        let Some(record) = self.get(Space::Objects, &full)? else { return Ok(None) };
+        Ok(Some(parse_object(&full, &record)?.metadata))
     }
 }
 

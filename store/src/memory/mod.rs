@@ -12,7 +12,7 @@ use catena_core::{Batch, Entry, EntryId, Metadata, Object, Recovered, Seq, Sessi
 pub use self::pinned::MemoryPinned;
 use self::staging::Unsynced;
 use self::state::State;
-use crate::{Reader, Store, StoreError, Swept};
+use crate::{Lookup, Reader, Store, StoreError, Swept};
 
 /// A simulated disk. Clones are the same disk: it outlives the process that opened it, and a test that holds a clone
 /// can pull the plug.
@@ -208,8 +208,10 @@ pub struct MemoryReader {
 impl Reader for MemoryReader {
     type Pinned = MemoryPinned;
 
-    fn get(&self, slot: Slot, key: &[u8]) -> Result<Option<Object>, StoreError> {
-        Ok(self.disk.lock().durable.get(slot, key).cloned())
+    fn get_if(&self, slot: Slot, key: &[u8], wanted: &mut dyn FnMut(usize) -> bool) -> Result<Lookup, StoreError> {
+        let object = self.disk.lock().durable.get(slot, key).cloned();
+        let wanted = wanted(object.as_ref().map_or(0, |object| object.value.len()));
+        Ok(if wanted { Lookup::Found(object) } else { Lookup::Unwanted })
     }
 
     fn metadata(&self, slot: Slot, key: &[u8]) -> Result<Option<Metadata>, StoreError> {

@@ -19,9 +19,9 @@ fn routing_mismatch() -> impl Strategy<Value = RoutingMismatch> {
 }
 
 fn call_error() -> impl Strategy<Value = CallError> {
-    use Resource::{NodeBytes, NodeWrites, SessionWrites, SlotBytes, SlotSessions, SlotWrites};
+    use Resource::{NodeAnswers, NodeBytes, NodeWrites, SessionWrites, SlotBytes, SlotSessions, SlotWrites};
     let of_slot = prop_oneof![Just(SlotWrites), Just(SlotBytes), Just(SlotSessions)];
-    let resource = prop_oneof![of_slot, Just(NodeWrites), Just(NodeBytes), Just(SessionWrites)];
+    let resource = prop_oneof![of_slot, Just(NodeWrites), Just(NodeBytes), Just(SessionWrites), Just(NodeAnswers)];
     let sizes = || (any::<usize>(), any::<usize>());
     prop_oneof![
         Just(CallError::KeyEmpty),

@@ -1,20 +1,21 @@
 //! Connections, so many at a time and each for so long: a client that is slow, or means ill, costs a bounded amount of memory
-//! and no time of the driver's.
+//! and no time of the driver's, and keeps nobody out.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
-/// Connections at a time; more wait unread. Chosen here: many times what scrapers and probes need.
+/// Connections at a time; the oldest makes room for the next. Chosen here: many times what scrapers and probes need, which
+/// are gone again within milliseconds.
 const PLACES: usize = 64;
 /// From being let in to having read the answer. Chosen here: the driver's patience, and time to send the largest state.
 const STAY: Duration = Duration::from_secs(10);
@@ -23,12 +24,24 @@ const STAY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Door {
     socket: TcpListener,
-    places: Arc<Semaphore>,
+    /// Who is there, the oldest first: dropped to have it leave.
+    inside: VecDeque<oneshot::Sender<()>>,
 }
 
 impl Door {
     pub(super) fn new(socket: TcpListener) -> Self {
-        Self { socket, places: Arc::new(Semaphore::new(PLACES)) }
+        Self { socket, inside: VecDeque::with_capacity(PLACES) }
+    }
+
+    /// A place, which its owner has until this is ready.
+    fn place(&mut self) -> oneshot::Receiver<()> {
+        self.inside.retain(|guest| !guest.is_closed());
+        if self.inside.len() == PLACES {
+            self.inside.pop_front();
+        }
+        let (stays, leaves) = oneshot::channel();
+        self.inside.push_back(stays);
+        leaves
     }
 }
 
@@ -37,10 +50,9 @@ impl Listener for Door {
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Guest, SocketAddr) {
-        let place = self.places.clone().acquire_owned().await.expect("nobody closes it");
         // axum's own waits a while when the process has no file left.
         let (stream, address) = Listener::accept(&mut self.socket).await;
-        (Guest { stream, leaves: Box::pin(tokio::time::sleep(STAY)), _place: place }, address)
+        (Guest { stream, late: Box::pin(tokio::time::sleep(STAY)), place: self.place() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -48,11 +60,11 @@ impl Listener for Door {
     }
 }
 
-/// A connection that fails once it has been there for long enough.
+/// A connection that fails once it has been there for long enough, or another needs its place.
 pub(super) struct Guest {
     stream: TcpStream,
-    leaves: Pin<Box<Sleep>>,
-    _place: OwnedSemaphorePermit,
+    late: Pin<Box<Sleep>>,
+    place: oneshot::Receiver<()>,
 }
 
 impl Guest {
@@ -61,10 +73,15 @@ impl Guest {
         context: &mut Context<'_>,
         poll: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
-        match self.leaves.as_mut().poll(context) {
-            Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
-            Poll::Pending => poll(Pin::new(&mut self.stream), context),
+        if self.late.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        if Pin::new(&mut self.place).poll(context).is_ready() {
+            // Not again: what has been told once must not be asked any more.
+            self.late.as_mut().reset(tokio::time::Instant::now());
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        poll(Pin::new(&mut self.stream), context)
     }
 }
 

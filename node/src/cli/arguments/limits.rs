@@ -35,6 +35,10 @@ pub(in crate::cli) struct LimitArguments {
     /// As --slot-bytes, of all slots together.
     #[arg(long, value_name = "SIZE", default_value_t = Size::of(Limits::default().node_bytes), value_parser = parse_size)]
     pub(in crate::cli) node_bytes: Size,
+    /// Bytes of answers to reads that clients have not taken yet, of which a quarter is for answers up to 64KiB; further reads
+    /// wait for a second, and are then refused, to be tried later.
+    #[arg(long, value_name = "SIZE", default_value_t = Size::of(Limits::default().answer_bytes), value_parser = parse_size)]
+    pub(in crate::cli) answer_bytes: Size,
     /// Bytes of writes that the node keeps in memory for replicas that are being filled from it; those beyond go to its disk.
     #[arg(long, value_name = "SIZE", default_value_t = Size::of(Limits::default().retain_bytes), value_parser = parse_size)]
     pub(in crate::cli) retain_bytes: Size,

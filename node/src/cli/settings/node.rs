@@ -23,6 +23,7 @@ pub(in crate::cli) fn node(limits: &LimitArguments, timings: &TimingArguments) -
             slot_bytes: limits.slot_bytes.in_memory(),
             node_writes: limits.node_writes as usize,
             node_bytes: limits.node_bytes.in_memory(),
+            answer_bytes: limits.answer_bytes.in_memory(),
             retain_bytes: limits.retain_bytes.in_memory(),
             spill_bytes: limits.spill_bytes.0,
             slot_sessions: limits.slot_sessions as usize,
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn every_flag_has_its_effect() {
         let flags = "--key-bytes 1KiB --value-bytes 1MiB --slot-writes 8 --slot-bytes 2MiB --node-writes 9 --node-bytes 3MiB \
-                     --retain-bytes 4MiB --spill-bytes 6GiB --copy-bytes-per-s 5MiB --slot-sessions 10 --session-writes 256 \
+                     --answer-bytes 9MiB --retain-bytes 4MiB --spill-bytes 6GiB --copy-bytes-per-s 5MiB --slot-sessions 10 --session-writes 256 \
                      --probe-ms 11 --apply-ms 12 --silence-ms 13 --stall-ms 14 --session-idle-s 900";
         let limits = Limits {
             key_bytes: 1024,
@@ -113,6 +114,7 @@ mod tests {
             slot_bytes: 2 << 20,
             node_writes: 9,
             node_bytes: 3 << 20,
+            answer_bytes: 9 << 20,
             retain_bytes: 4 << 20,
             spill_bytes: 6 << 30,
             slot_sessions: 10,
