@@ -1,6 +1,5 @@
 //! The page for people, in a browser.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -9,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::admin::get;
 use crate::browser::Browser;
-use crate::support::{ADMIN, Dev, eventually, signal, text};
+use crate::support::{ADMIN, Dev, PATIENT, eventually, signal, text};
 
 /// Verdict, whole chains, those under repair, what the page says of n2, and whether it is still the page that was opened.
 const SEEN: &str = "
@@ -20,15 +19,6 @@ const SEEN: &str = "
         events: text('#events'), problems: text('#problems'), same: window.marked === true,
     }";
 
-/// What a disk does that other tests keep busy is no death, and no flapping.
-const PATIENT: &str = "[coordinator]\nsuspect-ms = 2000\ndead-ms = 4000\nflap-threshold = 0\n";
-
-fn start(directory: &TempDir, settings: &str, options: &[&str]) -> Dev {
-    let file = directory.path().join("catena.toml");
-    fs::write(&file, settings).expect("a file");
-    Dev::start(&directory.path().join("data"), &[options, &["--config", file.to_str().expect("a path of text")]].concat())
-}
-
 fn page(cluster: &Dev) -> String {
     format!("http://127.0.0.1:{}/", cluster.port + ADMIN)
 }
@@ -38,8 +28,8 @@ fn a_dead_node_the_repair_and_its_end_are_seen_without_a_reload() {
     const SLOTS: &str = "16";
     let directory = TempDir::new().unwrap();
     // So slow that the page, which looks once a second, sees it: 80 values of 16 KiB, three quarters of them on n2.
-    let settings = format!("{PATIENT}[node]\ncopy-bytes-per-s = \"20KiB\"\n");
-    let cluster = start(&directory, &settings, &["--nodes", "4", "--replicas", "3", "--slots", SLOTS]);
+    let settings = format!("{PATIENT}copy-bytes-per-s = \"20KiB\"\n");
+    let cluster = Dev::configured(directory.path(), &settings, &["--nodes", "4", "--replicas", "3", "--slots", SLOTS]);
     let value = "x".repeat(16 << 10);
     for number in 0..80 {
         let put = cluster.run(&["put", &format!("key {number}"), &value]);
@@ -110,7 +100,7 @@ fn four_thousand_slots_are_shown_as_quickly_as_a_few() {
     const BOUND: Duration = Duration::from_millis(200);
     const OPENING: Duration = Duration::from_secs(3);
     let directory = TempDir::new().unwrap();
-    let cluster = start(&directory, PATIENT, &["--nodes", "3", "--replicas", "3", "--slots", "4096"]);
+    let cluster = Dev::configured(directory.path(), PATIENT, &["--nodes", "3", "--replicas", "3", "--slots", "4096"]);
     cluster.await_status("a whole cluster", |status| status.is_whole(3));
     let port = cluster.port + ADMIN;
     let mut last = String::new();

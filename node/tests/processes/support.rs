@@ -17,6 +17,11 @@ use serde_json::Value;
 /// What may take long on a busy machine; reached only by a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Settings of a cluster for which what a disk and a processor do that other tests keep busy is no death, and no flapping.
+pub(crate) const PATIENT: &str = "\
+    [coordinator]\nlease-ms = 2000\nsuspect-ms = 2000\ndead-ms = 4000\nflap-threshold = 0\n\
+    [node]\nsilence-ms = 4000\nstall-ms = 4000\n";
+
 /// So far behind the port of a process of `dev` is that of its admin HTTP.
 pub(crate) const ADMIN: u16 = 1000;
 
@@ -178,7 +183,15 @@ impl Dev {
         Self::start_at(free_ports(8), directory, options)
     }
 
-    /// The same, on these ports.
+    /// Starts one in a directory within `directory`, with these settings in a file beside it.
+    pub(crate) fn configured(directory: &Path, settings: &str, options: &[&str]) -> Self {
+        let file = directory.join("catena.toml");
+        fs::write(&file, settings).expect("a file");
+        let given = ["--config", file.to_str().expect("a path of text")];
+        Self::start(&directory.join("data"), &[options, &given].concat())
+    }
+
+    /// As [`Self::start`], on these ports.
     pub(crate) fn start_at(port: u16, directory: &Path, options: &[&str]) -> Self {
         let mut command = Self::command(directory, port);
         let process = Process::spawn(command.args(options));

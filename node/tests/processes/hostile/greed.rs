@@ -99,7 +99,7 @@ fn large_answers_that_are_taken_slowly_are_bounded_and_hold_up_nothing_else() {
     const PACE: Duration = Duration::from_millis(500);
     /// So many values: as many as there is room for, and one more. Answers with the same one may share its bytes.
     const VALUES: usize = 12;
-    let siege = Siege::begin();
+    let siege = Siege::of_the_patient();
     let before = block_on(async {
         let client = client(&siege).await;
         let slots = client.route().slots;
@@ -130,7 +130,7 @@ fn large_answers_that_are_taken_slowly_are_bounded_and_hold_up_nothing_else() {
 
 #[test]
 fn large_answers_that_are_taken_at_once_keep_no_node_from_its_work() {
-    let siege = Siege::begin();
+    let siege = Siege::of_the_patient();
     let before = block_on(async {
         let client = client(&siege).await;
         client.put("large", vec![7; LARGEST], vec![]).await.expect("acknowledged");

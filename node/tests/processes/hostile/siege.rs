@@ -11,7 +11,7 @@ use catena_net::{Client, Options};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tempfile::TempDir;
 
-use crate::support::{Dev, alive, block_on, eventually};
+use crate::support::{Dev, PATIENT, alive, block_on, eventually};
 
 /// What the good client gives every call: what the Rust client gives it by default.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -25,9 +25,18 @@ pub(crate) struct Siege {
 
 impl Siege {
     pub(crate) fn begin() -> Self {
+        Self::of("")
+    }
+
+    /// Of a cluster that holds no node for dead because other tests keep the machine busy.
+    pub(crate) fn of_the_patient() -> Self {
+        Self::of(PATIENT)
+    }
+
+    fn of(settings: &str) -> Self {
         many_descriptors();
         let directory = TempDir::new().expect("a directory");
-        let cluster = Dev::start(directory.path(), &["--slots", "6"]);
+        let cluster = Dev::configured(directory.path(), settings, &["--slots", "6"]);
         let good = Good::begin(cluster.endpoint());
         good.await_more(10);
         Self { _directory: directory, cluster, good }
