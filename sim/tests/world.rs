@@ -23,8 +23,10 @@ fn two_hundred_seeds_are_clean_and_each_leaves_the_same_trace_twice() {
 }
 
 /// Seeds that have found a bug, and what that was.
-const REGRESSIONS: &[(u64, &str)] =
-    &[(160_828_552, "of two neighbours that did not reach each other each was fenced in turn, and neither went (K2)")];
+const REGRESSIONS: &[(u64, &str)] = &[
+    (160_828_552, "of two neighbours that did not reach each other each was fenced in turn, and neither went (K2)"),
+    (912_017, "a late probe matched anew what had been left behind in the same version: committed entries were to be cut (C7)"),
+];
 
 #[test]
 fn seeds_that_have_found_a_bug_are_clean() {

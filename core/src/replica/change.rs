@@ -83,7 +83,7 @@ impl Replica {
         self.successor = Successor::default();
         (self.acked, self.told_full) = (Seq(0), false);
         self.gap_at = None;
-        self.matched = role.is_head();
+        (self.matched, self.probed) = (role.is_head(), Seq(0));
         self.caught_up = false;
         self.quiet = Quiet::default();
         if role != Role::Joining {
@@ -117,6 +117,11 @@ impl Replica {
     /// The predecessor shows its log: cut what differs, and go on behind it (C7). Once in a version: from then on the
     /// predecessor's log begins with this one.
     pub(super) fn on_probe(&mut self, log: &LogSummary, barrier: Seq, cx: &mut Context<'_>) {
+        // A late one must not match anew what was left behind since: what it says held before this log went on.
+        if log.trim.seq < self.probed {
+            return;
+        }
+        self.probed = log.trim.seq;
         // The predecessor had to give up what it kept for this replica.
         let left_behind = self.matched && log.trim.seq > self.last();
         if (!self.matched || left_behind) && !self.match_with(log, cx) {

@@ -111,6 +111,8 @@ pub(crate) struct Replica {
     sending: Option<Sending>,
     /// How far it is with copying a snapshot.
     receiving: Option<Receiving>,
+    /// Where the predecessor's log began in the newest probe of this version: it only moves forward.
+    probed: Seq,
     /// Parts of one that its disk has.
     staged: Option<Staged>,
     /// When to ask a silent neighbour what it has.
@@ -194,6 +196,7 @@ impl Replica {
             pending: Pending::default(),
             sending: None,
             receiving: None,
+            probed: Seq(0),
             staged: None,
             retry_at: None,
             quiet: Quiet::default(),
