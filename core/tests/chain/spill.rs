@@ -1,8 +1,8 @@
 //! What is written during a copy, and memory has no room for, goes to the source's disk and from there to the joiner (W6).
 
-use catena_core::{Message, NodeConfig, ReplicaState};
+use catena_core::{Envelope, Event, LogSummary, Message, NodeConfig, ReplicaState, Seq};
 
-use crate::bench::{Bench, id};
+use crate::bench::{Bench, SLOT, id};
 use crate::transfer::{filled_with, same_state};
 
 const WRITES: usize = 300;
@@ -102,5 +102,31 @@ fn spilled_entries_that_do_not_read_cost_the_joiner_another_snapshot_and_the_sou
     bench.lose = |_, _, _| false;
     bench.wait(1_500);
     assert!(bench.reports[&id("n3")].damaged, "it is to be replaced (D2)");
+    same_state(&mut bench);
+}
+
+/// C7: matching happens once in a version, and what the first probe said held before this log went on (seed 912017 of the world).
+#[test]
+fn a_late_probe_does_not_match_anew_a_joiner_that_was_left_behind_since() {
+    let mut bench = overtaken();
+    // It is filled by a snapshot; what follows, from the disk, does not arrive.
+    bench.lose = |_, to, envelope| match &envelope.message {
+        Message::Append { entries, .. } => *to == id("n4") && !entries.is_empty(),
+        _ => false,
+    };
+    bench.wait(1_500);
+    assert!(bench.view("n4").matched);
+    let (version, log) = (bench.target().version, LogSummary { trim: bench.view("n4").last, runs: Vec::new() });
+    // Its source has to give up what it keeps there, and no other snapshot arrives.
+    bench.disk("n3").unreadable_spill = 1;
+    bench.lose = |_, _, envelope| matches!(envelope.message, Message::Chunk(_));
+    bench.wait(300);
+    assert!(!bench.view("n4").matched, "it was left behind");
+    assert_eq!(bench.target().version, version);
+    let envelope = Envelope { slot: SLOT, version, message: Message::Probe { log, barrier: Seq(0) } };
+    bench.deliver(&id("n4"), Event::Message { from: id("n3"), envelope });
+    assert!(!bench.view("n4").matched, "its source does not have what follows any more");
+    bench.lose = |_, _, _| false;
+    bench.wait(1_500);
     same_state(&mut bench);
 }
