@@ -6,10 +6,11 @@ use catena_core::mutants::Mutant;
 
 use crate::check::Violation;
 use crate::chronicle::Chronicle;
+use crate::describe::one_line;
 use crate::options::{Options, Scale};
 use crate::page::{Found, Heading, page};
 use crate::plan::{self, Expected, File, Plan, Verdict, View};
-use crate::trace::{Printing, one_line};
+use crate::trace::Printing;
 
 pub use crate::plan::FileError;
 

@@ -8,7 +8,7 @@ use catena_core::mutants::Mutant;
 use super::parse::{Line, Wrong};
 use super::{Item, Key, Plan, Rest, Verdict, parse};
 use crate::check::{Checker, Severity};
-use crate::trace::one_line;
+use crate::describe::one_line;
 
 /// The version of the format, and of what a world does with a plan.
 const VERSION: u32 = 1;

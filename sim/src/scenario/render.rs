@@ -203,7 +203,8 @@ fn chain(chain: &Chain) -> String {
     format!("v{} = {}", chain.version, members(chain))
 }
 
-fn health(health: Health) -> &'static str {
+/// The word for a health, as scenarios write it.
+pub(super) fn health(health: Health) -> &'static str {
     match health {
         Health::Unheard => "unheard",
         Health::Healthy => "healthy",
@@ -211,11 +212,6 @@ fn health(health: Health) -> &'static str {
         Health::Dead => "dead",
         Health::Stopped => "stopped",
     }
-}
-
-/// The word for a health, as scenarios write it.
-pub(super) fn health_word(health: Health) -> &'static str {
-    self::health(health)
 }
 
 /// The word for a standing.

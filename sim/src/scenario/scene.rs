@@ -142,8 +142,7 @@ impl Scene {
                 let name = render::node(*node);
                 let node = status.nodes.iter().find(|known| known.stored.record.node.as_str() == name);
                 node.is_some_and(|node| {
-                    render::health_word(node.health) == wanted
-                        || render::standing(node.stored.standing).starts_with(wanted.as_str())
+                    render::health(node.health) == wanted || render::standing(node.stored.standing).starts_with(wanted.as_str())
                 })
             }),
             Goal::Part(node, part) => self.has_part(*node, *part),

@@ -230,14 +230,37 @@ impl World {
             }
             Fault::Pause => self.pause(node),
             Fault::Drain | Fault::Evict | Fault::Readmit => self.operate(fault, node)?,
-            fault if fault.hits_coordinators() => self.injure_coordinators(fault)?,
+            Fault::CoordinatorKill
+            | Fault::AllCoordinatorsDown
+            | Fault::SlowStore
+            | Fault::StoreCut
+            | Fault::CoordinatorPause
+            | Fault::LongCoordinatorPause
+            | Fault::TwoLeaders => self.injure_coordinators(fault)?,
             Fault::WallJump => {
                 const SECOND: u64 = 1_000_000_000;
                 let by = self.rng.below(10 * SECOND).cast_signed() - self.rng.below(10 * SECOND).cast_signed();
                 self.hosts[node].clock.jump(by);
                 true
             }
-            fault => unreachable!("{fault} strikes single messages, calls, syncs or the whole world"),
+            Fault::Drop
+            | Fault::Delay
+            | Fault::Duplicate
+            | Fault::LostRequest
+            | Fault::LostReply
+            | Fault::LateRequest
+            | Fault::DuplicateRequest
+            | Fault::StaleRoute
+            | Fault::Misroute
+            | Fault::LostHeartbeat
+            | Fault::LostAnswer
+            | Fault::DelayedAnswer
+            | Fault::RepeatedAnswer
+            | Fault::LostPush
+            | Fault::SlowSync
+            | Fault::SyncError
+            | Fault::SlowCommit
+            | Fault::Skew => unreachable!("{fault} strikes single messages, calls, syncs or the whole world"),
         };
         if occurred {
             self.count(fault);

@@ -13,7 +13,6 @@ use crate::faults::Fault;
 use crate::history::Author;
 use crate::network::{Arrivals, Connection, Fate, Frequency};
 use crate::plan::Place;
-use crate::trace::describe_message;
 
 /// Where a message between nodes arrives.
 fn landing(from: usize, to: usize, at: Time, connection: Connection) -> Arrival {
@@ -84,7 +83,7 @@ impl World {
         for (nth, way) in ways.into_iter().enumerate() {
             let about = self.about_entries(envelope);
             let again = if nth > 0 { " (again)" } else { "" };
-            let text = format!("slot {} {}{again}{}", envelope.slot, describe_message(envelope), operations(envelope));
+            let text = format!("slot {} {}{again}{}", envelope.slot, describe::message(envelope), operations(envelope));
             let (from, to) = (Place::Node(from), Place::Node(to));
             self.trace.sent(self.now, way, || Sent { from, to, kind, about, text });
         }

@@ -9,6 +9,7 @@ mod hosts;
 mod injury;
 mod links;
 mod pace;
+mod planned;
 mod realm;
 mod recovery;
 mod rest;
@@ -22,8 +23,6 @@ mod troubles;
 mod watch;
 mod wounds;
 
-use std::rc::Rc;
-
 use catena_core::{CoordinatorEffect, Effect, OrderError, RequestId, Slot, Time};
 
 use crate::check::configurations::Reigns;
@@ -34,16 +33,16 @@ use crate::faults::{Fault, Occurrences};
 use crate::history::{Author, CallId, History, Outcome};
 use crate::network::Network;
 use crate::options::Options;
-use crate::plan::tape;
-use crate::plan::{Item, Key, Place, Step};
+use crate::plan::{Key, Place, Step};
 use crate::queue::Queue;
-use crate::rng::{Odds, Rng, nanos};
+use crate::rng::{Rng, nanos};
 use crate::trace::{Printing, Trace};
 use crate::workload::Workload;
 use clients::{Client, Prompt};
 use happening::Happening;
 use hosts::{Arrival, Host, draw_clock};
 use pace::Pace;
+pub(crate) use planned::{Course, Source};
 use realm::Realm;
 use seats::Seat;
 use streams::Lines;
@@ -98,26 +97,6 @@ pub(crate) struct World {
     decisions: Vec<CoordinatorEffect>,
     /// What became of operators' orders.
     verdicts: Vec<Result<(), OrderError>>,
-}
-
-/// Where a world's faults and calls come from.
-#[derive(Clone, Debug)]
-pub(crate) enum Source {
-    /// The seed, as the world goes.
-    Drawn,
-    /// The same, and a tape records them.
-    Recorded,
-    /// A plan. A tape plays what it says of everything else.
-    Planned(Rc<Course>),
-}
-
-/// What a plan has for a world.
-#[derive(Clone, Debug)]
-pub(crate) struct Course {
-    /// Faults that are injected and calls, in the order of time.
-    pub(crate) events: Vec<Item>,
-    /// When faults end.
-    pub(crate) heals: Time,
 }
 
 /// One run of a process, from its start to its death.
@@ -233,17 +212,7 @@ impl World {
         (0..options.bursts).map(|burst| start(burst) + rng.duration(share / 8, share)).collect()
     }
 
-    /// Takes its faults, calls and choices from here. To be called before it runs, on a thread that has a tape.
-    pub(crate) fn follow(&mut self, source: Source) {
-        self.source = source;
-        self.rng.put_on_tape();
-        self.network.put_on_tape();
-        self.workload.put_on_tape();
-        self.hosts.iter_mut().for_each(|host| host.rng.put_on_tape());
-    }
-
-    /// Runs the world to its end.
-    /// `None`: it was stopped before.
+    /// Runs the world to its end; `None`: it was stopped before.
     pub(crate) fn run(&mut self) -> Result<Option<Summary>, Violation> {
         self.turn(Key::Step(Step::Begin, Place::World));
         self.begin()?;
@@ -290,39 +259,6 @@ impl World {
         self.schedule_faults();
         self.queue.push(self.now, Happening::Look);
         Ok(())
-    }
-
-    /// What is planned, at its times.
-    fn schedule_plan(&mut self) {
-        let Source::Planned(course) = &self.source else { return };
-        for (index, item) in course.events.iter().enumerate() {
-            self.queue.push(item.at, Happening::Planned { index });
-        }
-    }
-
-    /// Something that is planned happens; calls, as long as there are faults.
-    fn happen_as_planned(&mut self, index: usize) -> Result<(), Violation> {
-        let Source::Planned(course) = &self.source else { return Ok(()) };
-        let Item { key, choices, .. } = course.events[index].clone();
-        match key {
-            Key::Fault(fault, Place::Node(node)) => self.injure(fault, node, Some(&choices)),
-            Key::Call(client) if self.phase == Phase::Faults => {
-                self.draw_call(client, Some(&choices));
-                Ok(())
-            }
-            Key::Call(_) | Key::Fault(..) | Key::Step(..) => Ok(()),
-        }
-    }
-
-    /// What a step is called: a call that is planned is its client's step, as one that is drawn.
-    fn key(&self, happening: &Happening) -> Key {
-        match (happening, &self.source) {
-            (Happening::Planned { index }, Source::Planned(course)) => match course.events[*index].key {
-                Key::Call(client) => Key::Step(Step::Client, Place::Client(client)),
-                Key::Fault(..) | Key::Step(..) => happening.key(),
-            },
-            (_, _) => happening.key(),
-        }
     }
 
     fn happen(&mut self, happening: Happening) -> Result<(), Violation> {
@@ -449,53 +385,6 @@ impl World {
     fn next_life(&mut self) -> Life {
         self.last_life.0 += 1;
         self.last_life
-    }
-
-    /// Whether a fault of a single message, call or sync occurs now; counts it.
-    fn strikes(&mut self, fault: Fault, at: Place) -> bool {
-        self.strikes_as(fault, at, |_| ()).is_some()
-    }
-
-    /// The same; with what `how` draws about it, if it does.
-    fn strikes_as<T>(&mut self, fault: Fault, at: Place, how: impl FnOnce(&mut Rng) -> T) -> Option<T> {
-        self.strikes_at(self.options.odds(fault), fault, at, how)
-    }
-
-    fn strikes_at<T>(&mut self, odds: Odds, fault: Fault, at: Place, how: impl FnOnce(&mut Rng) -> T) -> Option<T> {
-        let strikes = self.rng.strikes(fault, odds, at, how);
-        if strikes.is_some() {
-            self.count(fault);
-        }
-        strikes
-    }
-
-    fn is_planned(&self) -> bool {
-        matches!(self.source, Source::Planned(_))
-    }
-
-    fn is_taped(&self) -> bool {
-        !matches!(self.source, Source::Drawn)
-    }
-
-    /// Something begins that has choices of its own; those of a plan, if it has it.
-    fn open_frame(&mut self, key: Key, planned: Option<&[u64]>) {
-        if self.is_taped() {
-            tape::enter(key, planned);
-        }
-    }
-
-    /// It is over.
-    fn close_frame(&mut self) {
-        if self.is_taped() {
-            tape::leave();
-        }
-    }
-
-    fn turn(&mut self, key: Key) {
-        self.place = key.place();
-        if self.is_taped() {
-            tape::turn(self.now, key);
-        }
     }
 
     fn count(&mut self, fault: Fault) {

@@ -15,10 +15,10 @@ use super::{Happening, Life, World};
 use crate::check::continuity::Chains;
 use crate::check::{Checker, Severity, Violation};
 use crate::chronicle::{About, Kind};
+use crate::describe;
 use crate::faults::Fault;
 use crate::options::{Options, Temper};
 use crate::plan::Place;
-use crate::trace::describe_chain;
 
 /// The store, and what is in effect by it.
 #[derive(Debug)]
@@ -225,7 +225,7 @@ impl World {
             Record::Chain(chain) => {
                 self.trace.add(chain.version.0);
                 let about = About::slot(chain.slot);
-                self.trace.note(self.now, Place::World, Kind::Chain, about, || format!("in effect: {}", describe_chain(&chain)));
+                self.trace.note(self.now, Place::World, Kind::Chain, about, || format!("in effect: {}", describe::chain(&chain)));
                 let removed = self.realm.chains.decide(&chain)?;
                 self.judge_decided(&chain, removed.as_ref())?;
                 if let Some(removed) = removed.filter(|_| self.options.temper == Temper::Lossy) {

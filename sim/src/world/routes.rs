@@ -9,9 +9,9 @@ use super::clients::ROUTE;
 use super::{Happening, Life, World};
 use crate::check::Violation;
 use crate::chronicle::{About, Arrival, Sent, Traffic, Way};
+use crate::describe;
 use crate::faults::Fault;
 use crate::plan::Place;
-use crate::trace::describe_chain;
 
 /// A client's stream from a coordinator.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub(super) struct Subscription {
 fn describe_route(event: &ClientEvent) -> String {
     match event {
         ClientEvent::Route(route) | ClientEvent::RouteChanged(route) => {
-            format!("the route: {}", route.chains.iter().map(describe_chain).collect::<Vec<_>>().join(", "))
+            format!("the route: {}", route.chains.iter().map(describe::chain).collect::<Vec<_>>().join(", "))
         }
         _ => "knows no route".to_owned(),
     }

@@ -15,8 +15,8 @@ use crate::check::Violation;
 use crate::check::silence::{Ear, Heard};
 use crate::chronicle::{About, Kind, State};
 use crate::clock::Clock;
+use crate::describe;
 use crate::plan::Place;
-use crate::trace::describe_effect;
 
 /// A coordinator's machine.
 #[derive(Debug)]
@@ -223,7 +223,7 @@ impl World {
         for effect in effects.drain(..) {
             self.trace.coordinator_effect(&effect);
             if self.trace.watched()
-                && let Some(text) = describe_effect(&effect)
+                && let Some(text) = describe::effect(&effect)
             {
                 self.note_effect(seat, &effect, text);
             }

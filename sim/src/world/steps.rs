@@ -10,9 +10,9 @@ use crate::check::configurations::{Reigns, Server};
 use crate::check::histories::{self, Log, Watermarks};
 use crate::check::{Violation, durable};
 use crate::chronicle::{About, Kind, Marks, State};
+use crate::describe;
 use crate::history::{Author, Try};
 use crate::plan::Place;
-use crate::trace::{describe, describe_change, describe_heartbeat, is_notable};
 
 fn seconds(time: Time) -> f64 {
     Duration::from_nanos(time.0).as_secs_f64()
@@ -22,8 +22,8 @@ impl World {
     /// One step of a node, looked at from all sides. `by`: the call whose request it is.
     pub(super) fn step(&mut self, node: usize, event: Event, by: Option<Try>) -> Result<(), Violation> {
         self.trace.event(self.now, node, &event);
-        let cause = if self.trace.watched() { describe(&event) } else { String::new() };
-        if is_notable(&event) {
+        let cause = if self.trace.watched() { describe::event(&event) } else { String::new() };
+        if describe::is_notable(&event) {
             self.trace.note(self.now, Place::Node(node), Kind::Replica, About::default(), || format!("| {cause}"));
         }
         let host = &mut self.hosts[node];
@@ -80,7 +80,7 @@ impl World {
         if marks == before {
             return self.one_serves(node, slot);
         }
-        self.note_replica(node, slot, Some(&marks), || format!("slot {slot} | {cause} | {}", describe_change(&before, &marks)));
+        self.note_replica(node, slot, Some(&marks), || format!("slot {slot} | {cause} | {}", describe::change(&before, &marks)));
         let host = &self.hosts[node];
         let view = host.process.as_ref().and_then(|process| process.node.view(slot));
         histories::step(slot, host.name(), &before, &marks)?;
@@ -267,7 +267,7 @@ impl World {
                 host.process.as_mut().expect("it was stepped").lease.sent(&heartbeat, now);
                 if !heartbeat.reports.is_empty() {
                     let (now, about) = (self.now, About::default());
-                    self.trace.note(now, Place::Node(node), Kind::Replica, about, || describe_heartbeat(&heartbeat));
+                    self.trace.note(now, Place::Node(node), Kind::Replica, about, || describe::heartbeat(&heartbeat));
                 }
                 self.heartbeat(node, heartbeat);
             }

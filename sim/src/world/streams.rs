@@ -11,10 +11,10 @@ use super::seats::{self, Summons};
 use super::{Happening, Life, World};
 use crate::check::Violation;
 use crate::chronicle::{About, Arrival, Kind, Sent, Traffic, Way as Fate};
+use crate::describe;
 use crate::faults::Fault;
 use crate::plan::Place;
 use crate::rng::{Odds, Rng};
-use crate::trace::{describe_answer, describe_decisions, describe_heartbeat};
 
 /// A stream on which nothing has come down for so long is given up.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -201,7 +201,7 @@ impl World {
         self.trace.sent(self.now, way, || {
             let (kind, text) = match up {
                 Up::Register(_) => (Traffic::Decision, "registers".to_owned()),
-                Up::Heartbeat(heartbeat) => (Traffic::Heartbeat, describe_heartbeat(heartbeat)),
+                Up::Heartbeat(heartbeat) => (Traffic::Heartbeat, describe::heartbeat(heartbeat)),
             };
             Sent { from, to, kind, about: About::default(), text }
         });
@@ -219,10 +219,10 @@ impl World {
                 Down::Registered => (Traffic::Decision, "is let in".to_owned()),
                 Down::Refused => (Traffic::Decision, "is refused".to_owned()),
                 Down::Answer(answer) if answer.decisions.chains.is_empty() && answer.decisions.fences.is_empty() => {
-                    (Traffic::Answer, describe_answer(answer))
+                    (Traffic::Answer, describe::heartbeat_answer(answer))
                 }
-                Down::Answer(answer) => (Traffic::Decision, describe_answer(answer)),
-                Down::Decided(decisions) => (Traffic::Decision, describe_decisions(decisions)),
+                Down::Answer(answer) => (Traffic::Decision, describe::heartbeat_answer(answer)),
+                Down::Decided(decisions) => (Traffic::Decision, describe::decisions(decisions)),
             };
             Sent { from, to, kind, about: About::default(), text }
         });
