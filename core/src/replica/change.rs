@@ -1,6 +1,6 @@
 //! A new chain version: made durable, adopted, matched with the predecessor (C2, C6–C11).
 
-use super::{Answer, Context, Damage, Promise, Quiet, Replica, Standing, Successor};
+use super::{Answer, Context, Damage, Promise, Replica, Standing, Successor};
 use crate::{
     CallError, Chain, ChainVersion, Effect, LogSummary, Member, Message, MismatchReason, Role, Seq, Sessions, Write, log::Log,
 };
@@ -85,7 +85,7 @@ impl Replica {
         self.gap_at = None;
         (self.matched, self.probed) = (role.is_head(), Seq(0));
         self.caught_up = false;
-        self.quiet = Quiet::default();
+        self.quiet.regroup();
         if role != Role::Joining {
             self.receiving = None;
         }

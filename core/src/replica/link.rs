@@ -6,6 +6,7 @@ use crate::{Entry, EntryId, Envelope, Message, NodeId, Operation, Seq};
 impl Replica {
     /// A neighbour's message. Only those of the version that this replica acts in have an effect (C2).
     pub(crate) fn on_message(&mut self, from: &NodeId, envelope: Envelope, cx: &mut Context<'_>) {
+        self.quiet.heard(from);
         if let Message::Newer { chain } = envelope.message {
             if chain.slot == self.slot {
                 self.configure(chain, cx);
@@ -28,9 +29,6 @@ impl Replica {
         }
         let Some(chain) = &self.chain else { return };
         let (above, below) = (chain.predecessor(&cx.me.node) == Some(from), chain.successor(&cx.me.node) == Some(from));
-        if above || below {
-            self.quiet.heard(from, chain.predecessor(&cx.me.node));
-        }
         match envelope.message {
             Message::Probe { log, barrier } if above => self.on_probe(&log, barrier, cx),
             Message::Append { entries, durable } if above => self.on_append(from, entries, durable, cx),

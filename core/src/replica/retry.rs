@@ -1,13 +1,15 @@
 //! The probing that finds what was lost, and the neighbours that say nothing (W6, K2).
 
+use std::collections::BTreeMap;
+
 use super::{Context, Replica};
 use crate::{Message, NodeId, Role, Time};
 
-/// Since when a neighbour that is waited for has not been heard.
+/// Neighbours that say nothing.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
-    above: Option<Time>,
-    below: Option<Time>,
+    /// Since when one that is waited for has not been heard, in whatever version: a newer one makes nobody heard.
+    since: BTreeMap<NodeId, Time>,
     /// One that the coordinator is to be told of.
     silent: Option<NodeId>,
 }
@@ -18,9 +20,14 @@ impl Quiet {
     }
 
     /// A neighbour says something.
-    pub(super) fn heard(&mut self, from: &NodeId, above: Option<&NodeId>) {
-        *(if above == Some(from) { &mut self.above } else { &mut self.below }) = None;
+    pub(super) fn heard(&mut self, from: &NodeId) {
+        self.since.remove(from);
         self.silent.take_if(|silent| silent == from);
+    }
+
+    /// In a new version, others may be waited for, or the same still.
+    pub(super) fn regroup(&mut self) {
+        self.silent = None;
     }
 }
 
@@ -80,15 +87,15 @@ impl Replica {
     /// Who has been waited for too long without a word.
     fn listen(&mut self, above: Option<&NodeId>, below: Option<&NodeId>, cx: &Context<'_>) {
         let now = cx.now.monotonic;
-        let mut silent = None;
-        for (since, neighbour) in [(&mut self.quiet.above, above), (&mut self.quiet.below, below)] {
-            match neighbour {
-                None => *since = None,
-                Some(neighbour) if now >= *since.get_or_insert(now) + cx.config.silence => silent = Some(neighbour.clone()),
-                Some(_) => {}
+        let neighbours = [self.predecessor(cx.me), self.successor(cx.me)];
+        let Quiet { since, silent } = &mut self.quiet;
+        since.retain(|node, _| neighbours.iter().flatten().any(|neighbour| neighbour == node));
+        *silent = None;
+        for neighbour in above.into_iter().chain(below) {
+            if now >= *since.entry(neighbour.clone()).or_insert(now) + cx.config.silence {
+                *silent = Some(neighbour.clone());
             }
         }
-        self.quiet.silent = silent;
     }
 
     /// Asks the successor whether it has everything that it was sent.

@@ -100,6 +100,25 @@ fn a_write_is_not_held_up_by_a_joining_replica_that_says_nothing() {
     assert_eq!(bench.reports[&id("n3")].silent, Some(id("n4")), "its source tells of it");
 }
 
+/// Else a chain that changes for other reasons, sooner each time, never tells of its neighbours that are parted (K2).
+#[test]
+fn a_newer_version_does_not_make_a_silent_neighbour_heard() {
+    let mut bench = Bench::new();
+    bench.lose = |from, to, _| [from, to].contains(&&id("n3"));
+    bench.put("k", "1");
+    let silence = u64::try_from(bench.config.silence.as_millis()).expect("it is short");
+    bench.wait(silence / 2);
+    bench.decide(&["n1", "n2", "n3"], None);
+    bench.wait(silence / 4);
+    assert_eq!(bench.reports[&id("n2")].silent, None);
+    bench.decide(&["n1", "n2", "n3"], None);
+    bench.wait(silence * 3 / 4);
+    assert_eq!(bench.reports[&id("n2")].silent, Some(id("n3")));
+    bench.lose = |_, _, _| false;
+    bench.wait(silence / 2);
+    assert_eq!(bench.reports[&id("n2")].silent, None, "it is heard again");
+}
+
 #[test]
 fn what_a_joining_replica_has_not_synced_is_kept_for_it_and_not_for_ever() {
     let mut bench = Bench::new();
