@@ -100,7 +100,9 @@ impl Refusal {
             Refusal::Register(RegisterError::NotLeading) | Refusal::Order(OrderError::NotLeading) => {
                 Refusal::NotLeading.verdict()
             }
-            Refusal::Register(RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. })
+            Refusal::Register(
+                RegisterError::Elsewhere { .. } | RegisterError::AddressTaken { .. } | RegisterError::OtherLabels { .. },
+            )
             | Refusal::Order(OrderError::NoRoom { .. } | OrderError::LastCopy { .. } | OrderError::NotOut { .. })
             | Refusal::WrongCluster { .. }
             | Refusal::WrongWireVersion { .. }
@@ -137,7 +139,9 @@ impl From<RegisterError> for Refusal {
     fn from(error: RegisterError) -> Self {
         match error {
             RegisterError::NotLeading => Refusal::NotLeading,
-            RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. } => Refusal::Register(error),
+            RegisterError::Elsewhere { .. } | RegisterError::AddressTaken { .. } | RegisterError::OtherLabels { .. } => {
+                Refusal::Register(error)
+            }
         }
     }
 }

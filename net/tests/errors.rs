@@ -148,10 +148,12 @@ fn other_labels() -> RegisterError {
 }
 
 fn registrations() -> Vec<Row> {
+    let taken = RegisterError::AddressTaken { node: node(), address: host(), taken_by: NodeId::new("n2").expect("valid") };
     let elsewhere = RegisterError::Elsewhere { node: node(), address: host(), incarnation: Incarnation(3) };
     rows! { RegisterError, |error| Some(Refusal::from(error.clone()).kind()), ToString::to_string;
         RegisterError::NotLeading => RegisterError::NotLeading, NotExecuted, Unavailable;
         RegisterError::Elsewhere { .. } => elsewhere, NotExecuted, FailedPrecondition;
+        RegisterError::AddressTaken { .. } => taken, NotExecuted, FailedPrecondition;
         RegisterError::OtherLabels { .. } => other_labels(), NotExecuted, FailedPrecondition;
     }
 }

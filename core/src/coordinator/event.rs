@@ -255,6 +255,16 @@ pub enum RegisterError {
         /// Its directory.
         incarnation: Incarnation,
     },
+    /// Another node answers at this address.
+    #[error("{address} is where node {taken_by} is alive, so {node} cannot be there: give each node an address of its own")]
+    AddressTaken {
+        /// Who.
+        node: NodeId,
+        /// The address given.
+        address: String,
+        /// Who answers there.
+        taken_by: NodeId,
+    },
     /// The labels are not those of the record: chains were placed by them.
     #[error("node {node} is recorded with labels {recorded}, not {given}: start it with those, or under another id")]
     OtherLabels {

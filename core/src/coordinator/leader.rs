@@ -233,12 +233,15 @@ impl Leader {
 
     /// A node's record that is being stored, the latest.
     pub(super) fn storing_node(&self, node: &NodeId) -> Option<&StoredNode> {
-        let changes = self.storing.iter().flat_map(|(_, changes)| changes);
-        let mut nodes = changes.filter_map(|change| match &change.record {
-            Record::Node(stored) if stored.record.node == *node => Some(stored),
-            Record::Node(_) | Record::Chain(_) => None,
-        });
-        nodes.next_back()
+        self.storing_nodes().rfind(|stored| stored.record.node == *node)
+    }
+
+    /// Nodes that are being stored.
+    pub(super) fn storing_nodes(&self) -> impl DoubleEndedIterator<Item = &StoredNode> {
+        self.storing.iter().flat_map(|(_, changes)| changes).filter_map(|change| match &change.record {
+            Record::Node(stored) => Some(stored),
+            Record::Chain(_) => None,
+        })
     }
 
     /// Chains that are being stored.

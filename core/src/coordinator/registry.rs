@@ -91,6 +91,10 @@ impl Leader {
         now: Now,
         out: &mut Vec<CoordinatorEffect>,
     ) {
+        if let Some(taken_by) = self.answers_at(&record, config, now) {
+            let reason = RegisterError::AddressTaken { node: record.node.clone(), address: record.address, taken_by };
+            return out.push(CoordinatorEffect::Refused { node: record.node, reason });
+        }
         let known = self.storing_node(&record.node).cloned().or_else(|| Some(self.nodes.get(&record.node)?.stored.clone()));
         let Some(known) = known else {
             let stored = StoredNode { record, standing: Standing::Member, flaps: Vec::new(), evictions: 0 };
@@ -112,6 +116,14 @@ impl Leader {
         } else {
             out.push(CoordinatorEffect::Registered { node: record.node });
         }
+    }
+
+    /// Which other node is alive at the address that this one gives.
+    fn answers_at(&self, given: &NodeRecord, config: &CoordinatorConfig, now: Now) -> Option<NodeId> {
+        let awake = self.awake.now();
+        let alive = self.nodes.values().filter(|other| other.alive(config, now, awake)).map(|other| &other.stored);
+        let mut others = alive.chain(self.storing_nodes()).map(|other| &other.record);
+        others.find(|other| other.address == given.address && other.node != given.node).map(|other| other.node.clone())
     }
 
     /// Whether a node of a known id is that node, or may take its place.

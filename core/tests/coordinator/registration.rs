@@ -1,6 +1,6 @@
 //! Who is let in, and when the first chains are placed.
 
-use catena_core::{CoordinatorEffect, CoordinatorEvent, Health, Incarnation, Order, RegisterError};
+use catena_core::{CoordinatorEffect, CoordinatorEvent, Health, Incarnation, NodeRecord, Order, RegisterError};
 
 use crate::bench::{Bench, config, id, ms, record};
 
@@ -109,6 +109,22 @@ fn another_address_is_refused_while_the_node_is_alive_and_recorded_once_it_is_no
 }
 
 #[test]
+fn an_address_at_which_another_node_is_alive_is_refused_and_given_once_it_is_not() {
+    let mut bench = Bench::placed(config(1, 3, 3), &["a", "b", "c"]);
+    bench.add("d", &[]);
+    bench.node("d").record.address = "b:7000".to_owned();
+    bench.until("refused", |bench| !bench.refused.is_empty());
+    let refused = bench.refused[0].to_string();
+    assert!(refused.contains("b:7000 is where node b is alive"), "{refused}");
+    bench.run(1_000);
+    assert!(!bench.store.nodes.contains_key(&id("d")), "nothing changes");
+    bench.kill("b");
+    let killed = bench.now;
+    bench.until("let in", |bench| bench.store.nodes.contains_key(&id("d")));
+    assert!(bench.since(killed) >= ms(200), "not while it may hold a lease");
+}
+
+#[test]
 fn other_labels_under_the_same_directory_are_refused_by_name() {
     let mut bench = Bench::placed(config(1, 3, 3), &["a", "b", "c"]);
     bench.kill("a");
@@ -121,7 +137,7 @@ fn other_labels_under_the_same_directory_are_refused_by_name() {
 }
 
 #[test]
-fn of_two_directories_that_come_while_neither_is_stored_one_is_let_in() {
+fn of_those_who_cannot_both_be_there_one_is_let_in_also_while_neither_is_stored() {
     let mut bench = Bench::new(config(1, 1, 1));
     bench.until("leading", |bench| bench.leading().is_some());
     bench.store.delay = ms(50);
@@ -132,6 +148,10 @@ fn of_two_directories_that_come_while_neither_is_stored_one_is_let_in() {
     out.clear();
     coordinator.step(now, CoordinatorEvent::Register(record("a", 2, &[])), &mut out);
     assert!(matches!(&out[0], CoordinatorEffect::Refused { reason: RegisterError::Elsewhere { .. }, .. }));
+    out.clear();
+    let beside = NodeRecord { address: "a:7000".to_owned(), ..record("b", 3, &[]) };
+    coordinator.step(now, CoordinatorEvent::Register(beside), &mut out);
+    assert!(matches!(&out[0], CoordinatorEffect::Refused { reason: RegisterError::AddressTaken { .. }, .. }));
     out.clear();
     coordinator.step(now, CoordinatorEvent::Register(record("a", 1, &[])), &mut out);
     assert!(!out.iter().any(|effect| matches!(effect, CoordinatorEffect::Refused { .. })), "{out:?}");

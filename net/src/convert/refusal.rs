@@ -98,6 +98,11 @@ impl From<RegisterError> for Reason {
                 address,
                 incarnation: id_bytes(incarnation.0),
             }),
+            RegisterError::AddressTaken { node, address, taken_by } => Self::AddressTaken(proto::AddressTaken {
+                node: node.as_str().to_owned(),
+                address,
+                taken_by: taken_by.as_str().to_owned(),
+            }),
             RegisterError::OtherLabels { node, recorded, given } => {
                 Self::OtherLabels(proto::OtherLabels { node: node.as_str().to_owned(), recorded, given })
             }
@@ -144,6 +149,7 @@ impl TryFrom<proto::ErrorDetail> for Refusal {
             }
             Reason::AlreadyAnswered(error) => already_answered(&error).into(),
             Reason::Elsewhere(error) => Self::Register(elsewhere(error)?),
+            Reason::AddressTaken(error) => Self::Register(address_taken(error)?),
             Reason::OtherLabels(error) => Self::Register(other_labels(error)?),
             Reason::UnknownNode(error) => Self::Order(unknown_node(error)?),
             Reason::NoRoom(error) => Self::Order(no_room(&error)?),
@@ -192,6 +198,12 @@ fn elsewhere(error: proto::Elsewhere) -> Result<RegisterError> {
     let node = node_id("elsewhere.node", &error.node)?;
     let incarnation = incarnation("elsewhere.incarnation", &error.incarnation)?;
     Ok(RegisterError::Elsewhere { node, address: error.address, incarnation })
+}
+
+fn address_taken(error: proto::AddressTaken) -> Result<RegisterError> {
+    let node = node_id("address_taken.node", &error.node)?;
+    let taken_by = node_id("address_taken.taken_by", &error.taken_by)?;
+    Ok(RegisterError::AddressTaken { node, address: error.address, taken_by })
 }
 
 fn other_labels(error: proto::OtherLabels) -> Result<RegisterError> {

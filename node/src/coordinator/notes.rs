@@ -45,7 +45,7 @@ impl Notes {
         match reason {
             // It asks all coordinators in turn, again and again.
             RegisterError::NotLeading => debug!(component = "coordinator", node_id = %node, error = %reason, "refused"),
-            RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. } => {
+            RegisterError::Elsewhere { .. } | RegisterError::AddressTaken { .. } | RegisterError::OtherLabels { .. } => {
                 warn!(component = "coordinator", node_id = %node, error = %reason, "refused");
                 self.events.add(Happening::new("refused").node(node).detail(reason.to_string()));
             }

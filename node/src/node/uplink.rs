@@ -124,7 +124,7 @@ fn is_final(error: &JoinError, tried: Duration) -> bool {
     match error {
         JoinError::Refused { refusal: Refusal::Register(reason), .. } => match reason {
             RegisterError::NotLeading => false,
-            RegisterError::Elsewhere { .. } => tried >= NAMESAKE_PATIENCE,
+            RegisterError::Elsewhere { .. } | RegisterError::AddressTaken { .. } => tried >= NAMESAKE_PATIENCE,
             RegisterError::OtherLabels { .. } => true,
         },
         JoinError::Refused { .. } => true,

@@ -351,7 +351,7 @@ impl World {
         match reason {
             RegisterError::NotLeading => Ok(()),
             RegisterError::Elsewhere { .. } if self.hosts[node].wiped.is_some() => Ok(()),
-            RegisterError::Elsewhere { .. } | RegisterError::OtherLabels { .. } => {
+            RegisterError::Elsewhere { .. } | RegisterError::AddressTaken { .. } | RegisterError::OtherLabels { .. } => {
                 Err(broken("C1", format!("{} is refused: {reason}", self.hosts[node].name())))
             }
         }

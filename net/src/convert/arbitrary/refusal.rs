@@ -49,6 +49,11 @@ fn register_error() -> impl Strategy<Value = RegisterError> {
             address,
             incarnation
         }),
+        (node_id(), ".{0,20}", node_id()).prop_map(|(node, address, taken_by)| RegisterError::AddressTaken {
+            node,
+            address,
+            taken_by
+        }),
         (node_id(), ".{0,20}", ".{0,20}").prop_map(|(node, recorded, given)| RegisterError::OtherLabels {
             node,
             recorded,
