@@ -123,6 +123,13 @@ impl Machines {
         Self { nodes, coordinator, client, rng }
     }
 
+    /// Kills everybody, so that the tasks do not hold their runtime, and one another, for ever.
+    pub(super) async fn end(self) {
+        let machines = self.nodes.iter().map(|node| node.handle.id()).chain([self.coordinator.id(), self.client.id()]);
+        machines.for_each(|id| Handle::current().kill(id));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+
     /// Where clients ask for the route.
     pub(super) fn endpoints() -> Vec<String> {
         vec![address(COORDINATOR).to_string()]

@@ -124,6 +124,7 @@ async fn run(seed: u64) -> Run {
     last.await.expect("the cluster has healed");
     rest(&machines).await.unwrap_or_else(|reason| panic!("seed {seed}: {HEALING:?} after the last fault {reason}"));
     machines.look_at_disks(SLOTS, &recorder);
+    machines.end().await;
     recorder.check().unwrap_or_else(|violation| panic!("seed {seed}: {violation}"));
     Run { committed: recorder.committed(), calls: recorder.calls(), took: began.elapsed(), answered: recorder.answered() }
 }
