@@ -297,21 +297,23 @@ impl<R: Reader> Driver<R> {
         let Decisions { epoch: _, roll_call: _, chains, fences, drops } = decisions;
         let others = fences.iter().chain(drops).map(|(slot, _)| *slot);
         check_slots(&self.name, self.node.config().slots, chains.iter().map(|chain| chain.slot).chain(others))?;
+        let node = &self.node;
+        let seq = |slot: Slot| node.view(slot).map(|replica| replica.last.seq.0);
         for chain in chains {
             let role = self.departure.chain(chain);
             if self.watching.chains.is_news(chain.slot, chain.version) {
                 self.watching.part(chain.slot, role, self.now, &self.metrics);
-                self.notes.chain(chain, role);
+                self.notes.chain(chain, role, seq(chain.slot));
             }
         }
         for (slot, version) in fences {
             if self.watching.fences.is_news(*slot, *version) {
-                self.notes.fenced(*slot, *version);
+                self.notes.fenced(*slot, *version, seq(*slot));
             }
         }
         for (slot, version) in drops {
             if self.watching.drops.is_news(*slot, *version) {
-                self.notes.dropped(*slot, *version);
+                self.notes.dropped(*slot, *version, seq(*slot));
             }
         }
         Ok(())

@@ -52,19 +52,21 @@ impl Notes {
         self.events.add(Happening::new("link-down").node(peer));
     }
 
-    pub(super) fn chain(&mut self, chain: &Chain, role: Role) {
+    /// `seq`: of the last entry that its replica has, if there is one.
+    pub(super) fn chain(&mut self, chain: &Chain, role: Role, seq: Option<u64>) {
         let Chain { slot, version, .. } = chain;
-        debug!(component = "node", node_id = %self.name, slot = slot.0, chain_version = version.0, role = words::role(role), "new chain");
-        self.events.add(Happening::new("chain-adopted").chain(*slot, *version).detail(words::role(role)));
+        let role_word = words::role(role);
+        debug!(component = "node", node_id = %self.name, slot = slot.0, chain_version = version.0, seq, role = role_word, "new chain");
+        self.events.add(Happening::new("chain-adopted").chain(*slot, *version).detail(role_word));
     }
 
-    pub(super) fn fenced(&mut self, slot: Slot, version: ChainVersion) {
-        debug!(component = "node", node_id = %self.name, slot = slot.0, chain_version = version.0, "fenced");
+    pub(super) fn fenced(&mut self, slot: Slot, version: ChainVersion, seq: Option<u64>) {
+        debug!(component = "node", node_id = %self.name, slot = slot.0, chain_version = version.0, seq, "fenced");
         self.events.add(Happening::new("fenced").chain(slot, version));
     }
 
-    pub(super) fn dropped(&mut self, slot: Slot, version: ChainVersion) {
-        info!(component = "node", node_id = %self.name, slot = slot.0, chain_version = version.0, "may drop its data");
+    pub(super) fn dropped(&mut self, slot: Slot, version: ChainVersion, seq: Option<u64>) {
+        info!(component = "node", node_id = %self.name, slot = slot.0, chain_version = version.0, seq, "may drop its data");
         self.events.add(Happening::new("data-dropped").chain(slot, version));
     }
 

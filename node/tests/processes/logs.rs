@@ -51,7 +51,7 @@ fn events(lines: &Receiver<String>, component: &str) -> Vec<Value> {
         for name in ["timestamp", "level", "message", "node_id", "peer_node_id", "error"] {
             assert!(event.get(name).is_none_or(Value::is_string), "{name} is a text: {event}");
         }
-        for name in ["slot", "chain_version", "command_id"] {
+        for name in ["slot", "chain_version", "seq", "command_id"] {
             assert!(event.get(name).is_none_or(Value::is_u64), "{name} is a number: {event}");
         }
         for name in ["timestamp", "level", "message"] {
@@ -86,6 +86,8 @@ fn a_log_that_is_piped_is_json_with_the_same_names_everywhere() {
     assert_eq!(found(&said, "link up")["peer_node_id"], "n2");
     let chain = found(&said, "new chain");
     assert!(chain["slot"].is_u64() && chain["chain_version"].is_u64(), "{chain}");
+    let later = |event: &Value| event["message"] == "new chain" && event["seq"].is_u64();
+    assert!(said.iter().any(later), "the chain without n2: {said:#?}");
     assert!(found(&said, "lost the coordinator")["error"].is_string());
     assert_eq!(found(&said, "told to stop")["level"], "INFO");
     let said = events(&coordinator.stderr, "coordinator");
