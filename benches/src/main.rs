@@ -6,6 +6,7 @@
 
 mod cluster;
 mod echo;
+mod etcd;
 mod measure;
 mod report;
 mod unary;
@@ -39,6 +40,9 @@ struct Options {
     /// The binary under test. Default: the `catena` beside this one.
     #[arg(long)]
     catena: Option<PathBuf>,
+    /// Measure puts on three members of etcd too, in the same rounds: where its binary is.
+    #[arg(long, value_name = "PATH")]
+    etcd: Option<PathBuf>,
     /// Only answer echoes at this address, as the process at the other end of the floors.
     #[arg(long, hide = true)]
     echo: Option<SocketAddr>,

@@ -11,6 +11,7 @@ use hdrhistogram::Histogram;
 
 use crate::cluster::Cluster;
 use crate::echo::{self, Floor};
+use crate::etcd::{self, Etcd};
 use crate::unary::Unary;
 use crate::{Error, Options, io};
 
@@ -27,6 +28,7 @@ pub(crate) enum What {
     UnaryGet3,
     Put1,
     Put3,
+    EtcdPut,
 }
 
 /// How many ask at once.
@@ -37,7 +39,7 @@ pub(crate) enum Callers {
 }
 
 /// The measurements of a round, in their order.
-pub(crate) const CASES: [(What, Callers); 15] = [
+const CASES: [(What, Callers); 17] = [
     (What::EmptyCall, Callers::One),
     (What::BidiEcho, Callers::One),
     (What::Sync, Callers::One),
@@ -47,12 +49,14 @@ pub(crate) const CASES: [(What, Callers); 15] = [
     (What::UnaryGet3, Callers::One),
     (What::Put1, Callers::One),
     (What::Put3, Callers::One),
+    (What::EtcdPut, Callers::One),
     (What::EmptyCall, Callers::Many),
     (What::Get1, Callers::Many),
     (What::Get3, Callers::Many),
     (What::UnaryGet3, Callers::Many),
     (What::Put1, Callers::Many),
     (What::Put3, Callers::Many),
+    (What::EtcdPut, Callers::Many),
 ];
 
 /// One measurement of one round.
@@ -63,10 +67,11 @@ pub(crate) struct Sample {
     pub(crate) rate: f64,
 }
 
-/// By round, then as [`CASES`].
+/// By round, then as `cases`.
 pub(crate) struct Rounds {
     pub(crate) clients: u32,
     pub(crate) value_bytes: usize,
+    pub(crate) cases: Vec<(What, Callers)>,
     pub(crate) samples: Vec<Vec<Sample>>,
 }
 
@@ -74,11 +79,13 @@ pub(crate) struct Rounds {
 const ECHO_PORT: u16 = 7690;
 const ONE_PORT: u16 = 7700;
 const THREE_PORT: u16 = 7710;
+const ETCD_PORT: u16 = 7720;
 
 struct Subject {
     floor: Floor,
     one: Cluster,
     three: Cluster,
+    etcd: Option<Etcd>,
     files: Vec<File>,
     value: Bytes,
 }
@@ -92,14 +99,19 @@ pub(crate) async fn run(options: &Options) -> Result<Rounds, Error> {
         floor: Floor::start(ECHO_PORT).await?,
         one: Cluster::start(&catena, &options.data_dir, 1, ONE_PORT).await?,
         three: Cluster::start(&catena, &options.data_dir, 3, THREE_PORT).await?,
+        etcd: match &options.etcd {
+            Some(etcd) => Some(Etcd::start(etcd, &options.data_dir, ETCD_PORT).await?),
+            None => None,
+        },
         files: (0..3).map(|i| synced_file(dir.path(), i)).collect::<Result<_, _>>()?,
         value: Bytes::from(vec![b'v'; options.value_bytes]),
     };
+    let cases: Vec<_> = CASES.into_iter().filter(|(what, _)| *what != What::EtcdPut || subject.etcd.is_some()).collect();
     let mut samples = Vec::new();
     for round in 0..=options.rounds {
         let mut row = Vec::new();
-        for (what, callers) in CASES {
-            row.push(subject.measure(what, callers, options).await?);
+        for (what, callers) in &cases {
+            row.push(subject.measure(*what, *callers, options).await?);
         }
         if round > 0 {
             samples.push(row); // the first only warms up
@@ -107,7 +119,7 @@ pub(crate) async fn run(options: &Options) -> Result<Rounds, Error> {
         eprint!("\rround {round} of {}", options.rounds);
     }
     eprintln!();
-    Ok(Rounds { clients: options.clients, value_bytes: options.value_bytes, samples })
+    Ok(Rounds { clients: options.clients, value_bytes: options.value_bytes, cases, samples })
 }
 
 fn synced_file(dir: &Path, number: u32) -> Result<File, Error> {
@@ -138,6 +150,7 @@ impl Subject {
             What::UnaryGet3 => unary_gets(&self.three, ops, callers).await,
             What::Put1 => puts(&self.one, ops, callers, &value).await,
             What::Put3 => puts(&self.three, ops, callers, &value).await,
+            What::EtcdPut => etcd_puts(self.etcd.as_ref().expect("it is among the cases"), ops, callers, &value).await,
         }
     }
 
@@ -200,6 +213,20 @@ async fn puts(cluster: &Cluster, ops: u32, callers: u32, value: &Bytes) -> Resul
             let mut clock = Clock::start();
             for op in 0..ops {
                 clock.time(client.put(key(caller, op), value.clone(), Vec::new())).await?;
+            }
+            Ok(clock.stop())
+        }
+    })
+    .await
+}
+
+async fn etcd_puts(etcd: &Etcd, ops: u32, callers: u32, value: &Bytes) -> Result<Sample, Error> {
+    at_once(callers, |caller| {
+        let (mut client, value) = (etcd.caller(caller), value.clone());
+        async move {
+            let mut clock = Clock::start();
+            for op in 0..ops {
+                clock.time(etcd::put(&mut client, key(caller, op), value.clone())).await?;
             }
             Ok(clock.stop())
         }

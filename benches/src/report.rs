@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::measure::{CASES, Callers, Rounds, Sample, What};
+use crate::measure::{Callers, Rounds, Sample, What};
 
 /// The median of some figures and their extremes.
 struct Spread {
@@ -22,7 +22,7 @@ impl Spread {
 impl Rounds {
     /// One case's samples, by round.
     fn case(&self, what: What, callers: Callers) -> impl Iterator<Item = &Sample> {
-        let case = CASES.iter().position(|case| *case == (what, callers)).expect("it is measured");
+        let case = self.cases.iter().position(|case| *case == (what, callers)).expect("it is measured");
         self.samples.iter().map(move |round| &round[case])
     }
 
@@ -52,6 +52,7 @@ fn label(what: What, callers: Callers, clients: u32) -> String {
         What::UnaryGet3 => "unary get, 3 replicas",
         What::Put1 => "put, 1 replica",
         What::Put3 => "put, 3 replicas",
+        What::EtcdPut => "put, 3 members of etcd",
     };
     match callers {
         Callers::One => text.to_owned(),
@@ -70,7 +71,7 @@ pub(crate) fn table(rounds: &Rounds) -> String {
     ));
     line("| | p50 µs | p99 µs | per second |".to_owned());
     line("|---|---|---|---|".to_owned());
-    for (what, callers) in CASES {
+    for (what, callers) in rounds.cases.iter().copied() {
         let case = |figure: fn(&Sample) -> f64| Spread::of(rounds.case(what, callers).map(figure));
         let (p50, p99, rate) = (case(|s| micros(s, 0.5)), case(|s| micros(s, 0.99)), case(|s| s.rate));
         line(format!(
@@ -100,8 +101,16 @@ pub(crate) fn table(rounds: &Rounds) -> String {
     ];
     line("\n| ratio of p50s, round by round | median | lowest – highest |".to_owned());
     line("|---|---|---|".to_owned());
-    for (name, spread) in ratios {
+    let mut ratio = |name: &str, spread: &Spread| {
         line(format!("| {name} | {:.2} | {:.2} – {:.2} |", spread.median, spread.min, spread.max));
+    };
+    for (name, spread) in &ratios {
+        ratio(name, spread);
+    }
+    if rounds.cases.contains(&(What::EtcdPut, Callers::Many)) {
+        let rates = |what| rounds.case(what, Callers::Many).map(|sample| sample.rate);
+        let beside = Spread::of(rates(What::Put3).zip(rates(What::EtcdPut)).map(|(ours, theirs)| ours / theirs));
+        ratio(&format!("puts a second, {} callers: 3 replicas / 3 members of etcd", rounds.clients), &beside);
     }
     text
 }
