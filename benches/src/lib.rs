@@ -1,5 +1,5 @@
 //! A real cluster of child processes, made to be broken, and a load whose every acknowledged write is accounted for: what
-//! `failover`, `idle` and `join` share.
+//! `failover`, `idle`, `join` and `rolling` share.
 
 mod error;
 mod figures;

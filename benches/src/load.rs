@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use catena_core::{Kind, Slot, slot_of};
-use catena_net::client::{Client, Options};
+use catena_net::client::{Client, ClientError, Options};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -14,9 +14,6 @@ use crate::Error;
 
 /// Keys of each writer.
 const KEYS: usize = 8;
-/// Longer than any gap that is worth measuring.
-const CALL: Duration = Duration::from_secs(30);
-
 /// A write that was acknowledged.
 #[derive(Clone, Copy, Debug)]
 pub struct Done {
@@ -44,6 +41,7 @@ pub struct Load {
     stop: Arc<AtomicBool>,
     writers: Vec<JoinHandle<Vec<Known>>>,
     done: mpsc::UnboundedReceiver<Done>,
+    failed: mpsc::UnboundedReceiver<ClientError>,
 }
 
 /// What one key may hold: the last acknowledged value, and those after it whose outcome is unknown.
@@ -54,22 +52,25 @@ struct Known {
 }
 
 impl Load {
-    /// Starts `writers` on each slot, with values of so many bytes.
+    /// A deadline longer than any gap that is worth measuring.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Starts `writers` on each slot, with values of so many bytes and so much time for each write.
     ///
     /// # Errors
     /// When the cluster cannot be reached.
-    pub async fn start(endpoints: Vec<String>, writers: u32, value_bytes: usize) -> Result<Self, Error> {
-        let client = Client::connect(endpoints.clone(), Options { call_timeout: CALL }).await?;
+    pub async fn start(endpoints: Vec<String>, writers: u32, value_bytes: usize, call_timeout: Duration) -> Result<Self, Error> {
+        let client = Client::connect(endpoints.clone(), Options { call_timeout }).await?;
         let slots = client.route().slots;
         let stop = Arc::new(AtomicBool::new(false));
-        let (report, done) = mpsc::unbounded_channel();
+        let ((report, done), (fail, failed)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let mut tasks = Vec::new();
         for (slot, writer) in (0..slots).flat_map(|slot| (0..writers).map(move |writer| (Slot(slot), writer))) {
-            let own = Client::connect(endpoints.clone(), Options { call_timeout: CALL }).await?;
+            let own = Client::connect(endpoints.clone(), Options { call_timeout }).await?;
             let keys = keys(writer, slot, slots);
-            tasks.push(tokio::spawn(write(own, slot, keys, value_bytes, stop.clone(), report.clone())));
+            tasks.push(tokio::spawn(write(own, slot, keys, value_bytes, stop.clone(), (report.clone(), fail.clone()))));
         }
-        Ok(Self { client, stop, writers: tasks, done })
+        Ok(Self { client, stop, writers: tasks, done, failed })
     }
 
     /// Forgets what was acknowledged up to now.
@@ -79,11 +80,12 @@ impl Load {
 
     /// Everything acknowledged since the last time.
     pub fn take(&mut self) -> Vec<Done> {
-        let mut done = Vec::new();
-        while let Ok(one) = self.done.try_recv() {
-            done.push(one);
-        }
-        done
+        std::iter::from_fn(|| self.done.try_recv().ok()).collect()
+    }
+
+    /// Every error since the last time.
+    pub fn failures(&mut self) -> Vec<ClientError> {
+        std::iter::from_fn(|| self.failed.try_recv().ok()).collect()
     }
 
     /// The next acknowledged write.
@@ -124,7 +126,7 @@ async fn write(
     keys: Vec<String>,
     value_bytes: usize,
     stop: Arc<AtomicBool>,
-    done: mpsc::UnboundedSender<Done>,
+    (done, failed): (mpsc::UnboundedSender<Done>, mpsc::UnboundedSender<ClientError>),
 ) -> Vec<Known> {
     let mut known: Vec<Known> = keys.into_iter().map(|key| Known { key, possible: vec![None] }).collect();
     let mut value = vec![b'v'; value_bytes.max(size_of::<u64>())];
@@ -141,10 +143,13 @@ async fn write(
                 // Whoever measures may have gone.
                 let _ = done.send(Done { slot, sent, at: Instant::now() });
             }
-            Err(error) => match error.kind() {
-                Kind::Unknown => key.possible.push(Some(number)),
-                Kind::NotExecuted => {}
-            },
+            Err(error) => {
+                match error.kind() {
+                    Kind::Unknown => key.possible.push(Some(number)),
+                    Kind::NotExecuted => {}
+                }
+                let _ = failed.send(error);
+            }
         }
     }
     known

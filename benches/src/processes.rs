@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use catena_core::{Health, NodeId, Status};
 use catena_net::admin::AdminClient;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::Error;
@@ -165,6 +166,18 @@ impl Cluster {
         process.0.kill().map_err(Error::io(format!("killing {node}")))?;
         process.0.wait().map_err(Error::io(format!("waiting for the end of {node}")))?;
         Ok(Instant::now())
+    }
+
+    /// SIGTERM, and its end.
+    ///
+    /// # Errors
+    /// When it is not one of this cluster's, or ends with an error.
+    pub fn stop(&mut self, node: &NodeId) -> Result<(), Error> {
+        let mut process = self.nodes.remove(node).ok_or_else(|| Error::Stranger(node.clone()))?;
+        let pid = Pid::from_child(&process.0);
+        kill_process(pid, Signal::TERM).map_err(|error| Error::io(format!("stopping {node}"))(error.into()))?;
+        let status = process.0.wait().map_err(Error::io(format!("waiting for the end of {node}")))?;
+        if status.success() { Ok(()) } else { Err(Error::InVain(format!("an orderly end of {node}; {status}"))) }
     }
 
     /// Waits for a status that fits.

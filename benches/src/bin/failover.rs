@@ -42,7 +42,7 @@ fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<Verdict, Error> {
     let mut cluster = Cluster::start(options.place.setup(PORT, options.slots)?).await?;
-    let mut load = Load::start(cluster.endpoints(), options.writers, options.value_bytes).await?;
+    let mut load = Load::start(cluster.endpoints(), options.writers, options.value_bytes, Load::PATIENCE).await?;
     let mut gaps: BTreeMap<usize, Distribution> = BTreeMap::new();
     let mut writes = 0;
     for round in 0..options.rounds {

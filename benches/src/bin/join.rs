@@ -49,7 +49,7 @@ async fn run(options: Options) -> Result<Verdict, Error> {
     let gone = NodeId::new("n3").expect("a letter and a number");
     cluster.kill(&gone)?;
     cluster.await_status("a chain of two", |status| status.chains[0].members.len() == 2).await?;
-    let mut load = Load::start(cluster.endpoints(), options.writers, options.value_bytes).await?;
+    let mut load = Load::start(cluster.endpoints(), options.writers, options.value_bytes, Load::PATIENCE).await?;
     load.forget();
     let began = Instant::now();
     tokio::time::sleep(BEFORE).await;
