@@ -172,11 +172,17 @@ impl Cluster {
     ///
     /// # Errors
     /// When it is not one of this cluster's, or ends with an error.
-    pub fn stop(&mut self, node: &NodeId) -> Result<(), Error> {
+    pub async fn stop(&mut self, node: &NodeId) -> Result<(), Error> {
         let mut process = self.nodes.remove(node).ok_or_else(|| Error::Stranger(node.clone()))?;
         let pid = Pid::from_child(&process.0);
         kill_process(pid, Signal::TERM).map_err(|error| Error::io(format!("stopping {node}"))(error.into()))?;
-        let status = process.0.wait().map_err(Error::io(format!("waiting for the end of {node}")))?;
+        // Not `wait`: callers that are measured live on this thread too.
+        let status = loop {
+            match process.0.try_wait().map_err(Error::io(format!("waiting for the end of {node}")))? {
+                Some(status) => break status,
+                None => tokio::time::sleep(PAUSE).await,
+            }
+        };
         if status.success() { Ok(()) } else { Err(Error::InVain(format!("an orderly end of {node}; {status}"))) }
     }
 

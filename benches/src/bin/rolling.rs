@@ -44,7 +44,7 @@ async fn run(options: Options) -> Result<Verdict, Error> {
     for round in 0..options.rounds {
         for node in &nodes {
             let stopping = Instant::now();
-            cluster.stop(node)?;
+            cluster.stop(node).await?;
             stops.add(stopping.elapsed());
             let starting = Instant::now();
             cluster.start_again(node)?;
