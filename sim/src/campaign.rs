@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use crate::check::{Checker, Severity, Violation};
+use crate::check::{Checker, Searches, Severity, Violation};
 use crate::faults::{Fault, Occurrences};
 use crate::options::{Options, Scale};
 use crate::trace::Printing;
@@ -52,6 +52,8 @@ pub struct Report {
     /// The longest time, in nanoseconds, that a slot went without a commit although writes waited for it and one node at most
     /// was in trouble.
     pub longest_gap_ns: u64,
+    /// Keys whose calls were put in an order without looking at versions.
+    pub searches: Searches,
     /// Faults that occurred.
     pub occurrences: Occurrences,
     /// Seeds that failed, the lowest first.
@@ -84,6 +86,7 @@ impl Report {
                 self.new_versions += summary.new_versions;
                 self.reconfigurations += summary.reconfigurations;
                 self.longest_gap_ns = self.longest_gap_ns.max(summary.longest_gap_ns);
+                self.searches += summary.searches;
                 self.occurrences.add(&summary.occurrences);
             }
             Err(violation) => {

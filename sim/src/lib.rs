@@ -16,6 +16,7 @@
 //! | checker | demands |
 //! |---|---|
 //! | linearizability | every key behaves like one object: real time agrees with the order of versions |
+//! | black box | the same, by what clients were answered alone: some order of a key's calls explains it |
 //! | histories | replicas agree on what is committed; a predecessor has what its successor has; watermarks go forward |
 //! | durability | committed is synced on every member's disk, and is there after every crash |
 //! | exposure | what a client is shown or told is committed, as written |
@@ -53,7 +54,7 @@ pub mod mutation;
 pub mod replay;
 pub mod scenario;
 
-pub use check::{Checker, Severity, Violation};
+pub use check::{Checker, Searches, Severity, Violation};
 pub use faults::{Fault, Occurrences};
 pub use options::{Options, Scale};
 pub use trace::Printing;

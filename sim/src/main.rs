@@ -229,6 +229,11 @@ fn summarise(report: &Report, took: Duration, jobs: usize) {
         "longest time without a commit, with writes waiting and one node at most in trouble: {:.2} s",
         report.longest_gap_ns as f64 / 1e9
     );
+    println!(
+        "an order of its calls, found without looking at versions, for {} keys; {} given up",
+        report.searches.keys - report.searches.given_up,
+        report.searches.given_up
+    );
     println!("faults:");
     for (fault, count) in report.occurrences.iter() {
         let never = if count == 0 { "  never reached" } else { "" };

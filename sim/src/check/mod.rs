@@ -15,6 +15,8 @@ pub(crate) mod serving;
 pub(crate) mod sessions;
 pub(crate) mod silence;
 pub(crate) mod state;
+pub(crate) mod wing_gong;
 
 pub(crate) use violation::named_entries;
 pub use violation::{Checker, Severity, Violation};
+pub use wing_gong::Searches;

@@ -32,6 +32,8 @@ impl Severity {
 pub enum Checker {
     /// Every key behaves like one object.
     Linearizability,
+    /// The same, by what clients were answered alone.
+    BlackBox,
     /// Histories of replicas agree, and watermarks go forward.
     Histories,
     /// What is committed is synced on every member, and stays.
@@ -74,6 +76,7 @@ pub struct Violation {
 impl Checker {
     pub(crate) const ALL: &[Checker] = &[
         Checker::Linearizability,
+        Checker::BlackBox,
         Checker::Histories,
         Checker::Durability,
         Checker::Exposure,
@@ -93,6 +96,7 @@ impl fmt::Display for Checker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Checker::Linearizability => "linearizability",
+            Checker::BlackBox => "black box",
             Checker::Histories => "histories",
             Checker::Durability => "durability",
             Checker::Exposure => "exposure",

@@ -27,7 +27,7 @@ use catena_core::{CoordinatorEffect, Effect, OrderError, RequestId, Slot, Time};
 
 use crate::check::configurations::Reigns;
 use crate::check::ledger::Ledger;
-use crate::check::{Checker, Severity, Violation, linearize, named_entries};
+use crate::check::{Checker, Searches, Severity, Violation, linearize, named_entries, wing_gong};
 use crate::chronicle::{About, Chronicle, Kind};
 use crate::faults::{Fault, Occurrences};
 use crate::history::{Author, CallId, History, Outcome};
@@ -137,6 +137,8 @@ pub struct Summary {
     /// The longest time, in nanoseconds, that a slot went without a commit although writes waited for it and one node at most
     /// was in trouble.
     pub longest_gap_ns: u64,
+    /// Keys whose calls were put in an order without looking at versions.
+    pub searches: Searches,
     /// Faults that occurred.
     pub occurrences: Occurrences,
 }
@@ -317,6 +319,7 @@ impl World {
     /// The last checks, once everything has come to rest.
     fn end(&mut self) -> Result<Summary, Violation> {
         linearize::check(&self.history, &self.ledger, self.options.slots)?;
+        let searches = wing_gong::check(&self.history)?;
         let calls = &self.history.calls;
         let count = |wanted: fn(&Outcome) -> bool| calls.iter().filter(|call| wanted(&call.outcome)).count() as u64;
         let answered = count(|outcome| match outcome {
@@ -340,6 +343,7 @@ impl World {
             committed,
             cuts: self.cuts,
             longest_gap_ns: nanos(self.pace.longest()),
+            searches,
             occurrences: self.occurrences.clone(),
         })
     }
