@@ -1,4 +1,5 @@
-//! Two words for the machines: `invariant!`, a broken one is a bug and crashes at once; `mutant!`, a planted bug.
+//! Three words for the machines: `invariant!`, a broken one is a bug and crashes at once; `mutant!`, a planted bug; `reached!`, a
+//! rule that shows.
 
 /// Asserts a relation that only a bug can break. In every build; the simulator can silence it to see whether a
 /// planted bug is also visible from the outside.
@@ -23,4 +24,18 @@ macro_rules! mutant {
         let on = false;
         on
     }};
+}
+
+/// Counts a mark, always or if something holds; nothing without the `mutants` feature.
+macro_rules! reached {
+    ($name:ident) => {
+        #[cfg(feature = "mutants")]
+        $crate::marks::reach($crate::marks::Mark::$name);
+    };
+    ($name:ident if $condition:expr) => {
+        #[cfg(feature = "mutants")]
+        if $condition {
+            $crate::marks::reach($crate::marks::Mark::$name);
+        }
+    };
 }

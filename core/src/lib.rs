@@ -92,6 +92,8 @@ mod event;
 mod ids;
 mod lease;
 mod log;
+#[cfg(feature = "mutants")]
+pub mod marks;
 mod message;
 #[cfg(feature = "mutants")]
 pub mod mutants;

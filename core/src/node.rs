@@ -257,6 +257,7 @@ impl Node {
         if mutant!(FenceLifted) {
             self.replicas.iter_mut().flatten().for_each(|replica| replica.lift_fence());
         }
+        reached!(DecisionsBeforeLease if answer.lease.is_some() && !answer.decisions.chains.is_empty());
         self.take(answer.decisions, out);
         if self.applying.back().is_none_or(|(_, revision)| *revision < answer.revision) && answer.revision > self.applied {
             self.applying.push_back((self.last_ticket, answer.revision));
@@ -304,6 +305,7 @@ impl Node {
             return;
         }
         if self.stalled() && self.presence == Presence::Staying && !mutant!(StallUnnoticed) {
+            reached!(SilentByStall);
             self.next_heartbeat = now + HURRY;
             return;
         }

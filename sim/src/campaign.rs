@@ -8,14 +8,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
+use catena_core::marks::Reached;
+
 use crate::check::{Checker, Searches, Severity, Violation};
 use crate::faults::{Fault, Occurrences};
 use crate::options::{Options, Scale};
+use crate::rules;
 use crate::trace::Printing;
 use crate::world::{Summary, World};
 
 /// After so many failures the rest of a campaign tells little more.
 const FAILURES: usize = 10;
+
+/// So many seeds come by every fault and every mark: the rarest shows in one seed of twenty.
+pub const ENOUGH: u64 = 400;
 
 /// How often each seed is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +62,8 @@ pub struct Report {
     pub searches: Searches,
     /// Faults that occurred.
     pub occurrences: Occurrences,
+    /// Marks of the protocol's rules that they came by.
+    pub reached: Reached,
     /// Seeds that failed, the lowest first.
     pub failures: Vec<(u64, Violation)>,
 }
@@ -70,6 +78,20 @@ impl Report {
     /// Those of single messages, calls and syncs.
     pub fn struck(&self) -> u64 {
         self.occurrences.total() - self.injected() - self.occurrences.of(Fault::Skew)
+    }
+
+    /// What the seeds should have come by, being so many and so large, and have not.
+    pub fn lacks(&self, scale: Scale) -> Vec<String> {
+        let least = Scale::default();
+        let large = scale.nodes >= least.nodes && scale.operations >= least.operations && scale.coordinators.is_none();
+        if self.seeds >= ENOUGH && large { self.never_reached() } else { Vec::new() }
+    }
+
+    /// Faults that never occurred, and marks that no seed came by.
+    pub fn never_reached(&self) -> Vec<String> {
+        let faults = self.occurrences.iter().filter(|(_, count)| *count == 0).map(|(fault, _)| format!("fault: {fault}"));
+        let marks = self.reached.iter().filter(|(_, count)| *count == 0).map(|(mark, _)| rules::line(mark));
+        faults.chain(marks).collect()
     }
 
     fn add(&mut self, seed: u64, result: Result<Summary, Violation>) {
@@ -88,6 +110,7 @@ impl Report {
                 self.longest_gap_ns = self.longest_gap_ns.max(summary.longest_gap_ns);
                 self.searches += summary.searches;
                 self.occurrences.add(&summary.occurrences);
+                self.reached += &summary.reached;
             }
             Err(violation) => {
                 self.failures.push((seed, violation));
@@ -189,6 +212,8 @@ pub(crate) fn caught<T>(world: impl FnOnce() -> T) -> Result<T, String> {
 
 #[cfg(test)]
 mod tests {
+    use catena_core::marks::Mark;
+
     use super::*;
 
     #[test]
@@ -197,6 +222,19 @@ mod tests {
         let hash = |seed| run_seed(seed, scale, Printing::Off).map(|summary| summary.hash).expect("a clean seed");
         assert_eq!(same_trace(hash(1), hash(1)), Ok(()));
         same_trace(hash(1), hash(2)).expect_err("two seeds, two traces");
+    }
+
+    #[test]
+    fn what_no_seed_came_by_is_named_and_held_against_a_large_campaign_only() {
+        let report = Report { seeds: ENOUGH, ..Report::default() };
+        assert_eq!(report.lacks(Scale::default()).len(), Fault::ALL.len() + Mark::ALL.len());
+        assert!(report.lacks(Scale { nodes: 1, ..Scale::default() }).is_empty(), "one node has no neighbours");
+        assert!(Report { seeds: ENOUGH - 1, ..report }.lacks(Scale::default()).is_empty(), "too few to tell");
+        let alone = run(0..20, Scale { nodes: 1, operations: 200, coordinators: Some(1) }, Runs::Once, 1, |_| {});
+        let never = alone.never_reached();
+        assert!(never.contains(&"K2  Two healthy neighbours do not hear each other.".to_owned()), "{never:?}");
+        assert!(never.contains(&"fault: neighbours cut for long".to_owned()), "{never:?}");
+        assert!(!never.contains(&"W1  A head gives an entry its place.".to_owned()), "{never:?}");
     }
 
     #[test]

@@ -52,6 +52,7 @@ mod world;
 pub mod campaign;
 pub mod mutation;
 pub mod replay;
+pub mod rules;
 pub mod scenario;
 
 pub use check::{Checker, Searches, Severity, Violation};

@@ -11,16 +11,17 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use catena_core::mutants::Mutant;
-use catena_sim::campaign::{Report, Runs, run};
+use catena_sim::campaign::{ENOUGH, Report, Runs, run};
 use catena_sim::mutation::{hunt_all, named, names, table};
-use catena_sim::{Options, Printing, Scale, Severity, Violation};
+use catena_sim::{Options, Printing, Scale, Severity, Violation, rules};
 use clap::{Args, Parser, Subcommand};
 use replays::{COMMAND, Case, Wanted, replay_file, replay_seed, shrink_seed};
 use stories::Aim;
 
 /// Runs Catena's machines in simulated worlds.
 ///
-/// Exit codes: 0 clean, 1 a scenario shows something else than its file says, 2 usage, 10 safety violated, 11 liveness violated, 12 a machine panicked.
+/// Exit codes: 0 clean, 1 a scenario shows something else than its file says, 2 usage, 10 safety violated, 11 liveness violated,
+/// 12 a machine panicked, 13 many seeds did not come by every fault and every rule.
 #[derive(Debug, Parser)]
 #[command(name = "catena-sim", version)]
 struct Cli {
@@ -196,7 +197,15 @@ fn run_seeds(seeds: Range<u64>, scale: Scale, runs: Runs, jobs: usize) -> ExitCo
     for (seed, violation) in &report.failures {
         print_failure(*seed, scale, violation);
     }
-    report.failures.first().map_or(ExitCode::SUCCESS, |(_, violation)| ExitCode::from(exit(violation.severity)))
+    let lacks = report.lacks(scale);
+    if !lacks.is_empty() {
+        println!("\n{ENOUGH} seeds should come by everything, these {total} never came by:\n  {}", lacks.join("\n  "));
+    }
+    match report.failures.first() {
+        Some((_, violation)) => ExitCode::from(exit(violation.severity)),
+        None if lacks.is_empty() => ExitCode::SUCCESS,
+        None => ExitCode::from(NOT_REACHED),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -235,10 +244,10 @@ fn summarise(report: &Report, took: Duration, jobs: usize) {
         report.searches.given_up
     );
     println!("faults:");
-    for (fault, count) in report.occurrences.iter() {
-        let never = if count == 0 { "  never reached" } else { "" };
-        println!("  {count:>10} {fault}{never}");
-    }
+    let row = |count: u64, what: &str| println!("  {count:>10} {what}{}", if count == 0 { "  never reached" } else { "" });
+    report.occurrences.iter().for_each(|(fault, count)| row(count, fault.name()));
+    println!("rules of the protocol, where they show:");
+    report.reached.iter().for_each(|(mark, count)| row(count, &rules::line(mark)));
 }
 
 fn print_failure(seed: u64, scale: Scale, violation: &Violation) {
@@ -269,6 +278,9 @@ fn mutants(chosen: &[Mutant], seeds: u64, scale: Scale, jobs: usize, write: Opti
 fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
+
+/// The exit code of a campaign that did not come by everything.
+const NOT_REACHED: u8 = 13;
 
 /// The exit code for what was violated.
 fn exit(severity: Severity) -> u8 {

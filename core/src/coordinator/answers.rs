@@ -34,6 +34,7 @@ impl Leader {
             self.on_report(from, report, now);
         }
         if !self.certain(now) {
+            reached!(Uncertain);
             return; // another may lead: this one grants nothing (C5)
         }
         let answer = self.answer(from, heartbeat.sequence, heartbeat.applied, config, now);
@@ -85,6 +86,8 @@ impl Leader {
         };
         let chains: Vec<Chain> = carried.iter().filter_map(|(_, slot)| self.slots[slot].chain.clone()).collect();
         let granted = complete && !node.leaving && !self.losing(to);
+        reached!(GrantWithheld if complete && !node.leaving && !granted);
+        reached!(ToldAgain if !chains.is_empty());
         let version = |slot: &Slot| (*slot, self.slots[slot].version());
         let decisions = Decisions {
             chains,

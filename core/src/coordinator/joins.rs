@@ -15,6 +15,7 @@ impl Leader {
         }
         if !chain.tail_ready && !mutant!(JoinBehindUnready) {
             let ready = self.says(chain.tail(), chain, ReplicaState::CaughtUp);
+            reached!(Ready if ready);
             return if ready {
                 Next::Change(Chain { tail_ready: true, ..self.following(chain) })
             } else {
@@ -38,6 +39,7 @@ impl Leader {
         let healthy = [chain.tail(), joining].iter().all(|replica| self.nodes[&replica.node].health == Health::Healthy);
         let stuck = healthy && (silent(chain.tail(), &joining.node) || silent(joining, &chain.tail().node));
         if (!fit || stuck) && !mutant!(JoinerDeathIgnored) {
+            reached!(JoinGivenUp);
             let next = Chain { joining: None, ..self.following(chain) };
             self.state(chain.slot).moving = None;
             if fit {
@@ -48,6 +50,7 @@ impl Leader {
         if !self.says(joining, chain, ReplicaState::CaughtUp) && !mutant!(ActivateEarly) {
             return Next::Wait(Wait::Joining);
         }
+        reached!(Activated);
         let mut next = self.following(chain);
         next.members.push(Member { activated: next.version, ..joining.clone() });
         next.joining = None;
@@ -112,6 +115,7 @@ impl Leader {
         if node.load.joining + self.claimed(&joiner) >= config.joins_per_node {
             return Next::Wait(Wait::Turn);
         }
+        reached!(RejoinedWithData if self.slots[&chain.slot].leftovers.contains(&joiner));
         let (source, incarnation) = (chain.tail().node.clone(), node.stored.record.incarnation);
         let mut next = self.following(chain);
         next.joining = Some(Member { node: joiner.clone(), incarnation, activated: next.version });
@@ -151,6 +155,7 @@ impl Leader {
         let fits = |id: &&NodeId, chosen: &[&NodeId]| chosen.iter().all(|other| self.compatible(id, other));
         let chosen = spread(staying.clone(), &fitting, config.cluster.replicas as usize, &fits);
         let joiners = &chosen[staying.len()..];
+        reached!(NoPlace if joiners.is_empty());
         let first = joiners.iter().find(|id| coming(id) < config.joins_per_node);
         let wait = if joiners.is_empty() { Wait::NoCandidate } else { Wait::Turn };
         first.map(|id| (*id).clone()).ok_or(wait)

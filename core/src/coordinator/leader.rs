@@ -184,6 +184,7 @@ impl Leader {
     /// Before every event. After a sleep nobody is looked at before what has arrived meanwhile is heard.
     pub(super) fn wake(&mut self, now: Now) {
         if self.awake.advance(now.monotonic) {
+            reached!(Slept);
             self.next_tick = now.monotonic + TICK;
         }
     }

@@ -56,10 +56,12 @@ impl Leader {
             let dead_after = if node.heard { config.dead_after } else { grace };
             match node.health {
                 Health::Healthy if silence >= config.suspect_after => {
+                    reached!(Suspected);
                     self.set_health(&id, Health::Suspect, out);
                     self.count_flap(&id, config, now, out);
                 }
                 Health::Suspect | Health::Unheard if silence >= dead_after => {
+                    reached!(Died);
                     self.set_health(&id, Health::Dead, out);
                     self.take_out(&id, config, now, out);
                 }
@@ -121,6 +123,7 @@ impl Leader {
     fn spare(&mut self, id: &NodeId, out: &mut Vec<CoordinatorEffect>) {
         let verdict = &mut self.nodes.get_mut(id).expect("the caller has looked it up").verdict;
         if std::mem::replace(verdict, Verdict::Spared) != Verdict::Spared {
+            reached!(Spared);
             out.push(CoordinatorEffect::Note(Note::Restrained { node: id.clone() }));
         }
     }
@@ -144,6 +147,7 @@ impl Leader {
             self.spare(id, out);
         } else if evicts {
             stored.standing = Standing::Evicted { reason: Eviction::Flapping, at: now.wall };
+            reached!(FlappedOut);
             stored.evictions += 1;
             stored.flaps.clear();
             out.push(CoordinatorEffect::Note(Note::Evicted { node: id.clone(), reason: Eviction::Flapping }));

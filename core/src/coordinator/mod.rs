@@ -175,6 +175,7 @@ impl Coordinator {
     fn follow(&mut self, out: &mut Vec<CoordinatorEffect>) {
         self.keep_tickets();
         if let Stage::Leading(leader) = &mut self.stage {
+            reached!(Deposed);
             for request in leader.open_orders() {
                 out.push(CoordinatorEffect::Done { request, result: Err(OrderError::NotLeading) });
             }

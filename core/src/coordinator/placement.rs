@@ -44,6 +44,7 @@ impl Leader {
             }
             records.push(Record::Chain(self.first_chain(*slot, chosen.iter().map(|node| nodes[*node]))));
         }
+        reached!(Placed if !records.is_empty());
         self.slots.values_mut().for_each(|state| state.deciding = true);
         records
     }

@@ -113,7 +113,10 @@ impl Leader {
         }
         // A last copy that should go stays in service until others are filled from it (C3).
         match self.fill(&chain, &kept, config, now) {
-            Next::Settled | Next::Wait(_) if !kept.is_empty() => Next::Wait(Wait::LastCopy),
+            Next::Settled | Next::Wait(_) if !kept.is_empty() => {
+                reached!(LastCopyKept);
+                Next::Wait(Wait::LastCopy)
+            }
             Next::Settled if self.unheard_neighbour(&chain).is_some() => Next::Wait(Wait::Restrained),
             next => next,
         }
@@ -141,6 +144,7 @@ impl Leader {
         chain.members.iter().filter(|member| !going.contains(member)).any(|member| {
             let restarted = self.says(member, chain, ReplicaState::Restarted) && !mutant!(RestartIgnored);
             let fenced = self.report(&member.node, chain.slot, chain.version).is_some_and(|report| report.fenced);
+            reached!(RestartFound if restarted);
             restarted || (fenced && !mutant!(OrphanFence))
         })
     }
@@ -151,6 +155,7 @@ impl Leader {
         let mut victims: Vec<Member> = gone.cloned().collect();
         if victims.is_empty() {
             let unheard = self.unheard_neighbour(chain);
+            reached!(Parted if unheard.is_some());
             victims.extend(unheard.filter(|member| self.may_take_out(&member.node, config, now)));
         }
         if victims.is_empty() && chain.joining.is_none() && chain.tail_ready {
@@ -163,6 +168,7 @@ impl Leader {
     fn is_gone(&self, member: &Member) -> bool {
         let Some(node) = self.nodes.get(&member.node) else { return true };
         let wiped = node.stored.record.incarnation != member.incarnation && !mutant!(WipedDiskAccepted);
+        reached!(WipedFound if wiped);
         wiped
             || node.verdict == Verdict::Out
             || node.health == Health::Stopped
@@ -257,6 +263,8 @@ impl Leader {
             let copied = self.copies_left(chain, victim).any(|copy| self.answers(copy, since));
             (copied || mutant!(EvictLastCopy) && chain.members.len() > 1) && self.cannot_serve(chain, victim, config, now)
         })?;
+        reached!(RemovedFenced if self.has_stopped(&victim.node, chain));
+        reached!(RemovedByLapse if !self.has_stopped(&victim.node, chain) && self.lease_has_run_out(victim, config, now));
         let members: Vec<Member> = chain.members.iter().filter(|member| *member != victim).cloned().collect();
         let ready = chain.tail_ready || chain.tail() == victim || mutant!(ReadinessForgotten);
         let (stopped, node) = (self.nodes.get(&victim.node).map(|node| node.health), victim.node.clone());
@@ -283,6 +291,7 @@ impl Leader {
 
     /// Whether a copy has answered a roll call, or a later one, under its incarnation.
     fn answers(&self, copy: &Member, roll_call: RollCall) -> bool {
+        reached!(StaleAnswer if self.is_there(copy) && self.nodes[&copy.node].roll_call < roll_call);
         self.is_there(copy) && (self.nodes[&copy.node].roll_call >= roll_call || mutant!(StaleCopyCounts))
     }
 
@@ -303,6 +312,11 @@ impl Leader {
             || node.leaving
             || !node.may_hold_lease(config, now)
             || mutant!(EvictWithoutFence)
+    }
+
+    #[cfg(feature = "mutants")]
+    fn lease_has_run_out(&self, victim: &Member, config: &CoordinatorConfig, now: Now) -> bool {
+        self.nodes.get(&victim.node).is_some_and(|node| !node.may_hold_lease(config, now))
     }
 
     /// Notes which members are to go, and tells those: stop serving; and the others: say that you are there.

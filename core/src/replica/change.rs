@@ -10,6 +10,7 @@ impl Replica {
     /// in; until then the replica acts in none (C2). An older one, or the same again, changes nothing (C1).
     pub(crate) fn configure(&mut self, chain: Chain, cx: &mut Context<'_>) {
         let known = self.known_version();
+        reached!(OlderVersion if chain.version < known);
         if chain.version <= known && !(mutant!(OlderChain) && chain.version != known) {
             return;
         }
@@ -32,6 +33,7 @@ impl Replica {
 
     /// Stop serving in this version, for good (C4).
     pub(crate) fn fence(&mut self, version: ChainVersion) {
+        reached!(Fenced if self.fence < version);
         self.fence = self.fence.max(version);
     }
 
@@ -71,6 +73,9 @@ impl Replica {
     pub(super) fn adopt(&mut self, chain: Chain, cx: &mut Context<'_>) {
         let role = chain.role(cx.me);
         let filled = filled_by(self.chain.as_ref(), cx);
+        reached!(HeadGoesOn if self.begins_as(role, Role::is_head, cx) && self.committed < self.last());
+        reached!(TailGoesOn if self.begins_as(role, Role::is_tail, cx) && self.committed < self.last());
+        reached!(TookPartAgain if self.standing == Standing::Restarted && !matches!(role, Role::Joining | Role::None));
         self.standing = match role {
             Role::Joining => Standing::Joining,
             _ if self.damage == Damage::All && role != Role::None => Standing::Astray,
@@ -100,6 +105,7 @@ impl Replica {
         if self.damage != Damage::None && matches!(role, Role::Joining | Role::None) {
             self.clear(cx); // another copy has taken its place: it may begin anew (D2)
         } else if role == Role::Joining && self.committed < self.last() {
+            reached!(JoinerCut);
             self.cut(self.committed, cx); // C11: what it knows committed, and nothing else
         }
         if mutant!(NewTailCuts) && role.is_tail() && self.committed < self.last() {
@@ -112,6 +118,13 @@ impl Replica {
         if !role.is_head() {
             self.end_waiting(Seq(0), cx);
         }
+    }
+
+    /// Whether a member is given a role that it has not had.
+    #[cfg(feature = "mutants")]
+    fn begins_as(&self, role: Role, fits: fn(Role) -> bool, cx: &Context<'_>) -> bool {
+        let before = self.role(cx.me);
+        fits(role) && !fits(before) && !matches!(before, Role::Joining | Role::None)
     }
 
     /// The predecessor shows its log: cut what differs, and go on behind it (C7). Once in a version: from then on the
@@ -155,6 +168,7 @@ impl Replica {
         };
         invariant!(common >= self.committed, "slot {}: {} is committed, and would be cut to {common}", self.slot, self.committed);
         if common < self.last() {
+            reached!(Cut);
             self.cut(common, cx);
         }
         true
@@ -162,6 +176,7 @@ impl Replica {
 
     /// The logs do not meet: a joining replica takes a snapshot, a tail that is not ready says so and is taken out.
     fn on_apart(&mut self, log: &LogSummary, cx: &mut Context<'_>) {
+        reached!(Apart);
         self.matched = false;
         self.caught_up = false;
         let ready = self.chain.as_ref().is_none_or(|chain| chain.tail_ready);
@@ -198,6 +213,7 @@ impl Replica {
             let error = match answer {
                 // Whoever answers it now finds it in the table, or does not.
                 Answer::Done { .. } | Answer::Expired(_) if !mutant!(CutIsNotExecuted) => {
+                    reached!(EndedUnknown);
                     CallError::OutcomeUnknown { slot: self.slot }
                 }
                 Answer::Done { .. } | Answer::Expired(_) | Answer::Reveals(_) => {

@@ -85,6 +85,7 @@ impl Replica {
         changed.dedup();
         let sessions: Vec<(Seq, Option<Session>)> =
             changed.into_iter().map(|name| (name, self.stored_sessions.get(name).cloned())).collect();
+        reached!(Applied);
         self.applying = to;
         self.apply_at = None;
         self.submit(vec![Write::Apply { entries, sessions }], Promise::Applied(to), cx);

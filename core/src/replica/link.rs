@@ -9,6 +9,7 @@ impl Replica {
         self.quiet.heard(from);
         if let Message::Newer { chain } = envelope.message {
             if chain.slot == self.slot {
+                reached!(Relayed if chain.version > self.known_version());
                 self.configure(chain, cx);
             }
             return;
@@ -20,6 +21,7 @@ impl Replica {
         let forward = matches!(envelope.message, Message::Probe { .. } | Message::Append { .. } | Message::Poke { .. });
         if envelope.version < self.version() && !(mutant!(StaleForwards) && forward) {
             if let Some(chain) = self.chain.clone() {
+                reached!(OlderMessage);
                 self.send(from, Message::Newer { chain }, cx);
             }
             return;
@@ -80,6 +82,7 @@ impl Replica {
         }
         for entry in entries {
             if entry.id.seq <= self.last() {
+                reached!(DuplicateDropped);
                 let mine = self.log.id_at(entry.id.seq);
                 invariant!(mine.is_none_or(|id| id == entry.id), "slot {}: offered {}, has {mine:?}", self.slot, entry.id);
             } else if entry.previous_id() == self.log.last() {
@@ -100,6 +103,7 @@ impl Replica {
     fn report_gap(&mut self, from: &NodeId, cx: &mut Context<'_>) {
         let last = self.last();
         if self.gap_at.replace(last) != Some(last) {
+            reached!(GapReported);
             self.send(from, Message::Have { last }, cx);
         }
     }
@@ -143,6 +147,7 @@ impl Replica {
             self.successor.matched = false;
             return self.probe(cx); // what it lacks is gone: it needs a snapshot
         }
+        reached!(Resent if self.successor.matched && has < self.successor.sent);
         self.successor.matched = true;
         self.successor.sent = has.min(self.last());
         if mutant!(NoResendToNew) {
@@ -156,6 +161,7 @@ impl Replica {
         if !self.successor.matched {
             return;
         }
+        reached!(DiskFullBelow if disk_full && self.role(cx.me).is_head());
         self.successor.disk_full = disk_full && !mutant!(DiskFullUntold);
         invariant!(committed <= self.durable, "slot {}: {committed} committed, only {} synced here", self.slot, self.durable);
         if committed > self.successor.acked {
@@ -166,6 +172,7 @@ impl Replica {
             self.kept_until(committed, cx);
         }
         if committed > self.committed && !self.ends_commit_path(cx) {
+            reached!(HeardCommitted);
             self.committed = committed;
         }
     }
@@ -187,6 +194,7 @@ impl Replica {
         }
         while in_memory && self.successor.sent < self.last() {
             let entries = self.next_entries(cx.config.limits.message_bytes);
+            reached!(PassedOnUnsynced if self.last() > self.durable);
             self.successor.sent = Seq(self.successor.sent.0 + entries.len() as u64);
             self.successor.told = durable;
             self.send(&successor, Message::Append { entries, durable }, cx);

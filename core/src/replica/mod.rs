@@ -213,6 +213,7 @@ impl Replica {
             (_, true) if !mutant!(DamageForgotten) => Damage::Objects,
             (_, _) => Damage::None,
         };
+        reached!(DamagedLog if damage == Damage::All);
         let standing = match chain.as_ref().map_or(Role::None, |chain| chain.role(cx.me)) {
             Role::Joining | Role::None => Standing::Removed,
             _ if damage == Damage::All => Standing::Astray,
@@ -256,6 +257,7 @@ impl Replica {
     /// A record that was to be read is damaged: somebody else has to take its place (D2).
     pub(crate) fn on_damaged(&mut self, request: Option<RequestId>, cx: &mut Context<'_>) {
         if self.damage == Damage::None {
+            reached!(DamagedObject);
             self.damage = Damage::Objects;
             self.submit(vec![Write::Quarantine], Promise::Quarantined, cx);
         }
@@ -390,6 +392,7 @@ impl Replica {
         if mutant!(PrefixUncommitted) && self.log.id_at(everywhere).is_some_and(|id| id.version < self.version()) {
             everywhere = self.committed;
         }
+        reached!(HeldByUpstream if role.is_tail() && self.upstream_durable < self.durable);
         self.committed = self.committed.max(everywhere);
         let heard = self.upstream_durable >= self.barrier;
         self.caught_up |= match role {
@@ -414,10 +417,17 @@ impl Replica {
                 Answer::Done { entry, result } => {
                     let now = self.log.id_at(entry.seq);
                     invariant!(now.is_none_or(|id| id == entry), "slot {}: a call waits for {entry}, not {now:?}", self.slot);
+                    reached!(AnsweredOnCommit);
                     result
                 }
-                Answer::Expired(error) => Err(error),
-                Answer::Reveals(result) => self.may_reveal(cx).and(result),
+                Answer::Expired(error) => {
+                    reached!(SessionGone);
+                    Err(error)
+                }
+                Answer::Reveals(result) => {
+                    reached!(RefusalRevealed);
+                    self.may_reveal(cx).and(result)
+                }
             };
             cx.out.push(Effect::Reply { request, result });
         }

@@ -46,12 +46,15 @@ impl Replica {
             return Err(self.mismatch(target.version, self.role(cx.me), MismatchReason::Inactive));
         }
         if !cx.leased && !mutant!(ReadWithoutLease) {
+            reached!(ReadWithoutLease);
             return Err(CallError::NoLease { slot: self.slot });
         }
         let caught_up = self.matched && self.committed >= self.barrier;
         if !caught_up && !mutant!(ReadBeforeBarrier) {
+            reached!(ReadBelowBarrier);
             return Err(CallError::NotCaughtUp { slot: self.slot });
         }
+        reached!(ReadWhileInFlight if self.committed < self.last());
         Ok(())
     }
 

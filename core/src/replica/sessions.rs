@@ -51,6 +51,7 @@ impl Replica {
             return Known::Answered(*answered);
         }
         if number < session.answered_below.max(answered_below) && !mutant!(RunBelowAnswered) {
+            reached!(AnswerForgotten);
             return Known::Refused(CallError::AlreadyAnswered { slot, session: name, number });
         }
         let kept = session.answers.range(answered_below..).count();
@@ -63,6 +64,7 @@ impl Replica {
 
     /// A write that was ordered before gets the first answer, once that is committed.
     pub(super) fn answer_again(&mut self, request: RequestId, answered: Answered, cx: &mut Context<'_>) {
+        reached!(AnsweredAgain);
         let Answered { entry, outcome } = answered;
         let result = outcome_result(entry, outcome);
         if mutant!(AnswerRetryBeforeCommit) {
@@ -118,6 +120,7 @@ impl Replica {
             self.sessions.apply(&Entry { id, previous, at, origin: None, operation: Operation::Expire { sessions } });
             return;
         }
+        reached!(SessionEnded);
         self.order(Operation::Expire { sessions }, None, cx.now.wall);
     }
 }

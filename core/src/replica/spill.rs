@@ -61,6 +61,7 @@ impl Replica {
         let after = self.spill.as_ref().map_or(self.log.trim().seq, |spill| spill.to);
         let entries = self.log.up_to(after, self.log.applied(), MESSAGES * cx.config.limits.message_bytes);
         let Some(last) = entries.last() else { return };
+        reached!(Spilled);
         let to = last.id.seq;
         let spill = self.spill.get_or_insert_default();
         spill.to = to;
@@ -111,6 +112,7 @@ impl Replica {
         if let Some(spill) = &mut self.spill {
             spill.sent = sent;
         }
+        reached!(SpillReadBack);
         let durable = self.durable_everywhere();
         (self.successor.sent, self.successor.told) = (last.id.seq, durable);
         self.send(&successor, Message::Append { entries, durable }, cx);

@@ -92,6 +92,7 @@ impl Replica {
                 // The store's state is at the trim point or beyond, and what follows on it stays from here on.
                 self.keep = Some(self.log.trim().seq);
                 self.successor.matched = false;
+                reached!(Pinned);
                 cx.out.push(Effect::Pin { slot });
                 self.sending.insert(Sending { pin: None, reading: false })
             }
@@ -182,6 +183,7 @@ impl Replica {
         if after.as_ref() != expected {
             if after.is_none() {
                 // The source has pinned anew, and what it has pinned is what this replica has parts of: it may go on there.
+                reached!(WentOnBehindParts if self.staged.as_ref().is_some_and(|staged| staged.pin == pin));
                 self.fetch_next(cx);
             }
             return; // else it came twice, or late
@@ -229,6 +231,7 @@ impl Replica {
 
     /// The snapshot is the state: the log begins behind it (J3).
     pub(super) fn on_installed(&mut self, pin: &Pin, end: SnapshotEnd, cx: &Context<'_>) {
+        reached!(Installed);
         (self.receiving, self.staged) = (None, None);
         self.retry_at = Some(cx.now.monotonic);
         let at = pin.at.seq;

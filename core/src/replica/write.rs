@@ -35,7 +35,10 @@ impl Replica {
             Known::Refused(error) => return cx.out.push(Effect::Reply { request, result: Err(error) }),
         }
         let admitted = match command.action {
-            Action::Put { .. } if self.disk_full(cx) => Err(CallError::DiskFull { slot: self.slot }),
+            Action::Put { .. } if self.disk_full(cx) => {
+                reached!(DiskFullRefused);
+                Err(CallError::DiskFull { slot: self.slot })
+            }
             Action::Put { .. } | Action::Delete => self.admit_load(cx),
         };
         match admitted {
@@ -77,6 +80,8 @@ impl Replica {
             }
             return self.pending.push(judged_on, request, Answer::Reveals(result));
         }
+        reached!(RefusalOrdered if outcome != Outcome::Written(None));
+        reached!(OrderedWithoutLease if !cx.leased);
         let entry = self.order(operation, origin, cx.now.wall);
         let written = self.log.range(Seq(entry.seq.0 - 1), entry.seq).next().and_then(Entry::metadata);
         let outcome = if outcome == Outcome::Written(None) { Outcome::Written(written) } else { outcome };
@@ -91,13 +96,19 @@ impl Replica {
             to = self.committed;
         }
         match self.log.latest(&command.key, to) {
-            Some(entry) => (entry.id.seq, entry.metadata()),
+            Some(entry) => {
+                reached!(JudgedInFlight if entry.id.seq > self.committed);
+                (entry.id.seq, entry.metadata())
+            }
             None => (self.log.trim().seq, stored),
         }
     }
 
     /// Gives an operation the next seq (W1, W2).
     pub(super) fn order(&mut self, operation: Operation, origin: Option<Origin>, now: WallTime) -> EntryId {
+        reached!(Ordered);
+        reached!(TimeHeldBack if self.log.next_at(now) > now);
+        reached!(OrderedWhileJoining if self.chain.as_ref().is_some_and(|chain| chain.joining.is_some()));
         let last = self.log.last();
         let id = EntryId { version: self.version(), seq: last.seq.next() };
         self.push(Entry { id, previous: last.version, at: self.log.next_at(now), origin, operation });
@@ -120,6 +131,7 @@ impl Replica {
 
     /// The refusal of a write where something is in too much supply.
     pub(super) fn busy(&self, resource: Resource, current: u64, limit: u64, cx: &Context<'_>) -> CallError {
+        reached!(PushedBack);
         CallError::Backpressure { slot: self.slot, resource, current, limit, retry_after: self.retry_after(cx.now.wall) }
     }
 

@@ -23,6 +23,7 @@ mod troubles;
 mod watch;
 mod wounds;
 
+use catena_core::marks::{self, Reached};
 use catena_core::{CoordinatorEffect, Effect, OrderError, RequestId, Slot, Time};
 
 use crate::check::configurations::Reigns;
@@ -141,6 +142,8 @@ pub struct Summary {
     pub searches: Searches,
     /// Faults that occurred.
     pub occurrences: Occurrences,
+    /// Marks of the protocol's rules that it came by.
+    pub reached: Reached,
 }
 
 impl World {
@@ -216,6 +219,7 @@ impl World {
 
     /// Runs the world to its end; `None`: it was stopped before.
     pub(crate) fn run(&mut self) -> Result<Option<Summary>, Violation> {
+        marks::take(); // those of a world before on this thread
         self.turn(Key::Step(Step::Begin, Place::World));
         self.begin()?;
         while let Some((at, happening)) = self.queue.pop() {
@@ -345,6 +349,7 @@ impl World {
             longest_gap_ns: nanos(self.pace.longest()),
             searches,
             occurrences: self.occurrences.clone(),
+            reached: marks::take(),
         })
     }
 
