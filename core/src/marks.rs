@@ -117,6 +117,14 @@ impl Default for Reached {
     }
 }
 
+impl FromIterator<(Mark, u64)> for Reached {
+    fn from_iter<I: IntoIterator<Item = (Mark, u64)>>(counts: I) -> Self {
+        let mut reached = Self::default();
+        counts.into_iter().for_each(|(mark, count)| reached.counts[mark as usize] += count);
+        reached
+    }
+}
+
 impl Reached {
     /// Each mark with its count.
     pub fn iter(&self) -> impl Iterator<Item = (Mark, u64)> + '_ {

@@ -1,7 +1,8 @@
 //! Many seeds, one after the other and side by side: what they did, and what they violated.
 
 use std::cell::{Cell, RefCell};
-use std::ops::Range;
+use std::collections::BTreeMap;
+use std::ops::{ControlFlow, Range};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,6 +10,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use catena_core::marks::Reached;
+use serde::{Deserialize, Serialize};
 
 use crate::check::{Checker, Searches, Severity, Violation};
 use crate::faults::{Fault, Occurrences};
@@ -33,7 +35,7 @@ pub enum Runs {
 }
 
 /// What all the seeds of a campaign did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Report {
     /// Seeds that were run.
     pub seeds: u64,
@@ -61,12 +63,60 @@ pub struct Report {
     /// Keys whose calls were put in an order without looking at versions.
     pub searches: Searches,
     /// Faults that occurred.
+    #[serde(with = "faults")]
     pub occurrences: Occurrences,
     /// Marks of the protocol's rules that they came by.
+    #[serde(with = "marks")]
     pub reached: Reached,
     /// Seeds that failed, the lowest first.
-    pub failures: Vec<(u64, Violation)>,
+    pub failures: Vec<Failure>,
 }
+
+/// A seed that failed.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Who found what.
+    pub violation: String,
+}
+
+/// Defines how counts are stored: by name.
+macro_rules! stored_by_name {
+    ($module:ident, $counts:ty, $all:expr, $name:expr) => {
+        mod $module {
+            use std::collections::BTreeMap;
+
+            use serde::de::Error;
+            use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+            pub(super) fn serialize<S: Serializer>(counts: &$counts, serializer: S) -> Result<S::Ok, S::Error> {
+                let named: BTreeMap<String, u64> = counts.iter().map(|(kind, count)| ($name(kind), count)).collect();
+                named.serialize(serializer)
+            }
+
+            pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$counts, D::Error> {
+                let named = BTreeMap::<String, u64>::deserialize(deserializer)?;
+                let kind = |name: &String| $all.iter().copied().find(|kind| $name(*kind) == *name);
+                let known = |(name, count)| kind(&name).map(|kind| (kind, count)).ok_or(name);
+                named
+                    .into_iter()
+                    .map(known)
+                    .collect::<Result<_, _>>()
+                    .map_err(|name| D::Error::custom(format!("there is no {name:?}")))
+            }
+        }
+    };
+}
+
+stored_by_name!(faults, crate::faults::Occurrences, crate::faults::Fault::ALL, |kind: crate::faults::Fault| kind
+    .name()
+    .to_owned());
+stored_by_name!(marks, catena_core::marks::Reached, catena_core::marks::Mark::ALL, |kind: catena_core::marks::Mark| format!(
+    "{kind:?}"
+));
 
 impl Report {
     /// Faults that hit a process, a link, a disk or the store, as against those of single messages, calls and syncs, of which
@@ -113,8 +163,7 @@ impl Report {
                 self.reached += &summary.reached;
             }
             Err(violation) => {
-                self.failures.push((seed, violation));
-                self.failures.sort_by_key(|(seed, _)| *seed);
+                self.failures.push(Failure { seed, severity: violation.severity, violation: violation.to_string() });
             }
         }
     }
@@ -155,11 +204,24 @@ fn same_trace(first: u64, second: u64) -> Result<(), Violation> {
     Ok(())
 }
 
-/// Runs the seeds on `jobs` threads. `progress` hears of the report as it grows.
-pub fn run(seeds: Range<u64>, scale: Scale, runs: Runs, jobs: usize, mut progress: impl FnMut(&Report)) -> Report {
+/// Runs the seeds on `jobs` threads.
+pub fn run(seeds: Range<u64>, scale: Scale, runs: Runs, jobs: usize) -> Report {
+    go_on(Report::default(), seeds, scale, runs, jobs, |_| ControlFlow::Continue(()))
+}
+
+/// Adds the seeds to what those before did, in their order. `progress` hears of the report as it grows, and says whether to go
+/// on.
+pub fn go_on(
+    mut report: Report,
+    seeds: Range<u64>,
+    scale: Scale,
+    runs: Runs,
+    jobs: usize,
+    mut progress: impl FnMut(&Report) -> ControlFlow<()>,
+) -> Report {
     let next = AtomicU64::new(seeds.start);
-    let enough = AtomicBool::new(false);
-    let mut report = Report::default();
+    let enough = AtomicBool::new(report.failures.len() >= FAILURES);
+    let (mut due, mut early) = (seeds.start, BTreeMap::new());
     thread::scope(|scope| {
         let (results, finished) = mpsc::channel();
         for _ in 0..jobs.max(1) {
@@ -175,9 +237,14 @@ pub fn run(seeds: Range<u64>, scale: Scale, runs: Runs, jobs: usize, mut progres
         }
         drop(results);
         for (seed, result) in finished {
-            report.add(seed, result);
-            progress(&report);
-            enough.store(report.failures.len() >= FAILURES, Ordering::Relaxed);
+            early.insert(seed, result);
+            while let Some(result) = early.remove(&due) {
+                report.add(due, result);
+                due += 1;
+            }
+            if progress(&report).is_break() || report.failures.len() >= FAILURES {
+                enough.store(true, Ordering::Relaxed);
+            }
         }
     });
     report
@@ -230,7 +297,7 @@ mod tests {
         assert_eq!(report.lacks(Scale::default()).len(), Fault::ALL.len() + Mark::ALL.len());
         assert!(report.lacks(Scale { nodes: 1, ..Scale::default() }).is_empty(), "one node has no neighbours");
         assert!(Report { seeds: ENOUGH - 1, ..report }.lacks(Scale::default()).is_empty(), "too few to tell");
-        let alone = run(0..20, Scale { nodes: 1, operations: 200, coordinators: Some(1) }, Runs::Once, 1, |_| {});
+        let alone = run(0..20, Scale { nodes: 1, operations: 200, coordinators: Some(1) }, Runs::Once, 1);
         let never = alone.never_reached();
         assert!(never.contains(&"K2  Two healthy neighbours do not hear each other.".to_owned()), "{never:?}");
         assert!(never.contains(&"fault: neighbours cut for long".to_owned()), "{never:?}");

@@ -152,6 +152,14 @@ impl Default for Occurrences {
     }
 }
 
+impl FromIterator<(Fault, u64)> for Occurrences {
+    fn from_iter<I: IntoIterator<Item = (Fault, u64)>>(counts: I) -> Self {
+        let mut occurrences = Self::default();
+        counts.into_iter().for_each(|(fault, count)| occurrences.counts[fault as usize] += count);
+        occurrences
+    }
+}
+
 impl Occurrences {
     pub(crate) fn count(&mut self, fault: Fault) {
         self.counts[fault as usize] += 1;

@@ -1,21 +1,22 @@
 //! The command line of the simulator: run seeds, shrink and replay one, prove the checkers on mutants.
 #![forbid(unsafe_code)]
 
+mod campaigns;
 mod replays;
 mod stories;
+mod totals;
 
-use std::io::{IsTerminal as _, Write as _};
-use std::ops::Range;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use campaigns::Campaign;
 use catena_core::mutants::Mutant;
-use catena_sim::campaign::{ENOUGH, Report, Runs, run};
 use catena_sim::mutation::{hunt_all, named, names, table};
-use catena_sim::{Options, Printing, Scale, Severity, Violation, rules};
+use catena_sim::{Printing, Scale, Severity};
 use clap::{Args, Parser, Subcommand};
-use replays::{COMMAND, Case, Wanted, replay_file, replay_seed, shrink_seed};
+use replays::{Case, Wanted, replay_file, replay_seed, shrink_seed};
 use stories::Aim;
 
 /// Runs Catena's machines in simulated worlds.
@@ -32,19 +33,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run a range of seeds, each a world of its own.
-    Run {
-        /// The seeds, from A up to but without B.
-        #[arg(long, value_name = "A..B", value_parser = parse_seeds)]
-        seeds: Range<u64>,
-        #[command(flatten)]
-        size: Size,
-        /// Run each seed twice: both runs must leave the same trace.
-        #[arg(long)]
-        twice: bool,
-        /// Threads; a world runs on one.
-        #[arg(long, default_value_t = 2)]
-        jobs: usize,
-    },
+    Run(Campaign),
     /// Run one seed again, or what a failing one was shrunk to: a line for each transition, or a page to look at.
     Replay {
         /// What catena-sim shrink has written.
@@ -136,14 +125,6 @@ impl Size {
     }
 }
 
-fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
-    let wrong = || format!("{text:?} is no range of seeds: write it as A..B with A below B, such as 0..1000");
-    let (start, end) = text.split_once("..").ok_or_else(wrong)?;
-    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
-    let seeds = number(start)?..number(end)?;
-    if seeds.is_empty() { Err(wrong()) } else { Ok(seeds) }
-}
-
 fn parse_mutant(text: &str) -> Result<Mutant, String> {
     let known = || names();
     named(text).ok_or_else(|| format!("there is no mutant {text:?}: give one of {}", known()))
@@ -151,10 +132,7 @@ fn parse_mutant(text: &str) -> Result<Mutant, String> {
 
 fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Run { seeds, size, twice, jobs } => {
-            let runs = if twice { Runs::Twice } else { Runs::Once };
-            run_seeds(seeds, size.scale(), runs, jobs)
-        }
+        Command::Run(campaign) => campaign.run(),
         Command::Replay { file, seed, mutant, size, html, until } => {
             let wanted = Wanted { html, until };
             match (file, seed) {
@@ -178,84 +156,6 @@ fn main() -> ExitCode {
             stories::tell(&files, aim, printing)
         }
     }
-}
-
-fn run_seeds(seeds: Range<u64>, scale: Scale, runs: Runs, jobs: usize) -> ExitCode {
-    let total = seeds.end - seeds.start;
-    let begun = Instant::now();
-    let mut printed = begun;
-    let report = run(seeds, scale, runs, jobs, |report| {
-        if printed.elapsed() >= Duration::from_secs(1) && std::io::stderr().is_terminal() {
-            printed = Instant::now();
-            eprint!("\r{} of {total} seeds, {} failed ", report.seeds, report.failures.len());
-        }
-    });
-    if std::io::stderr().is_terminal() {
-        eprintln!();
-    }
-    summarise(&report, begun.elapsed(), jobs);
-    for (seed, violation) in &report.failures {
-        print_failure(*seed, scale, violation);
-    }
-    let lacks = report.lacks(scale);
-    if !lacks.is_empty() {
-        println!("\n{ENOUGH} seeds should come by everything, these {total} never came by:\n  {}", lacks.join("\n  "));
-    }
-    match report.failures.first() {
-        Some((_, violation)) => ExitCode::from(exit(violation.severity)),
-        None if lacks.is_empty() => ExitCode::SUCCESS,
-        None => ExitCode::from(NOT_REACHED),
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn summarise(report: &Report, took: Duration, jobs: usize) {
-    let clean = (report.seeds - report.failures.len() as u64).max(1) as f64;
-    let rate = report.seeds as f64 / took.as_secs_f64();
-    let share = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
-    println!("{} seeds, {} failed, {took:.1?}: {rate:.1} seeds/s on {jobs} threads", report.seeds, report.failures.len());
-    println!("a seed, on average:");
-    println!(
-        "  {:>10.1} virtual seconds, {:.0} events",
-        report.virtual_ns as f64 / 1e9 / clean,
-        report.happenings as f64 / clean
-    );
-    println!(
-        "  {:>10.1} calls, {:.1} % answered, {:.1} % of unknown outcome; {:.1} entries committed",
-        report.calls as f64 / clean,
-        share(report.answered, report.calls),
-        share(report.unknown, report.calls),
-        report.committed as f64 / clean
-    );
-    let (versions, cuts) = (report.new_versions as f64 / clean, report.cuts as f64 / clean);
-    let members = report.reconfigurations as f64 / clean;
-    println!("  {versions:>10.1} new chain versions, {members:.1} of them with other members; {cuts:.1} logs cut");
-    let (injected, struck) = (report.injected() as f64 / clean, report.struck() as f64 / clean);
-    println!(
-        "  {injected:>10.1} faults of processes, links, disks and the store; {struck:.1} of single messages, calls and syncs"
-    );
-    println!(
-        "longest time without a commit, with writes waiting and one node at most in trouble: {:.2} s",
-        report.longest_gap_ns as f64 / 1e9
-    );
-    println!(
-        "an order of its calls, found without looking at versions, for {} keys; {} given up",
-        report.searches.keys - report.searches.given_up,
-        report.searches.given_up
-    );
-    println!("faults:");
-    let row = |count: u64, what: &str| println!("  {count:>10} {what}{}", if count == 0 { "  never reached" } else { "" });
-    report.occurrences.iter().for_each(|(fault, count)| row(count, fault.name()));
-    println!("rules of the protocol, where they show:");
-    report.reached.iter().for_each(|(mark, count)| row(count, &rules::line(mark)));
-}
-
-fn print_failure(seed: u64, scale: Scale, violation: &Violation) {
-    println!("\nseed {seed} failed: {violation}");
-    println!("options:\n{}", Options::draw(seed, scale));
-    let case = Case { seed, scale, mutant: None };
-    println!("replay: {COMMAND} replay {}", case.arguments());
-    println!("shrink: {}", case.shrink_command());
 }
 
 fn mutants(chosen: &[Mutant], seeds: u64, scale: Scale, jobs: usize, write: Option<PathBuf>) -> ExitCode {

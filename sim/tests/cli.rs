@@ -27,11 +27,35 @@ fn clean_seeds_exit_with_0_and_a_summary_that_counts_every_fault() {
 }
 
 #[test]
+fn a_campaign_goes_on_where_it_was_and_comes_to_the_same() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let totals = |seeds: &[&str], name: &str| {
+        let file = directory.path().join(name);
+        for seeds in seeds {
+            let file = file.to_str().expect("letters");
+            let output = sim(&["run", "--seeds", seeds, "--ops", "100", "--jobs", "3", "--totals", file]);
+            assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        }
+        let mut totals: serde_json::Value = serde_json::from_slice(&std::fs::read(file).expect("written")).expect("JSON");
+        totals["seconds"] = 0.into();
+        totals
+    };
+    let (at_once, in_parts) = (totals(&["5..30"], "at-once"), totals(&["5..12", "5..30", "5..30"], "in-parts"));
+    assert_eq!(at_once["report"]["seeds"], 25);
+    assert_eq!(at_once, in_parts);
+}
+
+#[test]
 fn wrong_usage_exits_with_2_and_says_what_is_wrong() {
     for (arguments, says) in [
         (&["run", "--seeds", "9..3"][..], "is no range of seeds"),
         (&["run", "--seeds", "9"], "is no range of seeds"),
         (&["run", "--seeds", "0..1", "--nodes", "0"], "0 is not in 1..=9"),
+        (&["run", "--for", "10"], "is no time"),
+        (&["run", "--for", "0s"], "is no time"),
+        (&["run", "--seeds", "0..1", "--totals", "/nowhere/t.json"], "cannot write /nowhere/t.json"),
+        (&["run", "--seeds", "0..1", "--totals", "Cargo.toml"], "Cargo.toml holds no totals"),
+        (&["run", "--seeds", "0..1", "--ops", "1", "--record", "Cargo.toml"], "there is no table in Cargo.toml"),
         (&["replay", "--seed", "1", "--mutant", "Nobody"], "there is no mutant"),
     ] {
         let output = sim(arguments);

@@ -10,7 +10,7 @@ const JOBS: usize = 2;
 
 #[test]
 fn two_hundred_seeds_are_clean_and_each_leaves_the_same_trace_twice() {
-    let report = run(0..200, Scale::default(), Runs::Twice, JOBS, |_| {});
+    let report = run(0..200, Scale::default(), Runs::Twice, JOBS);
     assert!(report.failures.is_empty(), "{:#?}", report.failures);
     assert_eq!(report.seeds, 200);
     let never = report.never_reached();
@@ -41,12 +41,12 @@ fn seeds_that_have_found_a_bug_are_clean() {
 #[test]
 fn clusters_of_one_to_nine_nodes_and_of_one_to_five_coordinators_are_clean() {
     for nodes in [1, 2, 3, 9] {
-        let report = run(0..25, Scale { nodes, operations: 500, coordinators: None }, Runs::Once, JOBS, |_| {});
+        let report = run(0..25, Scale { nodes, operations: 500, coordinators: None }, Runs::Once, JOBS);
         assert!(report.failures.is_empty(), "{nodes} nodes: {:#?}", report.failures);
     }
     for coordinators in [1, 5] {
         let scale = Scale { operations: 500, coordinators: Some(coordinators), ..Scale::default() };
-        let report = run(0..25, scale, Runs::Once, JOBS, |_| {});
+        let report = run(0..25, scale, Runs::Once, JOBS);
         assert!(report.failures.is_empty(), "{coordinators} coordinators: {:#?}", report.failures);
     }
 }

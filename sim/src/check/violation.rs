@@ -3,9 +3,10 @@
 use std::fmt;
 
 use catena_core::{ChainVersion, EntryId, Seq, Slot};
+use serde::{Deserialize, Serialize};
 
 /// How bad it is; each has an exit code of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Severity {
     /// Something wrong was done or shown.
     Safety,

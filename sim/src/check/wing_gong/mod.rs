@@ -26,6 +26,7 @@ use std::ops::AddAssign;
 
 use bytes::Bytes;
 use catena_core::{Comparison, Condition, Metadata, Seq};
+use serde::{Deserialize, Serialize};
 
 use super::Violation;
 use crate::history::{Call, CallId, Deed, History, Instant, Outcome};
@@ -34,7 +35,7 @@ use crate::history::{Call, CallId, Deed, History, Instant, Outcome};
 pub(crate) const PATIENCE: u64 = 1 << 16;
 
 /// What became of the searches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Searches {
     /// Keys that were searched.
     pub keys: u64,

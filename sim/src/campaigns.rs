@@ -1,0 +1,236 @@
+//! `catena-sim run`: a campaign of seeds, for a range of them or for a time, that can be stopped and gone on with, and whose
+//! totals can be kept.
+
+use std::fmt;
+use std::io::{IsTerminal as _, Write as _};
+use std::ops::{ControlFlow, Range};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use catena_sim::campaign::{ENOUGH, Report, Runs, go_on};
+use catena_sim::{Options, Scale, rules};
+use clap::Args;
+
+use crate::replays::{COMMAND, Case};
+use crate::totals::{Totals, record};
+use crate::{NOT_REACHED, Size, exit, say};
+
+/// How often the totals are written.
+const SAVING: Duration = Duration::from_secs(10);
+/// How often a terminal, and a log, hear how it goes.
+const ON_TERMINAL: Duration = Duration::from_secs(1);
+const IN_LOG: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Args)]
+pub(crate) struct Campaign {
+    /// The seeds, from A up to but without B.
+    #[arg(long, value_name = "A..B", value_parser = parse_seeds, required_unless_present = "time")]
+    seeds: Option<Range<u64>>,
+    /// As many seeds as there is time for: 90s, 30m, 2h.
+    #[arg(long = "for", id = "time", value_name = "TIME", value_parser = parse_time, conflicts_with = "seeds")]
+    time: Option<Duration>,
+    /// The first seed of those.
+    #[arg(long, value_name = "SEED", default_value_t = 0, requires = "time")]
+    from: u64,
+    #[command(flatten)]
+    size: Size,
+    /// Run each seed twice: both runs must leave the same trace.
+    #[arg(long)]
+    twice: bool,
+    /// Threads; a world runs on one.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    jobs: u32,
+    /// Keep the totals in this file; if it is there, go on behind the seeds that are in it.
+    #[arg(long, value_name = "FILE")]
+    totals: Option<PathBuf>,
+    /// Enter the totals into the table of this file, such as docs/campaigns.md: a row for a commit and its first seed.
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+}
+
+impl Campaign {
+    pub(crate) fn run(self) -> ExitCode {
+        self.perform().unwrap_or_else(|problem| {
+            eprintln!("catena-sim: {problem}");
+            ExitCode::from(2)
+        })
+    }
+
+    fn perform(self) -> Result<ExitCode, String> {
+        let (scale, runs) = (self.size.scale(), if self.twice { Runs::Twice } else { Runs::Once });
+        let seeds = self.seeds.clone().unwrap_or(self.from..u64::MAX);
+        let fresh = Totals::new(scale, runs, seeds.start)?;
+        let mut totals = match &self.totals {
+            Some(file) if file.exists() => Totals::read(file)?.following(&fresh, file)?,
+            Some(file) => fresh.write(file).map(|()| fresh)?, // before hours are spent
+            None => fresh,
+        };
+        let (before, begun) = (totals.seconds, Instant::now());
+        let mut progress = Progress::new(&seeds, self.time, totals.report.seeds);
+        let mut saved = begun;
+        let done = totals.report.clone();
+        let next = (seeds.start + done.seeds)..seeds.end.max(seeds.start + done.seeds);
+        let mut unsaved = Ok(());
+        let report = go_on(done, next, scale, runs, self.jobs as usize, |report| {
+            progress.show(report);
+            if let Some(file) = self.totals.as_deref().filter(|_| saved.elapsed() >= SAVING) {
+                saved = Instant::now();
+                unsaved = totals.grown(report, before + begun.elapsed().as_secs_f64()).write(file);
+            }
+            let over = unsaved.is_err() || self.time.is_some_and(|time| begun.elapsed() >= time);
+            if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        progress.end();
+        unsaved?;
+        totals = totals.grown(&report, before + begun.elapsed().as_secs_f64());
+        if let Some(file) = &self.totals {
+            totals.write(file)?;
+        }
+        say(&format!("{}", Summary { totals: &totals, jobs: self.jobs }));
+        if let Some(file) = &self.record {
+            record(&totals, self.jobs, file)?;
+        }
+        Ok(verdict(&totals, scale, self.totals.as_deref()))
+    }
+}
+
+/// Says what failed, and how the process is to end.
+fn verdict(totals: &Totals, scale: Scale, file: Option<&Path>) -> ExitCode {
+    let report = &totals.report;
+    for failure in &report.failures {
+        say(&format!("\nseed {} failed at {}: {}", failure.seed, totals.commit, failure.violation));
+        say(&format!("options:\n{}", Options::draw(failure.seed, scale)));
+        let case = Case { seed: failure.seed, scale, mutant: None };
+        say(&format!("replay: {COMMAND} replay {}", case.arguments()));
+        say(&format!("shrink: {}", case.shrink_command()));
+    }
+    if let Some(file) = file {
+        say(&format!("\ntotals: {}; the same command goes on behind them", file.display()));
+    }
+    let lacks = report.lacks(scale);
+    if !lacks.is_empty() {
+        let seeds = report.seeds;
+        say(&format!("\n{ENOUGH} seeds should come by everything, these {seeds} never came by:\n  {}", lacks.join("\n  ")));
+    }
+    match report.failures.first() {
+        Some(failure) => ExitCode::from(exit(failure.severity)),
+        None if lacks.is_empty() => ExitCode::SUCCESS,
+        None => ExitCode::from(NOT_REACHED),
+    }
+}
+
+/// The line that says how far it is.
+struct Progress {
+    of: String,
+    begun: Instant,
+    before: u64,
+    shown: Instant,
+    every: Duration,
+}
+
+impl Progress {
+    fn new(seeds: &Range<u64>, time: Option<Duration>, before: u64) -> Self {
+        let now = Instant::now();
+        let of = time.map_or_else(|| (seeds.end - seeds.start).to_string(), |time| format!("as many as in {time:?}"));
+        let every = if std::io::stderr().is_terminal() { ON_TERMINAL } else { IN_LOG };
+        Self { of, begun: now, before, shown: now, every }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn show(&mut self, report: &Report) {
+        if self.shown.elapsed() < self.every {
+            return;
+        }
+        self.shown = Instant::now();
+        let rate = (report.seeds - self.before) as f64 / self.begun.elapsed().as_secs_f64();
+        let (start, end) = if self.every == ON_TERMINAL { ("\r", "  ") } else { ("", "\n") };
+        let (seeds, faults, failed) = (report.seeds, report.injected(), report.failures.len());
+        // Nobody may be there to read it any more.
+        let line = format!("{start}{seeds} of {} seeds, {rate:.1} a second, {faults} faults, {failed} failed{end}", self.of);
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+
+    fn end(&self) {
+        if self.every == ON_TERMINAL {
+            eprintln!();
+        }
+    }
+}
+
+/// What a campaign did, in figures.
+struct Summary<'a> {
+    totals: &'a Totals,
+    jobs: u32,
+}
+
+impl fmt::Display for Summary<'_> {
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Totals { report, seconds, .. } = self.totals;
+        let clean = (report.seeds - report.failures.len() as u64).max(1) as f64;
+        let each = |count: u64| count as f64 / clean;
+        let share = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+        let (seeds, failed, rate) = (report.seeds, report.failures.len(), report.seeds as f64 / seconds.max(1e-3));
+        writeln!(f, "{seeds} seeds, {failed} failed, {seconds:.1} s: {rate:.1} seeds/s on {} threads", self.jobs)?;
+        writeln!(f, "a seed, on average:")?;
+        writeln!(f, "  {:>10.1} virtual seconds, {:.0} events", each(report.virtual_ns) / 1e9, each(report.happenings))?;
+        writeln!(
+            f,
+            "  {:>10.1} calls, {:.1} % answered, {:.1} % of unknown outcome; {:.1} entries committed",
+            each(report.calls),
+            share(report.answered, report.calls),
+            share(report.unknown, report.calls),
+            each(report.committed)
+        )?;
+        let (versions, members, cuts) = (each(report.new_versions), each(report.reconfigurations), each(report.cuts));
+        writeln!(f, "  {versions:>10.1} new chain versions, {members:.1} of them with other members; {cuts:.1} logs cut")?;
+        let (injected, struck) = (each(report.injected()), each(report.struck()));
+        writeln!(
+            f,
+            "  {injected:>10.1} faults of processes, links, disks and the store; {struck:.1} of single messages, calls and syncs"
+        )?;
+        writeln!(
+            f,
+            "longest time without a commit, with writes waiting and one node at most in trouble: {:.2} s",
+            report.longest_gap_ns as f64 / 1e9
+        )?;
+        writeln!(
+            f,
+            "an order of its calls, found without looking at versions, for {} keys; {} given up",
+            report.searches.keys - report.searches.given_up,
+            report.searches.given_up
+        )?;
+        let row = |f: &mut fmt::Formatter<'_>, count: u64, what: &str| {
+            writeln!(f, "  {count:>10} {what}{}", if count == 0 { "  never reached" } else { "" })
+        };
+        writeln!(f, "faults:")?;
+        report.occurrences.iter().try_for_each(|(fault, count)| row(f, count, fault.name()))?;
+        write!(f, "rules of the protocol, where they show:")?;
+        report.reached.iter().try_for_each(|(mark, count)| {
+            writeln!(f)?;
+            write!(f, "  {count:>10} {}{}", rules::line(mark), if count == 0 { "  never reached" } else { "" })
+        })
+    }
+}
+
+fn parse_seeds(text: &str) -> Result<Range<u64>, String> {
+    let wrong = || format!("{text:?} is no range of seeds: write it as A..B with A below B, such as 0..1000");
+    let (start, end) = text.split_once("..").ok_or_else(wrong)?;
+    let number = |text: &str| text.parse::<u64>().map_err(|_| wrong());
+    let seeds = number(start)?..number(end)?;
+    if seeds.is_empty() { Err(wrong()) } else { Ok(seeds) }
+}
+
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no time: give a number and s, m or h, such as 90s, 30m or 2h");
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return Err(wrong()),
+    };
+    let number: u32 = number.parse().map_err(|_| wrong())?;
+    if number == 0 { Err(wrong()) } else { Ok(Duration::from_secs(u64::from(number) * unit)) }
+}

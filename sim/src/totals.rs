@@ -1,0 +1,156 @@
+//! The totals of a campaign, in a file that it goes on from and in a table by commit.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use catena_sim::Scale;
+use catena_sim::campaign::{Report, Runs};
+use serde::{Deserialize, Serialize};
+
+/// What a campaign has done, in all its sittings.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) struct Totals {
+    /// The build: seeds mean the same worlds only in the same one.
+    build: String,
+    /// The commit of the checkout that it was begun in.
+    pub(crate) commit: String,
+    /// How large its worlds are, as on the command line, and how often each is run.
+    size: String,
+    first: u64,
+    /// By the clock, in all sittings.
+    pub(crate) seconds: f64,
+    pub(crate) report: Report,
+}
+
+impl Totals {
+    /// Of a campaign that begins.
+    pub(crate) fn new(scale: Scale, runs: Runs, first: u64) -> Result<Self, String> {
+        let twice = if runs == Runs::Twice { " --twice" } else { "" };
+        let (size, report) = (format!("{scale}{twice}"), Report::default());
+        Ok(Self { build: build()?, commit: commit(), size, first, seconds: 0.0, report })
+    }
+
+    pub(crate) fn grown(&self, report: &Report, seconds: f64) -> Self {
+        Self { seconds, report: report.clone(), ..self.clone() }
+    }
+
+    pub(crate) fn read(file: &Path) -> Result<Self, String> {
+        let text = fs::read_to_string(file).map_err(|error| format!("cannot read {} ({error})", file.display()))?;
+        let name = file.display();
+        serde_json::from_str(&text).map_err(|error| format!("{name} holds no totals ({error}): give another file, or remove it"))
+    }
+
+    /// The file itself is whole at every moment.
+    pub(crate) fn write(&self, file: &Path) -> Result<(), String> {
+        let text = serde_json::to_string_pretty(self).expect("text and numbers");
+        let new = file.with_added_extension("new");
+        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, file));
+        written.map_err(|error| format!("cannot write {} ({error}): give a file in a directory that exists", file.display()))
+    }
+
+    /// These totals, if the campaign that begins would be their continuation.
+    pub(crate) fn following(self, begins: &Self, file: &Path) -> Result<Self, String> {
+        let name = file.display();
+        let told_apart = [
+            ("are of another build", self.build == begins.build),
+            ("are of worlds of another size", self.size == begins.size),
+            ("begin at another seed", self.first == begins.first),
+        ];
+        match told_apart.iter().find(|(_, same)| !same) {
+            None => Ok(self),
+            Some((what, _)) => Err(format!(
+                "the totals in {name} {what} ({} {} from seed {} on): give another file",
+                self.commit, self.size, self.first
+            )),
+        }
+    }
+
+    /// What the row of this campaign begins with.
+    fn name(&self) -> String {
+        format!("| {} | `{}` | {} |", self.commit, self.size, self.first)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
+    fn row(&self, jobs: u32) -> String {
+        let Report { seeds, calls, answered, longest_gap_ns, reconfigurations, virtual_ns, failures, .. } = &self.report;
+        let each = |count: u64| count as f64 / (seeds - failures.len() as u64).max(1) as f64;
+        format!(
+            "{} {seeds} | {} | {:.1} | {:.1} | {:.1} | {:.1} % | {:.2} s | {:.1} |",
+            self.name(),
+            failures.len(),
+            *virtual_ns as f64 / 86_400e9,
+            each(self.report.injected()),
+            each(*reconfigurations),
+            *answered as f64 * 100.0 / (*calls).max(1) as f64,
+            *longest_gap_ns as f64 / 1e9,
+            *seeds as f64 / self.seconds.max(1e-3) / f64::from(jobs),
+        )
+    }
+}
+
+/// Enters the totals into a table: in place of the row of the same campaign, or as the last one.
+pub(crate) fn record(totals: &Totals, jobs: u32, file: &Path) -> Result<(), String> {
+    let name = file.display();
+    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {name} ({error}): give a file with the table"))?;
+    let text = entered(&text, &totals.name(), &totals.row(jobs)).ok_or_else(|| format!("there is no table in {name}"))?;
+    fs::write(file, text).map_err(|error| format!("cannot write {name} ({error})"))
+}
+
+fn entered(text: &str, name: &str, row: &str) -> Option<String> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    let same = lines.iter().position(|line| line.starts_with(name));
+    match same {
+        Some(line) => lines[line] = row,
+        None => lines.insert(lines.iter().rposition(|line| line.starts_with('|'))? + 1, row),
+    }
+    Some(lines.join("\n") + "\n")
+}
+
+/// What tells this program from one that was built from other sources.
+fn build() -> Result<String, String> {
+    let program = std::env::current_exe().and_then(fs::read);
+    program.map(|bytes| format!("{:08x}", crc32fast::hash(&bytes))).map_err(|error| format!("cannot read this program ({error})"))
+}
+
+/// The commit of the checkout that this is started in, if it is one.
+fn commit() -> String {
+    let git = |arguments: &[&str]| {
+        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
+    let commit = git(&["rev-parse", "--short=9", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
+    if changed { format!("{commit}, changed") } else { commit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_takes_the_place_of_its_own_and_of_no_other() {
+        let table = "# Campaigns\n\n| commit |\n|---|\n| a | 1 |\n\nThe end.\n";
+        let more = entered(table, "| b |", "| b | 1 |").expect("a table");
+        assert_eq!(more, "# Campaigns\n\n| commit |\n|---|\n| a | 1 |\n| b | 1 |\n\nThe end.\n");
+        assert_eq!(entered(&more, "| a |", "| a | 2 |").expect("a table"), more.replace("| a | 1 |", "| a | 2 |"));
+        assert_eq!(entered("no table", "| a |", "| a | 2 |"), None);
+    }
+
+    #[test]
+    fn totals_are_gone_on_with_by_the_campaign_that_they_are_of_only() {
+        let of = |scale, runs, first| Totals::new(scale, runs, first).expect("this program can be read");
+        let (totals, file) = (of(Scale::default(), Runs::Once, 7), Path::new("totals.json"));
+        let stored: Totals = serde_json::from_str(&serde_json::to_string(&totals).expect("text")).expect("the same");
+        assert_eq!(stored.clone().following(&totals, file), Ok(totals.clone()));
+        for (other, what) in [
+            (of(Scale::default(), Runs::Once, 8), "begin at another seed"),
+            (of(Scale::default(), Runs::Twice, 7), "another size"),
+            (of(Scale { nodes: 3, ..Scale::default() }, Runs::Once, 7), "another size"),
+            (Totals { build: "other".to_owned(), ..totals.clone() }, "another build"),
+        ] {
+            let refused = stored.clone().following(&other, file).expect_err("another campaign");
+            assert!(refused.contains(what) && refused.contains("totals.json"), "{refused}");
+        }
+    }
+}
