@@ -20,17 +20,17 @@ use super::ledger::{Ledger, metadata};
 use crate::history::{Author, Call, CallId, Deed, History, Instant, Outcome, Wish};
 
 /// The committed writes of a key, in order: where, and whether the object is there after it.
-type Writes = Vec<(Seq, Presence)>;
+pub(super) type Writes = Vec<(Seq, Presence)>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Presence {
+pub(super) enum Presence {
     Present,
     Absent,
 }
 
 /// What a call did to its key, or saw of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Deal {
+pub(super) enum Deal {
     Wrote(Seq),
     /// The object at this version; `None`: absent.
     Saw(Option<Seq>),
@@ -39,12 +39,12 @@ enum Deal {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Claim {
-    call: CallId,
-    invoked: Instant,
+pub(super) struct Claim {
+    pub(super) call: CallId,
+    pub(super) invoked: Instant,
     /// `None`: never.
-    returned: Option<Instant>,
-    deal: Deal,
+    pub(super) returned: Option<Instant>,
+    pub(super) deal: Deal,
 }
 
 /// Checks the whole history against what is committed in the end.
@@ -155,8 +155,6 @@ fn judged(slot: Slot, entry: &Entry, wish: &Wish, before: Option<&Metadata>) -> 
 
 /// What a call has to answer for. `entry`: the one that is committed for it.
 fn claim(id: CallId, call: &Call, entry: Option<&Entry>, ledger: &Ledger) -> Result<Option<Claim>, Violation> {
-    let conditions = &call.wish.conditions;
-    let hold = |object: Option<&Metadata>| conditions.iter().all(|condition| condition.holds(object));
     let deal = match &call.outcome {
         Outcome::Written { entry: named, object } => {
             return acknowledged(id, call, entry, *named, object.as_ref(), ledger).map(Some);
@@ -165,27 +163,7 @@ fn claim(id: CallId, call: &Call, entry: Option<&Entry>, ledger: &Ledger) -> Res
             let wrote = entry.filter(|entry| entry.operation.key().is_some());
             return Ok(wrote.map(|entry| Claim { returned: None, ..of(id, call, Deal::Wrote(entry.id.seq)) }));
         }
-        Outcome::NotExecuted => None,
-        Outcome::Read(object) => Some(Deal::Saw(object.as_ref().map(|object| object.metadata.version))),
-        Outcome::NothingToDo => {
-            demand!(
-                call.wish.deed == Deed::Delete && hold(None),
-                Linearizability,
-                "W7",
-                "{id:?} was told that there is nothing to do, and wanted {:?}",
-                call.wish
-            );
-            Some(Deal::Saw(None))
-        }
-        Outcome::Refused(object) => {
-            demand!(
-                !hold(object.as_ref()),
-                Linearizability,
-                "W7",
-                "{id:?} was refused on {object:?}, of which {conditions:?} hold"
-            );
-            Some(Deal::Saw(object.map(|object| object.version)))
-        }
+        Outcome::NotExecuted | Outcome::Read(_) | Outcome::NothingToDo | Outcome::Refused(_) => saw(id, call)?,
     };
     let Some(entry) = entry else { return Ok(deal.map(|deal| of(id, call, deal))) };
     // Without effect under a session: an entry that says the same.
@@ -203,6 +181,35 @@ fn claim(id: CallId, call: &Call, entry: Option<&Entry>, ledger: &Ledger) -> Res
         call.slot
     );
     Ok(Some(of(id, call, Deal::Stood(entry.id.seq))))
+}
+
+/// What a call was shown that changed nothing.
+pub(super) fn saw(id: CallId, call: &Call) -> Result<Option<Deal>, Violation> {
+    let conditions = &call.wish.conditions;
+    let hold = |object: Option<&Metadata>| conditions.iter().all(|condition| condition.holds(object));
+    match &call.outcome {
+        Outcome::Pending | Outcome::Unknown | Outcome::NotExecuted | Outcome::Written { .. } => Ok(None),
+        Outcome::Read(object) => Ok(Some(Deal::Saw(object.as_ref().map(|object| object.metadata.version)))),
+        Outcome::NothingToDo => {
+            demand!(
+                call.wish.deed == Deed::Delete && hold(None),
+                Linearizability,
+                "W7",
+                "{id:?} was told that there is nothing to do, and wanted {:?}",
+                call.wish
+            );
+            Ok(Some(Deal::Saw(None)))
+        }
+        Outcome::Refused(object) => {
+            demand!(
+                !hold(object.as_ref()),
+                Linearizability,
+                "W7",
+                "{id:?} was refused on {object:?}, of which {conditions:?} hold"
+            );
+            Ok(Some(Deal::Saw(object.map(|object| object.version))))
+        }
+    }
 }
 
 /// A call was told that its write took effect.
@@ -231,13 +238,13 @@ fn acknowledged(
     Ok(of(id, call, Deal::Wrote(named.seq)))
 }
 
-fn of(id: CallId, call: &Call, deal: Deal) -> Claim {
+pub(super) fn of(id: CallId, call: &Call, deal: Deal) -> Claim {
     Claim { call: id, invoked: call.invoked, returned: call.returned, deal }
 }
 
 /// Checks one key. Places: write number i (from 1) stands at 2 i, the gap behind it at 2 i + 1; before the first
 /// write, the object is absent at 1.
-fn sweep(key: &Bytes, writes: &Writes, claims: &[Claim]) -> Result<(), Violation> {
+pub(super) fn sweep(key: &Bytes, writes: &Writes, claims: &[Claim]) -> Result<(), Violation> {
     let absent: Vec<usize> = std::iter::once(1)
         .chain(writes.iter().enumerate().filter(|(_, (_, after))| *after == Presence::Absent).map(|(i, _)| 2 * i + 3))
         .collect();
