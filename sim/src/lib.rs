@@ -27,6 +27,8 @@
 //! | silence | who is called silent has been: a pause of the coordinator is no silence of its nodes |
 //! | progress | 10 virtual seconds after the last fault, chains serve, calls have ended, replicas are equal |
 //! | determinism | the same seed twice gives the same trace |
+//!
+//! Where nobody can look into a cluster, its clients' calls are what is left: [`process`] runs the real binary, and checks these.
 #![forbid(unsafe_code)]
 
 #[macro_use]
@@ -45,12 +47,16 @@ mod page;
 mod plan;
 mod queue;
 mod rng;
+#[cfg(any(test, not(madsim)))]
+mod shipped;
 mod trace;
 mod workload;
 mod world;
 
 pub mod campaign;
 pub mod mutation;
+#[cfg(not(madsim))]
+pub mod process;
 pub mod replay;
 pub mod rules;
 pub mod scenario;

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 mod campaigns;
+#[cfg(not(madsim))]
+mod processes;
 mod replays;
 mod stories;
 mod totals;
@@ -22,7 +24,7 @@ use stories::Aim;
 /// Runs Catena's machines in simulated worlds.
 ///
 /// Exit codes: 0 clean, 1 a scenario shows something else than its file says, 2 usage, 10 safety violated, 11 liveness violated,
-/// 12 a machine panicked, 13 many seeds did not come by every fault and every rule.
+/// 12 a machine panicked or a process ended that nobody had asked to, 13 many seeds did not come by every fault and every rule.
 #[derive(Debug, Parser)]
 #[command(name = "catena-sim", version)]
 struct Cli {
@@ -91,6 +93,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         write: Option<PathBuf>,
     },
+    /// Run rounds with real processes: the binary catena, its store on disk and TCP, while they are killed, paused and cut off.
+    #[cfg(not(madsim))]
+    Process(processes::ProcessArguments),
     /// Run scenarios, and compare what they show with what their files say.
     Scenario {
         /// Write what they show into the files instead.
@@ -150,6 +155,8 @@ fn main() -> ExitCode {
             let chosen = if only.is_empty() { Mutant::ALL } else { &only };
             mutants(chosen, seeds, size.scale(), jobs, write)
         }
+        #[cfg(not(madsim))]
+        Command::Process(arguments) => processes::run(arguments),
         Command::Scenario { write, trace, files } => {
             let aim = if write { Aim::Write } else { Aim::Compare };
             let printing = if trace { Printing::On } else { Printing::Off };

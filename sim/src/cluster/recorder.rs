@@ -4,17 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use catena_core::{
-    Batch, CallError, ChainVersion, Entry, EntryId, Kind, NodeConfig, NodeId, Operation, RequestId, Slot, Write, slot_of,
-};
-use catena_net::Refusal;
-use catena_net::client::{Client, ClientError, Written};
+use catena_core::{Batch, Entry, EntryId, NodeConfig, NodeId, Operation, RequestId, Slot, Write, slot_of};
+use catena_net::client::Client;
 
 use crate::check::configurations::{Reigns, Server};
 use crate::check::ledger::Ledger;
 use crate::check::state::{self, Stored};
 use crate::check::{Violation, linearize};
 use crate::history::{Author, Call, CallId, Deed, History, Outcome, Try, Wish};
+use crate::shipped::perform;
 
 /// Shared by clients and disks, which are different tasks of one thread; never held across an `await`.
 #[derive(Clone, Debug)]
@@ -169,26 +167,4 @@ impl Content {
 /// Of a call, whichever of its requests it was.
 fn of(call: CallId) -> Author {
     Author::Call(Try { call, request: RequestId(0) })
-}
-
-/// What a call comes to; of a read also the chain version that answered.
-async fn perform(client: &Client, wish: Wish) -> (Outcome, Option<ChainVersion>) {
-    let Wish { key, deed, conditions } = wish;
-    let done = match deed {
-        Deed::Get => client.get(key).await.map(|found| (Outcome::Read(found.object), Some(found.version))),
-        Deed::Put { value } => client.put(key, value, conditions).await.map(written),
-        Deed::Delete => client.delete(key, conditions).await.map(written),
-    };
-    done.unwrap_or_else(|error| match error {
-        ClientError::Refused(Refusal::Call(CallError::ConditionFailed { object })) => (Outcome::Refused(object), None),
-        error => match error.kind() {
-            Kind::NotExecuted => (Outcome::NotExecuted, None),
-            Kind::Unknown => (Outcome::Unknown, None),
-        },
-    })
-}
-
-fn written(Written { slot: _, entry, object }: Written) -> (Outcome, Option<ChainVersion>) {
-    let outcome = entry.map_or(Outcome::NothingToDo, |entry| Outcome::Written { entry, object });
-    (outcome, None)
 }

@@ -1,0 +1,124 @@
+//! `catena-sim process`: rounds with real processes.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use catena_sim::process::{Campaign, Failure, Plant, Trouble, run as run_campaign};
+use clap::Args;
+
+use crate::replays::COMMAND;
+use crate::{exit, say};
+
+/// Run rounds with real processes.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A cluster of a coordinator and four nodes lives through ten rounds, then it is stopped, and its disks are compared; the next
+one has the next seed. In a round clients call, one or two faults happen, everything is undone, and within 30 s every chain is
+whole again and every call has ended. What clients have seen is checked after each round, from the cluster's first one on.
+
+The binary must have no planted bugs compiled in. Build both, each by itself; neither overwrites the other:
+  cargo build --release -p catena-node
+  cargo build --release -p catena-sim
+
+Networks are cut and small disks mounted in namespaces of their own, with unshare, ip and mount: as root, or where users may
+have such namespaces. Faults that cannot be had are named at the start.
+
+Exit codes: 0 clean, 2 usage, 10 safety violated, 11 liveness violated, 12 a process panicked or ended that nobody had asked to.")]
+pub(crate) struct ProcessArguments {
+    /// Rounds.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    rounds: u64,
+    /// The seed of the first cluster.
+    #[arg(long)]
+    seed: u64,
+    /// The binary under test. [default: catena, beside this one]
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+    /// Keep data, logs and histories in this directory. [default: a temporary one, of which only a failure is kept]
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// How long chains may take to be whole again after the last fault, in seconds.
+    #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    heal_within: u64,
+    /// With this done wrong, which must be noticed: old-disks, repeats-outside-sessions, unhealed or unasked.
+    #[arg(long, value_name = "NAME", value_parser = parse_plant)]
+    plant: Option<Plant>,
+}
+
+fn parse_plant(text: &str) -> Result<Plant, String> {
+    let names = || Plant::ALL.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let found = Plant::ALL.iter().find(|(name, _)| *name == text);
+    found.map(|(_, plant)| *plant).ok_or_else(|| format!("nothing is planted as {text:?}: give one of {}", names()))
+}
+
+pub(crate) fn run(arguments: ProcessArguments) -> ExitCode {
+    let ProcessArguments { rounds, seed, binary, keep, heal_within, plant } = arguments;
+    let given = keep.as_ref().map(|keep| format!(" --keep {}", keep.display())).unwrap_or_default();
+    let binary = match binary.map_or_else(beside, Ok).and_then(|binary| there(&binary)) {
+        Ok(binary) => binary,
+        Err(problem) => {
+            eprintln!("catena-sim: {problem}");
+            return ExitCode::from(2);
+        }
+    };
+    let campaign = Campaign { rounds, seed, binary, keep, healing: Duration::from_secs(heal_within), plant };
+    let begun = Instant::now();
+    let ended = run_campaign(
+        &campaign,
+        |table| say(table.trim_end()),
+        |report| {
+            if std::io::stderr().is_terminal() {
+                eprint!("\r{} of {rounds} rounds, {} faults, {:.0?} ", report.rounds, report.faults(), begun.elapsed());
+            }
+        },
+    );
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    match ended {
+        Ok(report) => {
+            say(format!("{report}{:.0?} in all", begun.elapsed()).trim_end());
+            ExitCode::SUCCESS
+        }
+        Err(failure) => ExitCode::from(tell(&failure, &campaign, &given)),
+    }
+}
+
+/// Says what failed; the exit code.
+fn tell(failure: &Failure, campaign: &Campaign, given: &str) -> u8 {
+    let violation = match &failure.trouble {
+        Trouble::Here(problem) => {
+            eprintln!("catena-sim: {problem}");
+            return 2;
+        }
+        Trouble::Interrupted => return 130,
+        Trouble::Violated(violation) => violation,
+    };
+    let Failure { seed, round, faults, kept, .. } = failure;
+    say(&format!("seed {seed}, round {round} failed: {violation}"));
+    let none = vec!["none of this round".to_owned()];
+    let faults = if faults.is_empty() { &none } else { faults };
+    say(&format!("faults, from the round's begin:\n  {}", faults.join("\n  ")));
+    if let Some(kept) = kept {
+        say(&format!("logs, data and history: {}", kept.display()));
+    }
+    let planted = Plant::ALL.iter().find(|(_, plant)| Some(*plant) == campaign.plant);
+    let plant = planted.map(|(name, _)| format!(" --plant {name}")).unwrap_or_default();
+    let binary = campaign.binary.display();
+    let rounds = round.max(&1);
+    say(&format!("again: {COMMAND} process --seed {seed} --rounds {rounds} --binary {binary}{given}{plant}"));
+    exit(violation.severity)
+}
+
+/// The binary that was built beside this one.
+fn beside() -> Result<PathBuf, String> {
+    let this = std::env::current_exe().map_err(|error| format!("this program is not found ({error}): give --binary"))?;
+    Ok(this.with_file_name("catena"))
+}
+
+fn there(binary: &Path) -> Result<PathBuf, String> {
+    let missing = || format!("there is no {}: cargo build --release -p catena-node, or give --binary", binary.display());
+    if binary.is_file() { std::path::absolute(binary).map_err(|error| error.to_string()) } else { Err(missing()) }
+}

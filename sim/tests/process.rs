@@ -1,0 +1,52 @@
+//! Rounds with real processes in which something is done wrong on purpose. The binary under test is the one beside `catena-sim`:
+//! `cargo build --release -p catena-node`.
+#![cfg(not(madsim))]
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn process(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catena-sim"));
+    command.arg("process").args(arguments).output().expect("the binary was built")
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Demands that what is planted is noticed with this exit code and in these words, and that all is said that it takes to look into it.
+fn noticed(plant: &str, rounds: &str, code: i32, words: &str) {
+    let output = process(&["--seed", "7", "--rounds", rounds, "--heal-within", "10", "--plant", plant]);
+    let text = text(&output);
+    assert_eq!(output.status.code(), Some(code), "{plant}: {text}");
+    assert!(text.contains(words), "{plant}: {text}");
+    let after = |start: &str| text.lines().find_map(|line| line.strip_prefix(start)).expect("a line that begins so");
+    let again = after("again: ");
+    assert!(again.contains("process --seed 7 --rounds ") && again.contains(plant), "{again}");
+    let kept = Path::new(after("logs, data and history: "));
+    let history = fs::read_to_string(kept.join("history.txt")).expect("what clients saw");
+    assert!(history.lines().count() > 10, "{history}");
+    assert!(kept.join("n3.log").is_file() && kept.join("n1/data").is_dir(), "{}", kept.display());
+    fs::remove_dir_all(kept.parent().expect("the campaign's own")).expect("it is there");
+}
+
+#[test]
+fn a_missing_binary_and_an_unknown_plant_are_said_in_one_line() {
+    let output = process(&["--seed", "1", "--binary", "/nowhere/catena"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(text(&output).lines().count(), 1, "{}", text(&output));
+    assert!(text(&output).contains("cargo build --release -p catena-node"), "{}", text(&output));
+    let output = process(&["--seed", "1", "--plant", "nothing"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).contains("give one of old-disks"), "{}", text(&output));
+}
+
+// One test for all: clusters on one machine are in each other's way.
+#[test]
+fn what_is_done_wrong_is_noticed() {
+    noticed("unasked", "1", 12, "nobody asked it to");
+    noticed("old-disks", "1", 10, "failed: ");
+    noticed("repeats-outside-sessions", "5", 10, "failed: linearizability");
+    noticed("unhealed", "1", 11, "the cluster is not whole");
+}
