@@ -14,7 +14,7 @@ use catena_core::{ChainVersion, Change, ClusterConfig, Epoch, Leadership, Record
 pub use self::disk::FjallConfigStore;
 pub use self::memory::MemoryConfigStore;
 #[cfg(not(madsim))]
-pub(crate) use self::record::decode_any as decode_any_record;
+pub(crate) use self::record::check_any as check_any_record;
 use crate::StoreError;
 
 /// Where coordinators keep who leads and what is decided. Everything it returns is synced; so is what it stores, when it

@@ -137,6 +137,17 @@ impl IdentityFile {
     }
 }
 
+/// Reads `data` as an identity file, and as one without its last line; for `fuzz/`. What makes sense is written as it was.
+#[cfg(not(madsim))]
+pub(crate) fn check_any_identity(data: &[u8]) {
+    let whole = [data, format!("crc32 {:08x}\n", crc32fast::hash(data)).as_bytes()].concat();
+    for text in [data, &whole] {
+        if let Ok(file) = IdentityFile::parse(text) {
+            assert_eq!(file.to_text().as_bytes(), text, "what is read is written as it was");
+        }
+    }
+}
+
 /// The value of `line`, which must be `name value` and a line feed.
 fn field<'a>(line: Option<&'a str>, name: &str) -> Result<&'a str, Fault> {
     line.and_then(|line| line.strip_suffix('\n'))

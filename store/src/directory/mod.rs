@@ -17,6 +17,8 @@ use std::sync::Arc;
 use catena_core::{ClusterId, Incarnation};
 
 pub use self::error::DirectoryError;
+#[cfg(not(madsim))]
+pub(crate) use self::identity::check_any_identity;
 use self::identity::{Data, IdentityFile};
 pub use self::identity::{DirectoryIdentity, Owner};
 

@@ -93,7 +93,11 @@ impl LoggedOperation {
                 if kind == PUT_APART {
                     return Ok(LoggedOperation::PutApart { key, created_at });
                 }
-                Operation::Put { key, value: Bytes::copy_from_slice(fields.rest()), created_at }
+                let value = Bytes::copy_from_slice(fields.rest());
+                if Placement::of(&value) == Placement::Apart {
+                    return Err(Damage::Malformed("value"));
+                }
+                Operation::Put { key, value, created_at }
             }
             DELETE => Operation::Delete { key: Bytes::copy_from_slice(fields.bytes("key")?) },
             NOTHING => Operation::Nothing { refused: None },

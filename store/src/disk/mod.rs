@@ -14,6 +14,7 @@
 //! A group of batches becomes one fjall batch. In such a batch all items have the same sequence number, so a key may occur
 //! once only: `Staged` keeps the last write of each.
 
+pub(crate) mod any;
 pub(crate) mod chain_record;
 mod engine;
 pub(crate) mod frame;
@@ -40,10 +41,10 @@ use std::sync::Arc;
 
 use catena_core::{Batch, Recovered, Slot, Ticket};
 
+pub use self::any::check_any_record;
 use self::engine::Engine;
 pub(crate) use self::engine::{open_database, open_keyspace, sync_names};
 use self::index::SlotIndex;
-use self::keys::Space;
 pub use self::pinned::FjallPinned;
 pub use self::reader::FjallReader;
 use self::reader::Generations;
@@ -171,18 +172,4 @@ impl Store for FjallStore {
     fn reader(&self) -> FjallReader {
         FjallReader::new(self.engine.clone(), self.generations.clone())
     }
-}
-
-/// Decodes `data` as every kind of record; for fuzzing. Damaged or not, it must come back.
-#[doc(hidden)]
-pub fn decode_any_record(data: &[u8]) {
-    let _ = log_record::LogRecord::parse(data);
-    let _ = record::ObjectRecord::parse(data);
-    let _ = record::StateRecord::parse(data);
-    let _ = record::StagingRecord::parse(data);
-    let _ = session_record::parse_session(data);
-    let _ = chain_record::parse_chain(Slot(0), &mut frame::Fields(data));
-    let _ = frame::open(Space::Log, b"", data);
-    let _ = Space::Objects.describe(data);
-    crate::config::decode_any_record(data);
 }

@@ -43,6 +43,9 @@ pub(super) fn parse_session(body: &[u8]) -> Result<Session, Damage> {
     let mut answers = BTreeMap::new();
     while !fields.is_empty() {
         let number = fields.u64("number")?;
+        if answers.last_key_value().is_some_and(|(last, _)| *last >= number) {
+            return Err(Damage::Malformed("number"));
+        }
         let entry = parse_entry_id(&mut fields)?;
         let outcome = match fields.u8("outcome")? {
             WRITTEN => Outcome::Written(Some(parse_metadata(&mut fields)?)),

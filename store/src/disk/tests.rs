@@ -10,7 +10,7 @@ use catena_core::{
 use proptest::prelude::*;
 
 use super::chain_record::{parse_chain, put_chain};
-use super::decode_any_record;
+use super::check_any_record;
 use super::frame::{Fields, open, seal_into};
 use super::keys::{
     Generation, Space, generation_range, object_key, parse_object_key, parse_position_key, parse_value_key, position_key,
@@ -19,6 +19,7 @@ use super::keys::{
 use super::log_record::{LogRecord, LoggedOperation, put_entry};
 use super::record::{INLINE_BYTES, ObjectRecord, RecordedValue, StagingRecord, StateRecord};
 use super::session_record::{parse_session, put_session};
+use crate::Damage;
 
 fn bytes(len: usize) -> impl Strategy<Value = Bytes> {
     prop::collection::vec(any::<u8>(), 0..len).prop_map(Bytes::from)
@@ -199,9 +200,30 @@ proptest! {
         prop_assert!(open(Space::Log, &key, &record).is_err());
     }
 
+    /// Written otherwise, it would be another record: so it is none.
+    #[test]
+    fn a_session_whose_answers_are_out_of_order_or_doubled_is_malformed(session in session()) {
+        let record = written(|out| put_session(out, &session));
+        let answer = |number: u64| [&number.to_be_bytes()[..], &[0; 16], &[3]].concat();
+        let last = session.answers.keys().next_back().copied().unwrap_or(7);
+        let doubled = [&record[..], &answer(last), &answer(last)].concat();
+        prop_assert_eq!(parse_session(&doubled), Err(Damage::Malformed("number")));
+    }
+
+    /// A value of that size is looked for where it would be apart.
+    #[test]
+    fn an_entry_with_a_large_value_inline_is_malformed(key in bytes(20), beyond in 0..3_usize) {
+        let value = |len: usize| Operation::Put { key: key.clone(), value: vec![7; len].into(), created_at: WallTime(1) };
+        let id = EntryId { version: ChainVersion(1), seq: Seq(1) };
+        let entry = Entry { id, previous: ChainVersion(0), at: WallTime(1), origin: None, operation: value(INLINE_BYTES) };
+        let mut record = written(|out| put_entry(out, &entry));
+        record.extend(vec![7; beyond]);
+        prop_assert_eq!(LogRecord::parse(&record).is_ok(), beyond == 0);
+    }
+
     #[test]
     fn arbitrary_bytes_are_no_danger(data in bytes(300)) {
-        decode_any_record(&data);
+        check_any_record(&data);
     }
 
     /// Starts like a record, so that it gets further.
@@ -217,6 +239,6 @@ proptest! {
         let mut record = written(|out| if which { put_entry(out, &entry) } else { put_session(out, &session) });
         let position = at.index(record.len());
         record[position] = byte;
-        decode_any_record(&record[..cut.index(record.len() + 1)]);
+        check_any_record(&record[..cut.index(record.len() + 1)]);
     }
 }
