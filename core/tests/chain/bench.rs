@@ -406,11 +406,17 @@ impl Bench {
         self.write(key, Action::Put { value: value.into() }, Vec::new(), None)
     }
 
-    /// Opens a session.
-    pub(crate) fn open(&mut self) -> Seq {
+    /// Asks the head for a session; its answer, if any, is in `replies` after a `wait`.
+    pub(crate) fn ask_session(&mut self) -> RequestId {
         let request = self.next_request();
         let (head, target) = (self.chain.head().node.clone(), self.target());
         self.queue.push_back((head, Event::OpenSession { request, target }));
+        request
+    }
+
+    /// Opens a session.
+    pub(crate) fn open(&mut self) -> Seq {
+        let request = self.ask_session();
         self.wait(2);
         match self.replies[&request] {
             Ok(Reply::Opened { session }) => session,

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use catena_core::Slot;
-use catena_store::{FjallStore, MemoryDisk, MemoryStore, Store, Swept};
+use catena_core::{Entry, Seq, Slot};
+use catena_store::{FjallStore, MemoryDisk, MemoryStore, Reader, Store, Swept};
 use tempfile::TempDir;
 
-use crate::twin::TwinSlot;
+use super::twin::TwinSlot;
 
 /// What became of a batch that was not synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,19 @@ pub(crate) trait Implementation {
 
 pub(crate) fn sweep_all(store: &mut impl Store) {
     while store.sweep().unwrap() == Swept::Partly {}
+}
+
+/// Whatever is spilled behind `after`, in parts of about `bytes`.
+pub(crate) fn read_spilled(reader: &impl Reader, slot: Slot, after: Seq, bytes: usize) -> Vec<Entry> {
+    let mut all = Vec::<Entry>::new();
+    loop {
+        let after = all.last().map_or(after, |entry| entry.id.seq);
+        let part = reader.spilled(slot, after, bytes).unwrap();
+        if part.is_empty() {
+            return all;
+        }
+        all.extend(part);
+    }
 }
 
 #[derive(Default)]

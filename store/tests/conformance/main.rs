@@ -3,6 +3,7 @@
 
 mod build;
 mod cases;
+mod history;
 mod implementation;
 mod random;
 mod snapshots;

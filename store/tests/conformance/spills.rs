@@ -5,21 +5,8 @@ use catena_store::{Reader, Store};
 
 use crate::build::{SLOT, append, apply, batch, delete, entry, in_version_2, install, object, pin, put, spill, stage};
 use crate::cases::{assert_panics, submit_and_sync, value};
-use crate::implementation::{Implementation, sweep_all};
+use crate::implementation::{Implementation, read_spilled, sweep_all};
 use crate::twin::Twin;
-
-/// Whatever is spilled behind `after`, in parts of about `bytes`.
-pub(crate) fn read_spilled(reader: &impl Reader, slot: Slot, after: Seq, bytes: usize) -> Vec<Entry> {
-    let mut all = Vec::<Entry>::new();
-    loop {
-        let after = all.last().map_or(after, |entry| entry.id.seq);
-        let part = reader.spilled(slot, after, bytes).unwrap();
-        if part.is_empty() {
-            return all;
-        }
-        all.extend(part);
-    }
-}
 
 /// All that is spilled behind `after`, read at once.
 fn spilled(store: &impl Store, after: u64) -> Vec<Entry> {

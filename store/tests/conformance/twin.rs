@@ -7,7 +7,7 @@ use catena_core::{
     Batch, Chain, Entry, EntryId, Metadata, Object, Operation, Pin, Recovered, Seq, Session, Slot, WallTime, Write,
 };
 
-use crate::implementation::Fate;
+use super::implementation::Fate;
 
 /// A history of what reached the disk.
 #[derive(Clone, Debug, Default)]
