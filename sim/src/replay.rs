@@ -66,6 +66,15 @@ impl Subject {
         Ok(Self(Run::File(Box::new(File::parse(text)?))))
     }
 
+    /// As it would be written, if it is of a file; for `fuzz/`.
+    #[doc(hidden)]
+    pub fn text(&self) -> Option<String> {
+        match &self.0 {
+            Run::Seed { .. } => None,
+            Run::File(file) => Some(file.text(&[])),
+        }
+    }
+
     /// The options of its world.
     pub fn options(&self) -> Options {
         match &self.0 {

@@ -28,6 +28,8 @@ pub(crate) enum Problem {
     NoVersion { text: String },
     #[error("{text:?} are no bytes: write pairs of hexadecimal digits after 0x")]
     NoBytes { text: String },
+    #[error("{text:?} are more than {most} bytes: write fewer")]
+    TooManyBytes { text: String, most: usize },
     #[error("there is no {name:?} in this cluster: {known}")]
     NoSuch { name: String, known: String },
     #[error("replicas={replicas} is more than the {nodes} nodes: use fewer")]

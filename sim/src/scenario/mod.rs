@@ -91,6 +91,17 @@ pub fn play(text: &str, printing: Printing) -> Result<Played, ScriptError> {
     Ok(Played { text: script.render(&outputs), differences, halt })
 }
 
+/// The text as it would be written with the outputs that it has; for `fuzz/`.
+///
+/// # Errors
+/// What is wrong with it.
+#[doc(hidden)]
+pub fn rewritten(text: &str) -> Result<String, ScriptError> {
+    let script = Script::parse(text)?;
+    let outputs: Vec<Vec<String>> = script.blocks.iter().map(|block| block.output.clone()).collect();
+    Ok(script.render(&outputs))
+}
+
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let same = self.was.iter().zip(&self.is).take_while(|(was, is)| was == is).count();

@@ -86,10 +86,16 @@ pub(crate) fn duration(text: &str) -> Result<Duration, Problem> {
     unit.checked_mul(number).filter(|duration| *duration <= Duration::from_hours(24)).ok_or_else(wrong)
 }
 
+/// More than any value may have.
+const MOST_BYTES: usize = 64 << 20;
+
 /// The bytes of a key or a value: as written; in hexadecimal after `0x`; `N*x`: so many of them.
 pub(crate) fn bytes(text: &str) -> Result<Bytes, Problem> {
     if let Some((count, byte)) = text.split_once('*') {
-        return Ok(byte.repeat(number(count)?).into());
+        let count: usize = number(count)?;
+        let fits = count.checked_mul(byte.len()).is_some_and(|bytes| bytes <= MOST_BYTES);
+        let too_many = || Problem::TooManyBytes { text: text.to_owned(), most: MOST_BYTES };
+        return fits.then(|| byte.repeat(count).into()).ok_or_else(too_many);
     }
     let Some(digits) = text.strip_prefix("0x") else { return Ok(text.to_owned().into()) };
     let wrong = || Problem::NoBytes { text: text.to_owned() };
@@ -114,7 +120,7 @@ mod tests {
         assert_eq!(bytes("ab"), Ok(Bytes::from("ab")));
         assert_eq!(bytes("0xff00"), Ok(Bytes::from(vec![255, 0])));
         assert_eq!(bytes("3*x"), Ok(Bytes::from("xxx")));
-        for wrong in ["0x", "0xf", "0xzz", "many*x"] {
+        for wrong in ["0x", "0xf", "0xzz", "many*x", "67108865*x", "9223372036854775807*xx", "18446744073709551615*xx"] {
             bytes(wrong).expect_err(wrong);
         }
     }
