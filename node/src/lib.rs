@@ -21,6 +21,20 @@ mod task;
 mod timer;
 pub mod words;
 
+// The command line, otherwise of the binary alone: for its settings.
+#[cfg(feature = "fuzzing")]
+#[allow(dead_code, reason = "it is not run")]
+mod cli;
+#[cfg(feature = "fuzzing")]
+#[allow(dead_code, unused_imports, reason = "it is not run")]
+mod dev;
+#[cfg(feature = "fuzzing")]
+extern crate self as catena_node;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use cli::judge_settings;
+
 pub use clock::{Clock, tokio_clock, wall_time};
 pub use coordinator::{
     ConfigRequest, ConfigStorage, CoordinatorError, CoordinatorMetrics, CoordinatorMonitor, CoordinatorState, run_coordinator,

@@ -33,6 +33,8 @@ use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
 use self::arguments::{Command, ConfigWish};
+#[cfg(feature = "fuzzing")]
+pub use self::config::judge as judge_settings;
 use self::config::{Effective, LoadError, Loaded};
 use self::error::ProcessError;
 use self::exit::{Exit, fail};

@@ -19,7 +19,12 @@ pub(super) type Read = Vec<(Section, String, Value)>;
 /// Reads a file, and demands that every key in it is a setting and every value fits.
 pub(super) fn read(file: &Path) -> Result<Read, ConfigError> {
     let text = fs::read_to_string(file).map_err(|source| ConfigError::Unreadable { file: file.to_owned(), source })?;
-    parse(&Text { file, text: &text })
+    parse(file, &text)
+}
+
+/// Reads the text of a file.
+pub(super) fn parse(file: &Path, text: &str) -> Result<Read, ConfigError> {
+    parse_text(&Text { file, text })
 }
 
 /// A file and what is in it.
@@ -45,7 +50,7 @@ impl Text<'_> {
     }
 }
 
-fn parse(text: &Text<'_>) -> Result<Read, ConfigError> {
+fn parse_text(text: &Text<'_>) -> Result<Read, ConfigError> {
     let document = DeTable::parse(text.text).map_err(|error| {
         let (line, column) = text.position(error.span().map_or(0, |span| span.start));
         ConfigError::Syntax { at: text.line(line), column, message: error.message().to_owned() }

@@ -8,6 +8,8 @@ mod default_file;
 mod effective;
 mod error;
 mod file;
+#[cfg(feature = "fuzzing")]
+mod fuzzed;
 mod print;
 mod section;
 mod sources;
@@ -20,6 +22,8 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 pub(super) use self::default_file::default_file;
 pub(super) use self::effective::Effective;
 use self::error::ConfigError;
+#[cfg(feature = "fuzzing")]
+pub use self::fuzzed::judge;
 pub(super) use self::print::print;
 use self::section::Section;
 use self::sources::{Sources, Variables};

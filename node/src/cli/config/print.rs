@@ -67,7 +67,7 @@ fn source(effective: &Effective, setting: &Setting) -> String {
     if missing { "missing".to_owned() } else { effective.origin(setting).to_string() }
 }
 
-fn json(shown: &[Effective]) -> Value {
+pub(super) fn json(shown: &[Effective]) -> Value {
     let of = |effective: &Effective| {
         let settings = effective.section.settings();
         let settings = settings.iter().map(|setting| {
@@ -94,7 +94,7 @@ fn value(setting: &Setting, words: Vec<String>) -> Value {
 
 /// Demands that the settings of a section make sense together. What a coordinator's directory was created with is not known
 /// here: they are those of a new one.
-fn check(effective: &Effective) -> Result<(), SettingsError> {
+pub(super) fn check(effective: &Effective) -> Result<(), SettingsError> {
     match effective.section {
         Section::Client | Section::Dev => Ok(()),
         Section::Coordinator => {

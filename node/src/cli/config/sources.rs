@@ -55,10 +55,7 @@ impl Sources {
     /// Reads the file, if there is one, all of it; and of the environment, which comes first, what is about these sections:
     /// it may have other things of such names.
     pub(super) fn read(file: Option<&Path>, variables: Variables<'_>, sections: &[Section]) -> Result<Self, ConfigError> {
-        let mut given: BTreeMap<Section, Given> = BTreeMap::new();
-        for (section, key, value) in file.map(file::read).transpose()?.unwrap_or_default() {
-            given.entry(section).or_default().0.insert(key, value);
-        }
+        let Self { mut given } = Self::of(file.map(file::read).transpose()?.unwrap_or_default());
         for section in sections {
             for setting in section.settings() {
                 let name = setting.variable();
@@ -69,6 +66,15 @@ impl Sources {
             }
         }
         Ok(Self { given })
+    }
+
+    /// What a file says.
+    pub(super) fn of(read: file::Read) -> Self {
+        let mut given: BTreeMap<Section, Given> = BTreeMap::new();
+        for (section, key, value) in read {
+            given.entry(section).or_default().0.insert(key, value);
+        }
+        Self { given }
     }
 
     /// The same command with what is given in a section for its defaults.
