@@ -3,7 +3,6 @@
 #[macro_use]
 mod violation;
 
-pub(crate) mod blackbox;
 pub(crate) mod configurations;
 pub(crate) mod continuity;
 pub(crate) mod durable;
@@ -12,6 +11,7 @@ pub(crate) mod ledger;
 pub(crate) mod linearize;
 pub(crate) mod progress;
 pub(crate) mod reserve;
+pub(crate) mod seen;
 pub(crate) mod serving;
 pub(crate) mod sessions;
 pub(crate) mod silence;

@@ -5,7 +5,7 @@
 //!                                                          │
 //!   clients of catena-net ──TCP──► coordinator, 4 nodes ◄──┘
 //!        │                              │
-//!     history ──► blackbox           status, logs, disks in the end
+//!     history ──► seen           status, logs, disks in the end
 //! ```
 //!
 //! The seed decides which faults there are and when, and what clients want. How long things take is the machine's affair:

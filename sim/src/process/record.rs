@@ -9,7 +9,7 @@ use catena_core::slot_of;
 use catena_net::client::Client;
 
 use crate::check::configurations::{Reigns, Server};
-use crate::check::{Violation, blackbox};
+use crate::check::{Violation, seen};
 use crate::history::{CallId, History, Outcome, Wish};
 use crate::shipped::perform;
 
@@ -96,7 +96,7 @@ impl Record {
     pub(super) fn check(&self) -> Result<(), Violation> {
         let content = &*self.lock();
         content.violation.clone().map_or(Ok(()), Err)?;
-        blackbox::check(&content.history)
+        seen::check(&content.history)
     }
 
     pub(super) fn tally(&self) -> Tally {

@@ -21,9 +21,9 @@ use crate::Damage;
 #[doc(hidden)]
 pub fn check_any_record(data: &[u8]) {
     log_record(data);
-    same(data, ObjectRecord::parse(data), |record, out| record.put(out));
-    same(data, StateRecord::parse(data), |record, out| record.put(out));
-    same(data, StagingRecord::parse(data), |record, out| record.put(out));
+    same(data, ObjectRecord::parse(data), ObjectRecord::put);
+    same(data, StateRecord::parse(data), StateRecord::put);
+    same(data, StagingRecord::parse(data), StagingRecord::put);
     same(data, parse_session(data), |session, out| put_session(out, session));
     let mut fields = Fields(data);
     let chain = parse_chain(Slot(0), &mut fields).and_then(|chain| fields.end().map(|()| chain));

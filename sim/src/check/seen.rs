@@ -260,5 +260,5 @@ fn judged(author: CallId, call: &Call, before: Before, hidden: bool) -> Result<(
 }
 
 #[cfg(test)]
-#[path = "blackbox_tests.rs"]
+#[path = "seen_tests.rs"]
 mod tests;
