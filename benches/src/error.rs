@@ -18,7 +18,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The binary under test is not there.
-    #[error("{} is not there: build it first with cargo build --release --workspace", .0.display())]
+    #[error("{} is not there: build it first with cargo build --release -p catena-node -p catena-benches", .0.display())]
     NoBinary(PathBuf),
     /// A call of the cluster under test.
     #[error("a call of the cluster under test: {0}")]

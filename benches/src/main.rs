@@ -1,6 +1,6 @@
 //! Where the time goes: put and get beside the floors they stand on, interleaved in one run.
 //!
-//! `cargo build --release --workspace && target/release/latency` prints the table of `docs/performance.md`.
+//! `cargo build --release -p catena-node -p catena-benches && target/release/latency` prints the table of `docs/performance.md`.
 
 #![expect(clippy::cast_precision_loss, reason = "figures are for people")]
 
