@@ -27,7 +27,8 @@ fn assert_found(target: &str, run: fn(&[u8]), mutants: &[Mutant]) {
 
 #[test]
 fn the_chain_notices() {
-    assert_found("chain", chain::run, &[Mutant::VersionRestarts]);
+    use Mutant::{JudgeCommittedOnly, LeaseApart, NoResendToNew, RewriteVersion, VersionRestarts};
+    assert_found("chain", chain::run, &[JudgeCommittedOnly, LeaseApart, NoResendToNew, RewriteVersion, VersionRestarts]);
 }
 
 #[test]
