@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use catena_core::mutants::Mutant;
 use catena_sim::Printing;
+use catena_sim::mutation::with;
 use catena_sim::scenario::{files, play};
 
 #[test]
@@ -47,6 +49,51 @@ fn every_fault_that_was_seen_elsewhere_has_its_story() {
         untold.is_empty(),
         "no scenario shows the faults {untold:?}: name them in the file that does, as in `# parity: a, o`"
     );
+}
+
+/// The planted bug that brings each fault back, and the story that it makes go otherwise. Three are not here: nothing on the
+/// way of `j` (bytes that are no text) is the core's, net's conversions are held by their own tests; what lets `s` (a spare in
+/// the wrong rack) and `y` (a node that was never heard) happen is a check in the coordinator that none of the bugs removes:
+/// core/tests/coordinator/{placement,registration}.rs hold it.
+const RECREATED: &[(char, &str, Mutant)] = &[
+    ('a', "large-slot", Mutant::ActivateEarly),
+    ('b', "tail-loses-coordinator", Mutant::RouteBeforeChain),
+    ('c', "handover-tail-dies", Mutant::ReadinessForgotten),
+    ('d', "tail-loses-coordinator", Mutant::ReadWithoutLease),
+    ('e', "tail-dies", Mutant::NewTailCuts),
+    ('f', "compare-and-set", Mutant::JudgeCommittedOnly),
+    ('g', "paused-head", Mutant::CutIsNotExecuted),
+    ('h', "all-restart-tail-ahead", Mutant::SkipMatching),
+    ('i', "late-decision", Mutant::EpochIgnored),
+    ('k', "readmitted-again", Mutant::ReadyAtOnce),
+    ('l', "incomplete-source", Mutant::JoinBehindUnready),
+    ('m', "concurrent-writers", Mutant::NoResendToNew),
+    ('n', "lost-hop", Mutant::NoResend),
+    ('n', "value-limit", Mutant::SizeAtMiddle),
+    ('o', "joiner-dies", Mutant::JoinerDeathIgnored),
+    ('p', "second-failure", Mutant::NoResendToNew),
+    ('q', "drain", Mutant::FenceLifted),
+    ('r', "unreachable-among-many", Mutant::JoinerDeathIgnored),
+    ('t', "coordinator-paused", Mutant::PauseCountsAsSilence),
+    ('u', "unreachable-among-many", Mutant::OneBlocksAll),
+    ('v', "restart-in-place", Mutant::RestartIgnored),
+    ('w', "joiner-dies", Mutant::ResumeFromAcked),
+    ('x', "busy-slot", Mutant::SpillLost),
+];
+
+#[test]
+fn a_story_goes_otherwise_where_its_fault_is_planted() {
+    for (fault, name, mutant) in RECREATED {
+        let file =
+            files().expect("the folder is there").into_iter().find(|file| file.file_stem().is_some_and(|stem| stem == *name));
+        let text = std::fs::read_to_string(file.expect("there is such a story")).expect("a readable file");
+        let tags = text.lines().filter_map(|line| line.strip_prefix("# parity: ")).flat_map(|tags| tags.split(", "));
+        assert!(tags.into_iter().any(|tag| tag == fault.to_string()), "{name} does not say that it shows {fault}");
+        let played = with(*mutant, || play(&text, Printing::Off)).expect("it is well formed");
+        assert!(played.halt.is_some() || !played.differences.is_empty(), "{fault}: {name} is the same under {}", mutant.name());
+    }
+    let told: BTreeSet<char> = RECREATED.iter().map(|(fault, ..)| *fault).chain(['j', 's', 'y']).collect();
+    assert_eq!(told, ('a'..='y').collect());
 }
 
 #[test]
