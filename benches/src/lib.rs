@@ -11,4 +11,4 @@ pub use error::Error;
 pub use figures::{Distribution, milliseconds};
 pub use load::{Done, Load, Lost};
 pub use processes::{Cluster, Setup, Usage};
-pub use program::{Place, Verdict, main};
+pub use program::{Place, Pressure, Verdict, main};

@@ -79,7 +79,7 @@ pub(crate) struct Rounds {
 const ECHO_PORT: u16 = 7690;
 const ONE_PORT: u16 = 7700;
 const THREE_PORT: u16 = 7710;
-const ETCD_PORT: u16 = 7720;
+const ETCD_PORT: u16 = 7670;
 
 struct Subject {
     floor: Floor,

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use crate::{Error, Setup, processes};
+use crate::{Cluster, Error, Load, Setup, processes};
 
 /// Where a program finds and puts things.
 #[derive(Debug, clap::Args)]
@@ -25,6 +26,40 @@ impl Place {
     pub fn setup(&self, port: u16, slots: u32) -> Result<Setup, Error> {
         let catena = processes::binary(self.catena.as_deref())?;
         Ok(Setup { catena, parent: self.data_dir.clone(), port, nodes: 3, replicas: 3, slots })
+    }
+}
+
+/// A cluster of small chains, all of them written to.
+#[derive(Debug, clap::Args)]
+pub struct Pressure {
+    /// Chains, of three members each, over three nodes.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
+    pub slots: u32,
+    /// Writers a slot.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
+    writers: u32,
+    /// Bytes a value.
+    #[arg(long, default_value_t = 256)]
+    value_bytes: usize,
+    #[command(flatten)]
+    place: Place,
+}
+
+impl Pressure {
+    /// The cluster.
+    ///
+    /// # Errors
+    /// As [`Place::setup`].
+    pub fn setup(&self, port: u16) -> Result<Setup, Error> {
+        self.place.setup(port, self.slots)
+    }
+
+    /// The writers, each write with so much time.
+    ///
+    /// # Errors
+    /// As [`Load::start`].
+    pub async fn load(&self, cluster: &Cluster, call_timeout: Duration) -> Result<Load, Error> {
+        Load::start(cluster.endpoints(), self.writers, self.value_bytes, call_timeout).await
     }
 }
 

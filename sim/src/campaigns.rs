@@ -63,9 +63,9 @@ impl Campaign {
         let fresh = Totals::new(scale, runs, seeds.start)?;
         let mut totals = match &self.totals {
             Some(file) if file.exists() => Totals::read(file)?.following(&fresh, file)?,
-            Some(file) => fresh.write(file).map(|()| fresh)?, // before hours are spent
-            None => fresh,
+            _ => fresh,
         };
+        self.keep(&totals)?; // before hours are spent
         let (before, begun) = (totals.seconds, Instant::now());
         let mut progress = Progress::new(&seeds, self.time, totals.report.seeds);
         let mut saved = begun;
@@ -74,9 +74,9 @@ impl Campaign {
         let mut unsaved = Ok(());
         let report = go_on(done, next, scale, runs, self.jobs as usize, |report| {
             progress.show(report);
-            if let Some(file) = self.totals.as_deref().filter(|_| saved.elapsed() >= SAVING) {
+            if saved.elapsed() >= SAVING {
                 saved = Instant::now();
-                unsaved = totals.grown(report, before + begun.elapsed().as_secs_f64()).write(file);
+                unsaved = self.keep(&totals.grown(report, before + begun.elapsed().as_secs_f64()));
             }
             let over = unsaved.is_err() || self.time.is_some_and(|time| begun.elapsed() >= time);
             if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -84,14 +84,15 @@ impl Campaign {
         progress.end();
         unsaved?;
         totals = totals.grown(&report, before + begun.elapsed().as_secs_f64());
-        if let Some(file) = &self.totals {
-            totals.write(file)?;
-        }
+        self.keep(&totals)?;
         say(&format!("{}", Summary { totals: &totals, jobs: self.jobs }));
-        if let Some(file) = &self.record {
-            record(&totals, self.jobs, file)?;
-        }
         Ok(verdict(&totals, scale, self.totals.as_deref()))
+    }
+
+    /// Writes what has been done to where it was asked for.
+    fn keep(&self, totals: &Totals) -> Result<(), String> {
+        self.totals.as_deref().map_or(Ok(()), |file| totals.write(file))?;
+        self.record.as_deref().map_or(Ok(()), |file| record(totals, self.jobs, file))
     }
 }
 
@@ -202,15 +203,12 @@ impl fmt::Display for Summary<'_> {
             report.searches.given_up
         )?;
         let row = |f: &mut fmt::Formatter<'_>, count: u64, what: &str| {
-            writeln!(f, "  {count:>10} {what}{}", if count == 0 { "  never reached" } else { "" })
+            write!(f, "\n  {count:>10} {what}{}", if count == 0 { "  never reached" } else { "" })
         };
-        writeln!(f, "faults:")?;
+        write!(f, "faults:")?;
         report.occurrences.iter().try_for_each(|(fault, count)| row(f, count, fault.name()))?;
-        write!(f, "rules of the protocol, where they show:")?;
-        report.reached.iter().try_for_each(|(mark, count)| {
-            writeln!(f)?;
-            write!(f, "  {count:>10} {}{}", rules::line(mark), if count == 0 { "  never reached" } else { "" })
-        })
+        write!(f, "\nrules of the protocol, where they show:")?;
+        report.reached.iter().try_for_each(|(mark, count)| row(f, count, &rules::line(mark)))
     }
 }
 

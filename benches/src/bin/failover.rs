@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use catena_benches::{Cluster, Distribution, Done, Error, Load, Place, Verdict, main as program, milliseconds};
+use catena_benches::{Cluster, Distribution, Done, Error, Load, Pressure, Verdict, main as program, milliseconds};
 use catena_core::{NodeId, Slot, Status};
 use clap::Parser;
 
@@ -16,17 +16,8 @@ struct Options {
     /// How often each position dies.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Chains, of three members each, over three nodes.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
-    slots: u32,
-    /// Writers a slot.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
-    writers: u32,
-    /// Bytes a value.
-    #[arg(long, default_value_t = 256)]
-    value_bytes: usize,
     #[command(flatten)]
-    place: Place,
+    pressure: Pressure,
 }
 
 const PORT: u16 = 7720;
@@ -41,14 +32,14 @@ fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<Verdict, Error> {
-    let mut cluster = Cluster::start(options.place.setup(PORT, options.slots)?).await?;
-    let mut load = Load::start(cluster.endpoints(), options.writers, options.value_bytes, Load::PATIENCE).await?;
+    let mut cluster = Cluster::start(options.pressure.setup(PORT)?).await?;
+    let mut load = options.pressure.load(&cluster, Load::PATIENCE).await?;
     let mut gaps: BTreeMap<usize, Distribution> = BTreeMap::new();
     let mut writes = 0;
     for round in 0..options.rounds {
         for position in 0..POSITIONS.len() {
             // Another slot each time, so that every node dies at every position.
-            let slot = Slot((round * 3 + u32::try_from(position).expect("three")) % options.slots);
+            let slot = Slot((round * 3 + u32::try_from(position).expect("three")) % options.pressure.slots);
             let (gap, done) = kill_one(&mut cluster, &mut load, slot, position).await?;
             gaps.entry(position).or_default().add(gap);
             writes += done;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 use std::time::Instant;
 
-use catena_benches::{Cluster, Distribution, Error, Load, Place, Verdict, main as program, milliseconds};
+use catena_benches::{Cluster, Distribution, Error, Pressure, Verdict, main as program, milliseconds};
 use catena_core::NodeId;
 use catena_net::client::Options as ClientOptions;
 use clap::Parser;
@@ -16,29 +16,20 @@ struct Options {
     /// How often all nodes are restarted.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Chains, of three members each, over three nodes.
-    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
-    slots: u32,
-    /// Writers a slot.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
-    writers: u32,
-    /// Bytes a value.
-    #[arg(long, default_value_t = 256)]
-    value_bytes: usize,
     #[command(flatten)]
-    place: Place,
+    pressure: Pressure,
 }
 
-const PORT: u16 = 7740;
+const PORT: u16 = 7780;
 
 fn main() -> ExitCode {
     program("rolling", run(Options::parse()))
 }
 
 async fn run(options: Options) -> Result<Verdict, Error> {
-    let mut cluster = Cluster::start(options.place.setup(PORT, options.slots)?).await?;
+    let mut cluster = Cluster::start(options.pressure.setup(PORT)?).await?;
     let deadline = ClientOptions::default().call_timeout;
-    let mut load = Load::start(cluster.endpoints(), options.writers, options.value_bytes, deadline).await?;
+    let mut load = options.pressure.load(&cluster, deadline).await?;
     let nodes: Vec<NodeId> = cluster.await_whole().await?.nodes.into_iter().map(|node| node.stored.record.node).collect();
     let (mut waits, mut stops, mut returns) = <(Distribution, Distribution, Distribution)>::default();
     for round in 0..options.rounds {

@@ -264,7 +264,8 @@ impl Leader {
             (copied || mutant!(EvictLastCopy) && chain.members.len() > 1) && self.cannot_serve(chain, victim, config, now)
         })?;
         reached!(RemovedFenced if self.has_stopped(&victim.node, chain));
-        reached!(RemovedByLapse if !self.has_stopped(&victim.node, chain) && self.lease_has_run_out(victim, config, now));
+        reached!(RemovedByLapse if !self.has_stopped(&victim.node, chain)
+            && self.nodes.get(&victim.node).is_some_and(|node| !node.may_hold_lease(config, now)));
         let members: Vec<Member> = chain.members.iter().filter(|member| *member != victim).cloned().collect();
         let ready = chain.tail_ready || chain.tail() == victim || mutant!(ReadinessForgotten);
         let (stopped, node) = (self.nodes.get(&victim.node).map(|node| node.health), victim.node.clone());
@@ -312,11 +313,6 @@ impl Leader {
             || node.leaving
             || !node.may_hold_lease(config, now)
             || mutant!(EvictWithoutFence)
-    }
-
-    #[cfg(feature = "mutants")]
-    fn lease_has_run_out(&self, victim: &Member, config: &CoordinatorConfig, now: Now) -> bool {
-        self.nodes.get(&victim.node).is_some_and(|node| !node.may_hold_lease(config, now))
     }
 
     /// Notes which members are to go, and tells those: stop serving; and the others: say that you are there.
