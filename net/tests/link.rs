@@ -5,16 +5,17 @@ mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use catena_core::{Identity, Message};
-use catena_net::link::{QUEUE_BYTES, QUEUE_MESSAGES};
+use catena_core::{Identity, Limits, Message};
+use catena_net::link::{Links, QUEUE_BYTES, QUEUE_MESSAGES};
 use catena_net::proto::replication_client::ReplicationClient;
 use catena_net::proto::{Batch, Envelope, Fragment, Frame, Hello, frame::Content};
-use catena_net::server::NodeInput;
+use catena_net::server::{Listener, NodeInput, NodeServer, STOP_TIMEOUT};
 use catena_net::{Refusal, WIRE_VERSION};
 use common::*;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
@@ -83,6 +84,26 @@ async fn resumes_after_the_dialling_node_restarts() {
     b.links.send(&a.record.node.clone(), ack(1));
     a.links.send(&name, ack(2));
     assert_eq!((a.number().await, b.number().await), (1, 2));
+}
+
+#[tokio::test]
+async fn a_server_that_stops_does_not_wait_for_links_that_are_closed() {
+    let listener = Listener::bind(local(0)).await.expect("a free port");
+    let here = record("b", listener.address());
+    let (sender, mut inputs) = mpsc::channel(8);
+    let (mut links, acceptor) = Links::new(identity("b"), sender.clone());
+    let server = NodeServer::new(identity("b"), &Limits::default(), sender, acceptor);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+    let mut a = TestNode::start("a").await;
+    a.set_peer(&here);
+    let Some(NodeInput::LinkUp(link)) = soon("the link", inputs.recv()).await else { panic!("expected a link") };
+    assert_eq!(links.attach(link), Some(a.record.node.clone()));
+    let began = Instant::now();
+    drop(stop);
+    links.close();
+    soon("the stop", serving).await.expect("no panic").expect("a proper end");
+    assert!(began.elapsed() < STOP_TIMEOUT, "nothing held it up for {:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -90,6 +90,11 @@ impl Links {
         peer.link.take_if(|link| link.is_of(end)).map(|link| link.peer().node.clone())
     }
 
+    /// Ends all links, for a node that has nothing more to say: an open one would hold up the server that accepted it.
+    pub fn close(&mut self) {
+        self.peers.clear();
+    }
+
     /// Every neighbour known by now, where it is as far as that is known, and what waits for it in bytes if there is a link.
     pub fn peers(&self) -> impl Iterator<Item = (&NodeId, Option<&str>, Option<usize>)> {
         self.peers.iter().map(|(node, peer)| {

@@ -115,11 +115,13 @@ impl Departure {
         }
     }
 
-    /// Leaves, if nothing is to be waited for any more.
-    pub(super) fn leave_if_free(&mut self) {
-        if matches!(self.stage, Stage::Leaving { heard: Heard::Yes, .. }) && self.needed.is_empty() {
+    /// Leaves, if nothing is to be waited for any more; says whether it has, just now.
+    pub(super) fn leave_if_free(&mut self) -> bool {
+        let free = matches!(self.stage, Stage::Leaving { heard: Heard::Yes, .. }) && self.needed.is_empty();
+        if free {
             self.leave();
         }
+        free
     }
 
     /// There is no coordinator. The next one has heard nothing yet; if there will be none, it leaves alone.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use catena_core::{Decisions, Effect, Event, Node, NodeId, RequestId, Slot, Ticket, Time};
+use catena_core::{Batch, Decisions, Effect, Event, Node, NodeId, RequestId, Slot, Ticket, Time};
 use catena_net::coordination::Heartbeats;
 use catena_net::link::Links;
 use catena_net::server::{Answers, Caller, NodeInput};
@@ -61,6 +61,8 @@ pub(super) struct Driver<R: Reader> {
     now: Time,
     /// Reused from step to step.
     effects: Vec<Effect>,
+    /// What this turn's steps have for the disk: handed over at its end, so that they share a sync.
+    batches: Vec<Batch>,
 }
 
 /// What a turn begins with.
@@ -107,6 +109,7 @@ impl<R: Reader> Driver<R> {
             monitor,
             now,
             effects: Vec::new(),
+            batches: Vec::new(),
         }
     }
 
@@ -135,13 +138,9 @@ impl<R: Reader> Driver<R> {
                 Some(question) = self.monitor.asked() => Ready::Question(question),
                 Some(input) = inputs.recv() => Ready::Input(input),
             };
+            let mut in_time = true;
             match ready {
-                Ready::Input(input) => {
-                    if !self.on_inputs(input, &mut inputs)? {
-                        // The tasks that carry heartbeats and answers have their turn as well.
-                        tokio::task::yield_now().await;
-                    }
-                }
+                Ready::Input(input) => in_time = self.on_inputs(input, &mut inputs)?,
                 Ready::Durable(durable) => self.on_durable(durable.expect("a store reports its end"))?,
                 Ready::Uplink(event) => self.on_uplink(event.expect("the uplink reports its end"))?,
                 Ready::Part(part) => self.on_part(part)?,
@@ -153,7 +152,14 @@ impl<R: Reader> Driver<R> {
                     self.step(Event::Wake)?;
                 }
             }
-            self.departure.leave_if_free();
+            self.submit()?;
+            if self.departure.leave_if_free() {
+                self.links.close();
+            }
+            if !in_time {
+                // The tasks that carry heartbeats and answers have their turn as well.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -379,7 +385,7 @@ impl<R: Reader> Driver<R> {
             Effect::Persist(batch) => {
                 self.metrics.persisted(&batch.writes);
                 self.watching.submitted(batch.ticket, self.now);
-                (self.storage.submit)(batch).or_else(|error| self.storage_ended(error))?;
+                self.batches.push(batch);
             }
             Effect::Reply { request, result } => self.calls.answer(request, result, self.now),
             Effect::Pin { slot } => self.pins.pin(slot),
@@ -396,6 +402,14 @@ impl<R: Reader> Driver<R> {
             }
         }
         Ok(())
+    }
+
+    /// Hands the turn's batches to the disk.
+    fn submit(&mut self) -> Result<(), NodeError> {
+        let mut batches = std::mem::take(&mut self.batches);
+        let result = batches.drain(..).try_for_each(|batch| (self.storage.submit)(batch));
+        self.batches = batches;
+        result.or_else(|error| self.storage_ended(error))
     }
 
     /// Why nothing can be submitted any more: the store has reported it, or is about to.
