@@ -1,6 +1,6 @@
 //! Where the time goes: put and get beside the floors they stand on, interleaved in one run.
 //!
-//! `cargo build --release -p catena-node -p catena-benches && target/release/latency` prints the table of `docs/performance.md`.
+//! `docs/performance.md` has the table that it prints, and the commands.
 
 #![expect(clippy::cast_precision_loss, reason = "figures are for people")]
 
