@@ -188,7 +188,7 @@ impl Replica {
             }
             return; // else it came twice, or late
         }
-        if !well_formed(after.as_ref(), &objects, pin.at) {
+        if pin.at.seq < self.committed || !well_formed(after.as_ref(), &objects, pin.at) {
             return; // whoever sent it is not what it should be; the coordinator hears that nothing comes of it
         }
         let weight: usize = objects.iter().map(|(key, object)| key.len() + object.value.len()).sum();

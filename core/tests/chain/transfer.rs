@@ -1,8 +1,11 @@
 //! A joining replica that lacks more than the log has gets a snapshot (J1–J3).
 
-use catena_core::{Event, Message, NodeConfig, Origin, ReplicaState, Write};
+use catena_core::{
+    ChainVersion, Chunk, EntryId, Envelope, Event, Message, NodeConfig, Origin, Pin, ReplicaState, Seq, Slot, SnapshotEnd,
+    WallTime, Write,
+};
 
-use crate::bench::{Bench, Sync, id};
+use crate::bench::{Bench, Sync, id, identity};
 
 /// A chain with 20 objects and two sessions in its state, of which the log knows nothing; a part has two objects.
 pub(crate) fn filled() -> Bench {
@@ -175,8 +178,9 @@ fn a_snapshot_that_is_overtaken_by_what_may_be_kept_begins_anew() {
     assert_eq!(bench.get_at(&id("n3"), "k5"), Ok(Some("newer".into())));
 }
 
-#[test]
-fn what_a_snapshot_is_about_to_replace_is_not_applied_behind_it() {
+/// n4 knows some writes to be committed, and lets them wait to be applied; it was left behind, and waits for a snapshot of which
+/// no part arrives.
+fn left_behind() -> Bench {
     let mut bench = filled();
     bench.config.limits.chunk_bytes = 1 << 20;
     bench.restart("n3");
@@ -185,7 +189,6 @@ fn what_a_snapshot_is_about_to_replace_is_not_applied_behind_it() {
     bench.restart("n4");
     bench.decide(&["n1", "n2", "n3"], Some("n4"));
     bench.wait(500);
-    // n4 knows these to be committed, and lets them wait to be applied; then it is left behind.
     bench.put("k5", "1");
     bench.wait(100);
     bench.decide(&["n1", "n2", "n3"], None);
@@ -197,6 +200,31 @@ fn what_a_snapshot_is_about_to_replace_is_not_applied_behind_it() {
     bench.decide(&["n1", "n2", "n3"], Some("n4"));
     bench.tell();
     bench.wait(1);
+    bench
+}
+
+#[test]
+fn a_snapshot_older_than_what_is_known_to_be_committed_is_not_taken() {
+    let mut bench = left_behind();
+    let committed = bench.view("n4").committed;
+    assert!(committed > Seq(2));
+    let at = EntryId { version: ChainVersion(1), seq: Seq(1) };
+    let end = SnapshotEnd { at_time: WallTime(1), sessions: Vec::new() };
+    let pin = Pin { source: id("n3"), process: identity("n3").process, at };
+    let mut forged = Chunk { pin, after: None, objects: Vec::new(), end: Some(end), checksum: 0 };
+    forged.checksum = forged.digest();
+    let envelope =
+        Envelope { slot: Slot(0), version: bench.view("n4").chain.expect("it joins").version, message: Message::Chunk(forged) };
+    bench.deliver(&id("n4"), Event::Message { from: id("n3"), envelope });
+    assert_eq!(bench.view("n4").committed, committed);
+    bench.lose = |_, _, _| false;
+    bench.wait(500);
+    same_state(&mut bench);
+}
+
+#[test]
+fn what_a_snapshot_is_about_to_replace_is_not_applied_behind_it() {
+    let mut bench = left_behind();
     // The snapshot arrives, and its sync takes longer than entries may wait to be applied.
     bench.disk("n4").sync = Sync::Later;
     bench.lose = |_, _, _| false;
