@@ -79,6 +79,8 @@ pub struct Failure {
     pub seed: u64,
     /// How bad it is.
     pub severity: Severity,
+    /// Which guarantee it is about.
+    pub checker: Checker,
     /// Who found what.
     pub violation: String,
 }
@@ -133,7 +135,10 @@ impl Report {
     /// What the seeds should have come by, being so many and so large, and have not.
     pub fn lacks(&self, scale: Scale) -> Vec<String> {
         let least = Scale::default();
-        let large = scale.nodes >= least.nodes && scale.operations >= least.operations && scale.coordinators.is_none();
+        let large = scale.nodes >= least.nodes
+            && scale.operations >= least.operations
+            && scale.coordinators.is_none()
+            && scale.drift == least.drift;
         if self.seeds >= ENOUGH && large { self.never_reached() } else { Vec::new() }
     }
 
@@ -163,7 +168,12 @@ impl Report {
                 self.reached += &summary.reached;
             }
             Err(violation) => {
-                self.failures.push(Failure { seed, severity: violation.severity, violation: violation.to_string() });
+                self.failures.push(Failure {
+                    seed,
+                    severity: violation.severity,
+                    checker: violation.checker,
+                    violation: violation.to_string(),
+                });
             }
         }
     }
@@ -297,7 +307,7 @@ mod tests {
         assert_eq!(report.lacks(Scale::default()).len(), Fault::ALL.len() + Mark::ALL.len());
         assert!(report.lacks(Scale { nodes: 1, ..Scale::default() }).is_empty(), "one node has no neighbours");
         assert!(Report { seeds: ENOUGH - 1, ..report }.lacks(Scale::default()).is_empty(), "too few to tell");
-        let alone = run(0..20, Scale { nodes: 1, operations: 200, coordinators: Some(1) }, Runs::Once, 1);
+        let alone = run(0..20, Scale { nodes: 1, operations: 200, coordinators: Some(1), ..Scale::default() }, Runs::Once, 1);
         let never = alone.never_reached();
         assert!(never.contains(&"K2  Two healthy neighbours do not hear each other.".to_owned()), "{never:?}");
         assert!(never.contains(&"fault: neighbours cut for long".to_owned()), "{never:?}");

@@ -1,6 +1,7 @@
 //! `catena-sim run`: a campaign of seeds, for a range of them or for a time, that can be stopped and gone on with, and whose
 //! totals can be kept.
 
+use std::cmp::Reverse;
 use std::fmt;
 use std::io::{IsTerminal as _, Write as _};
 use std::ops::{ControlFlow, Range};
@@ -9,12 +10,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use catena_sim::campaign::{ENOUGH, Report, Runs, go_on};
-use catena_sim::{Options, Scale, rules};
+use catena_sim::{Checker, Options, PROMISED_DRIFT, Scale, rules};
 use clap::Args;
 
 use crate::replays::{COMMAND, Case};
 use crate::totals::{Totals, record};
-use crate::{NOT_REACHED, Size, exit, say};
+use crate::{Clocks, NOT_REACHED, Size, exit, say};
 
 /// How often the totals are written.
 const SAVING: Duration = Duration::from_secs(10);
@@ -35,6 +36,8 @@ pub(crate) struct Campaign {
     from: u64,
     #[command(flatten)]
     size: Size,
+    #[command(flatten)]
+    clocks: Clocks,
     /// Run each seed twice: both runs must leave the same trace.
     #[arg(long)]
     twice: bool,
@@ -58,7 +61,7 @@ impl Campaign {
     }
 
     fn perform(self) -> Result<ExitCode, String> {
-        let (scale, runs) = (self.size.scale(), if self.twice { Runs::Twice } else { Runs::Once });
+        let (scale, runs) = (self.clocks.of(self.size.scale()), if self.twice { Runs::Twice } else { Runs::Once });
         let seeds = self.seeds.clone().unwrap_or(self.from..u64::MAX);
         let fresh = Totals::new(scale, runs, seeds.start)?;
         let mut totals = match &self.totals {
@@ -104,7 +107,12 @@ fn verdict(totals: &Totals, scale: Scale, file: Option<&Path>) -> ExitCode {
         say(&format!("options:\n{}", Options::draw(failure.seed, scale)));
         let case = Case { seed: failure.seed, scale, mutant: None };
         say(&format!("replay: {COMMAND} replay {}", case.arguments()));
-        say(&format!("shrink: {}", case.shrink_command()));
+        if scale.drift == PROMISED_DRIFT {
+            say(&format!("shrink: {}", case.shrink_command()));
+        }
+    }
+    for (checker, seeds) in by_checker(report) {
+        say(&format!("{checker} failed in {} of {} seeds, first in {}", seeds.len(), report.seeds, seeds[0]));
     }
     if let Some(file) = file {
         say(&format!("\ntotals: {}; the same command goes on behind them", file.display()));
@@ -119,6 +127,19 @@ fn verdict(totals: &Totals, scale: Scale, file: Option<&Path>) -> ExitCode {
         None if lacks.is_empty() => ExitCode::SUCCESS,
         None => ExitCode::from(NOT_REACHED),
     }
+}
+
+/// The seeds in which each guarantee failed, the most frequent first.
+fn by_checker(report: &Report) -> Vec<(Checker, Vec<u64>)> {
+    let mut seeds: Vec<(Checker, Vec<u64>)> = Vec::new();
+    for failure in &report.failures {
+        match seeds.iter_mut().find(|(checker, _)| *checker == failure.checker) {
+            Some((_, seeds)) => seeds.push(failure.seed),
+            None => seeds.push((failure.checker, vec![failure.seed])),
+        }
+    }
+    seeds.sort_by_key(|(_, seeds)| Reverse(seeds.len()));
+    seeds
 }
 
 /// The line that says how far it is.

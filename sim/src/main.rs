@@ -16,7 +16,7 @@ use std::time::Duration;
 use campaigns::Campaign;
 use catena_core::mutants::Mutant;
 use catena_sim::mutation::{hunt_all, named, names, table};
-use catena_sim::{Printing, Scale, Severity};
+use catena_sim::{PROMISED_DRIFT, Printing, Scale, Severity};
 use clap::{Args, Parser, Subcommand};
 use replays::{Case, Wanted, replay_file, replay_seed, shrink_seed};
 use stories::Aim;
@@ -39,7 +39,7 @@ enum Command {
     /// Run one seed again, or what a failing one was shrunk to: a line for each transition, or a page to look at.
     Replay {
         /// What catena-sim shrink has written.
-        #[arg(value_name = "FILE", required_unless_present = "seed", conflicts_with_all = ["seed", "mutant", "ops", "nodes", "coordinators"])]
+        #[arg(value_name = "FILE", required_unless_present = "seed", conflicts_with_all = ["seed", "mutant", "ops", "nodes", "coordinators", "drift"])]
         file: Option<PathBuf>,
         /// The seed.
         #[arg(long)]
@@ -49,6 +49,8 @@ enum Command {
         mutant: Option<Mutant>,
         #[command(flatten)]
         size: Size,
+        #[command(flatten)]
+        clocks: Clocks,
         /// Write a space-time diagram to this file instead of lines: one page for a browser, which needs nothing else.
         #[arg(long, value_name = "FILE")]
         html: Option<PathBuf>,
@@ -126,7 +128,21 @@ struct Size {
 impl Size {
     fn scale(self) -> Scale {
         let coordinators = self.coordinators.map(|coordinators| coordinators as usize);
-        Scale { nodes: self.nodes as usize, operations: self.ops as usize, coordinators }
+        Scale { nodes: self.nodes as usize, operations: self.ops as usize, coordinators, ..Scale::default() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Args)]
+struct Clocks {
+    /// By how many percent any two clocks run apart at most. The protocol allows for 1: beyond it, leases may be believed in
+    /// by nobody else, and what fails first shows what they are for.
+    #[arg(long, value_name = "PERCENT", default_value_t = PROMISED_DRIFT, value_parser = clap::value_parser!(u32).range(1..=50))]
+    drift: u32,
+}
+
+impl Clocks {
+    fn of(self, scale: Scale) -> Scale {
+        Scale { drift: self.drift, ..scale }
     }
 }
 
@@ -138,13 +154,13 @@ fn parse_mutant(text: &str) -> Result<Mutant, String> {
 fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Run(campaign) => campaign.run(),
-        Command::Replay { file, seed, mutant, size, html, until } => {
+        Command::Replay { file, seed, mutant, size, clocks, html, until } => {
             let wanted = Wanted { html, until };
             match (file, seed) {
                 (Some(file), _) => replay_file(&file, &wanted),
                 (None, seed) => {
                     let seed = seed.expect("required, where there is no file");
-                    replay_seed(Case { seed, scale: size.scale(), mutant }, &wanted)
+                    replay_seed(Case { seed, scale: clocks.of(size.scale()), mutant }, &wanted)
                 }
             }
         }

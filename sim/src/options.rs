@@ -17,11 +17,16 @@ pub struct Scale {
     pub operations: usize,
     /// Coordinators; `None`: one to three, as the seed draws.
     pub coordinators: Option<usize>,
+    /// By how many percent any two clocks run apart at most: [`PROMISED_DRIFT`], or beyond it.
+    pub drift: u32,
 }
+
+/// What the protocol's leases allow for, in percent.
+pub const PROMISED_DRIFT: u32 = 1;
 
 impl Default for Scale {
     fn default() -> Self {
-        Self { nodes: 5, operations: 1_000, coordinators: None }
+        Self { nodes: 5, operations: 1_000, coordinators: None, drift: PROMISED_DRIFT }
     }
 }
 
@@ -29,7 +34,8 @@ impl fmt::Display for Scale {
     /// As on the command line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "--ops {} --nodes {}", self.operations, self.nodes)?;
-        self.coordinators.map_or(Ok(()), |coordinators| write!(f, " --coordinators {coordinators}"))
+        self.coordinators.map_or(Ok(()), |coordinators| write!(f, " --coordinators {coordinators}"))?;
+        if self.drift == PROMISED_DRIFT { Ok(()) } else { write!(f, " --drift {}", self.drift) }
     }
 }
 

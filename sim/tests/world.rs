@@ -4,7 +4,7 @@
 use catena_core::mutants::Mutant;
 use catena_sim::campaign::{Runs, run, run_seed};
 use catena_sim::mutation::{hunt_all, with};
-use catena_sim::{Printing, Scale};
+use catena_sim::{Checker, Printing, Scale};
 
 const JOBS: usize = 2;
 
@@ -41,13 +41,24 @@ fn seeds_that_have_found_a_bug_are_clean() {
 #[test]
 fn clusters_of_one_to_nine_nodes_and_of_one_to_five_coordinators_are_clean() {
     for nodes in [1, 2, 3, 9] {
-        let report = run(0..25, Scale { nodes, operations: 500, coordinators: None }, Runs::Once, JOBS);
+        let report = run(0..25, Scale { nodes, operations: 500, ..Scale::default() }, Runs::Once, JOBS);
         assert!(report.failures.is_empty(), "{nodes} nodes: {:#?}", report.failures);
     }
     for coordinators in [1, 5] {
         let scale = Scale { operations: 500, coordinators: Some(coordinators), ..Scale::default() };
         let report = run(0..25, scale, Runs::Once, JOBS);
         assert!(report.failures.is_empty(), "{coordinators} coordinators: {:#?}", report.failures);
+    }
+}
+
+/// What goes first is the coordinator's knowledge of leases (C4): it leaves out who still believes in one.
+#[test]
+fn clocks_that_run_apart_by_more_than_is_promised_cost_leases() {
+    let report = run(0..60, Scale { drift: 50, ..Scale::default() }, Runs::Once, JOBS);
+    assert!(!report.failures.is_empty(), "leases are not what they are thought to be for");
+    for failure in &report.failures {
+        assert_eq!(failure.checker, Checker::Continuity, "{failure:?}");
+        assert!(failure.violation.contains("(C4)"), "{failure:?}");
     }
 }
 

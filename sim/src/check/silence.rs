@@ -6,9 +6,6 @@ use catena_core::{CoordinatorConfig, Health, NodeId, Time};
 
 use super::Violation;
 
-/// By so much a coordinator's clock may run fast.
-const DRIFT_PERCENT: u32 = 1;
-
 /// Silence is reckoned in steps of so long, at most.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -43,7 +40,7 @@ impl Ear {
         Heard { at: now, slept: self.slept }
     }
 
-    /// It changes its mind of a node, whose last heartbeat it has read so long ago.
+    /// It changes its mind of a node, whose last heartbeat it has read so long ago. Its clock may run fast by `drift` percent.
     pub(crate) fn judged(
         &self,
         node: &NodeId,
@@ -51,6 +48,7 @@ impl Ear {
         heard: Option<Heard>,
         now: Time,
         config: &CoordinatorConfig,
+        drift: u32,
     ) -> Result<(), Violation> {
         let after = match health {
             Health::Suspect => config.suspect_after,
@@ -59,7 +57,7 @@ impl Ear {
         };
         let silent = heard.map(|heard| now.since(heard.at).saturating_sub(self.slept.saturating_sub(heard.slept)));
         demand!(
-            silent.is_none_or(|silent| silent + STEP >= after * (100 - DRIFT_PERCENT) / 100),
+            silent.is_none_or(|silent| silent + STEP >= after * (100 - drift) / 100),
             Silence,
             "K2, C5",
             "{node} is called {health:?}, which takes {after:?}, and was silent for {:?} of the coordinator's waking time",
@@ -90,7 +88,7 @@ mod tests {
             ear.wakes(ms(to));
         }
         let node = NodeId::new("n1").expect("a name");
-        ear.judged(&node, health, Some(heard), ms(now), &CoordinatorConfig::new(cluster))
+        ear.judged(&node, health, Some(heard), ms(now), &CoordinatorConfig::new(cluster), 1)
     }
 
     #[test]

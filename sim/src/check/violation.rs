@@ -29,7 +29,7 @@ impl Severity {
 }
 
 /// Who found it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum Checker {
     /// Every key behaves like one object.
     Linearizability,

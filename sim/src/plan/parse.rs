@@ -62,7 +62,7 @@ pub(super) fn file(text: &str) -> Result<File, Line> {
     let operations = lines.value("ops", |text| between(text, 1, 1_000_000))?;
     let nodes = lines.value("nodes", |text| between(text, 1, 9))?;
     let drawn = |text: &str| if text == "drawn" { Ok(None) } else { between(text, 1, 5).map(Some) };
-    let scale = Scale { nodes, operations, coordinators: lines.value("coordinators", drawn)? };
+    let scale = Scale { nodes, operations, coordinators: lines.value("coordinators", drawn)?, ..Scale::default() };
     let mutant = lines.value("mutant", mutant)?;
     let options = Options::draw(seed, scale);
     let replicas = options.coordinator.cluster.replicas as usize;

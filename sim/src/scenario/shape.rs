@@ -69,7 +69,7 @@ impl Shape {
             odds: Vec::new(),
             node: node(slots, words)?,
             coordinator: coordinator(cluster, coordinators, words)?,
-            ..Options::draw(0, Scale { nodes, operations: 0, coordinators: Some(coordinators) })
+            ..Options::draw(0, Scale { nodes, operations: 0, coordinators: Some(coordinators), ..Scale::default() })
         };
         words.end(KNOWN)?;
         Ok(Self { options, clients, racks, drift, present })

@@ -207,15 +207,17 @@ impl Host {
     }
 }
 
-/// The clocks of a machine: any two run apart by the promised 1 % at most, often by just that, and are up to ten seconds off.
+/// The clocks of a machine: any two run apart by what the options say at most, often by just that, and are up to ten seconds off.
 pub(super) fn draw_clock(options: &Options, rng: &mut Rng) -> Clock {
-    const DRIFT: i64 = 4_950;
+    /// In millionths, either way, for each percent between two.
+    const HALF: i64 = 4_950;
     const SECOND: i64 = 1_000_000_000;
     let signed = |rng: &mut Rng, bound: i64| rng.below(bound.unsigned_abs() * 2 + 1).cast_signed() - bound;
+    let most = HALF * i64::from(options.scale.drift);
     let drift = match rng.below(5) {
-        0 | 1 => DRIFT,
-        2 | 3 => -DRIFT,
-        _ => signed(rng, DRIFT),
+        0 | 1 => most,
+        2 | 3 => -most,
+        _ => signed(rng, most),
     };
     let (origin, offset) = (rng.below(1 << 40), signed(rng, 10 * SECOND));
     if options.on(Fault::Skew) { Clock::new(origin, drift, offset) } else { Clock::new(origin, 0, 0) }

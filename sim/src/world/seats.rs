@@ -294,7 +294,7 @@ impl World {
                 let index = self.node_of(&node);
                 let process = self.seats[seat].process.as_ref().expect("it was stepped");
                 let heard = process.guests[index].and_then(|guest| guest.heard);
-                process.ear.judged(&node, health, heard, self.now, &self.options.coordinator)?;
+                process.ear.judged(&node, health, heard, self.now, &self.options.coordinator, self.options.scale.drift)?;
             }
             CoordinatorEffect::Note(_) => {}
         }
