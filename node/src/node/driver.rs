@@ -354,6 +354,7 @@ impl<R: Reader> Driver<R> {
             answer_bytes: self.answers.taken(),
             filling: self.watching.filling(),
             pins: self.pins.len(),
+            disk_full: *self.storage.full.borrow(),
         };
         // Whoever has gone does not want to know.
         match question {

@@ -59,6 +59,7 @@ pub(super) struct Present {
     dropped: Counter,
     batches: Gauge,
     oldest_batch: Gauge<f64, AtomicU64>,
+    disk_full: Gauge,
     catching_up: Gauge,
     copying_out: Gauge,
 }
@@ -108,6 +109,7 @@ impl Default for NodeMetrics {
                 dropped: Counter::default(),
                 batches: Gauge::default(),
                 oldest_batch: Gauge::default(),
+                disk_full: Gauge::default(),
                 catching_up: Gauge::default(),
                 copying_out: Gauge::default(),
             },
@@ -239,7 +241,7 @@ impl NodeMetrics {
 impl Present {
     /// Reads all of it off.
     pub(super) fn measure(&self, sight: Sight<'_>) {
-        let Sight { node, now, links, connected, calls, answer_bytes, filling, pins } = sight;
+        let Sight { node, now, links, connected, calls, answer_bytes, filling, pins, disk_full } = sight;
         let overview = node.overview(now);
         self.ready.set((readiness(&overview) == Readiness::Ready).into());
         self.lease.set(overview.lease.is_some().into());
@@ -251,6 +253,7 @@ impl Present {
         self.answer_bytes.set(number(answer_bytes));
         self.batches.set(number(overview.writing));
         self.oldest_batch.set(overview.oldest_write.as_secs_f64());
+        self.disk_full.set(disk_full.into());
         self.catching_up.set(number(filling));
         self.copying_out.set(number(pins));
         let views = || node.replicas().filter_map(|slot| node.view(slot));
@@ -274,6 +277,7 @@ impl Present {
         gauge("links", "Neighbours that there is a link to", &self.links);
         gauge("neighbours", "Nodes known by their records", &self.neighbours);
         gauge("disk_batches", "Batches on their way to the disk", &self.batches);
+        gauge("disk_full", "1 while the disk is at its reserve, and puts are refused", &self.disk_full);
         gauge("active_catch_ups", "Replicas here that are being filled", &self.catching_up);
         gauge("active_copies_out", "Replicas here that others are being filled from", &self.copying_out);
         let mut bytes =

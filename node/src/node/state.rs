@@ -44,6 +44,8 @@ struct Disk {
     batches: usize,
     oldest_batch_ms: u64,
     stalled: bool,
+    /// Whether it has reached its reserve (D3).
+    full: bool,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -110,11 +112,13 @@ pub(super) struct Sight<'a> {
     /// Replicas that are being filled, and those that others are being filled from.
     pub(super) filling: usize,
     pub(super) pins: usize,
+    /// Whether the disk has reached its reserve.
+    pub(super) disk_full: bool,
 }
 
 impl NodeState {
     pub(super) fn of(sight: Sight<'_>, events: Vec<Happened>) -> Self {
-        let Sight { node, now, links, connected, calls, answer_bytes, .. } = sight;
+        let Sight { node, now, links, connected, calls, answer_bytes, disk_full, .. } = sight;
         let overview = node.overview(now);
         let NodeOverview { identity, .. } = overview;
         Self {
@@ -135,7 +139,12 @@ impl NodeState {
                 applied_revision: overview.applied.0,
                 unreported_replicas: overview.unreported,
             },
-            disk: Disk { batches: overview.writing, oldest_batch_ms: ms(overview.oldest_write), stalled: overview.stalled },
+            disk: Disk {
+                batches: overview.writing,
+                oldest_batch_ms: ms(overview.oldest_write),
+                stalled: overview.stalled,
+                full: disk_full,
+            },
             in_flight: InFlight {
                 calls,
                 writes: overview.writes,

@@ -46,14 +46,14 @@ pub(crate) fn get(port: u16, path: &str) -> Answer {
     ask(port, "GET", path)
 }
 
-fn state(port: u16) -> Value {
+pub(crate) fn state(port: u16) -> Value {
     let answer = get(port, "/admin/v1/state");
     assert_eq!((answer.status, answer.kind.as_str()), (200, "application/json"), "{}", answer.body);
     serde_json::from_str(&answer.body).expect("JSON")
 }
 
 /// Where a process of a cluster has its admin HTTP.
-fn port_of(cluster: &Dev, who: &str) -> u16 {
+pub(crate) fn port_of(cluster: &Dev, who: &str) -> u16 {
     let place = cluster.rows.iter().position(|row| row.who == who).expect("a process of the cluster");
     cluster.port + ADMIN + u16::try_from(place).expect("a few rows")
 }

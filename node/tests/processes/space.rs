@@ -8,6 +8,7 @@ use std::thread;
 
 use tempfile::TempDir;
 
+use crate::admin::{get, port_of, state};
 use crate::support::{Dev, Process, alive, catena, eventually, refused, text};
 
 const MIB: usize = 1 << 20;
@@ -37,6 +38,14 @@ impl Drop for Small {
     }
 }
 
+/// Whether the disk is full, in the state and the figures of a node that is on it.
+fn shown(cluster: &Dev, full: bool) {
+    let port = port_of(cluster, "n1");
+    eventually("the node knows", || (state(port)["disk"]["full"] == full).then_some(()));
+    let figure = format!("catena_storage_disk_full {}\n", u8::from(full));
+    eventually("its figure too", || get(port, "/metrics").body.contains(&figure).then_some(()));
+}
+
 #[test]
 fn puts_are_refused_before_the_disk_is_full_and_taken_again_when_there_is_room() {
     let (disk, other) = (Small::new(512), TempDir::new().expect("a directory"));
@@ -63,7 +72,9 @@ fn puts_are_refused_before_the_disk_is_full_and_taken_again_when_there_is_room()
     for name in ["n1", "n2", "n3"] {
         assert!(alive(cluster.pid_of(name)), "{name} goes on");
     }
+    shown(&cluster, true);
     fs::remove_file(&ballast).expect("it is there");
     eventually("room again", || cluster.run(&["put", "more", "value"]).status.success().then_some(()));
+    shown(&cluster, false);
     assert!(cluster.stop().success());
 }
