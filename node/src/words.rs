@@ -67,7 +67,7 @@ pub fn explained(wait: Wait) -> &'static str {
         Wait::Fencing => "a member is being taken out",
         Wait::LastCopy => "the only whole copy does not answer: bring its node back",
         Wait::Restrained => "too many nodes are gone at once: bring them back, or evict them by hand",
-        Wait::Turn => "others go first",
+        Wait::Turn => "others go first, or a node that failed to join is tried again soon",
         Wait::Absence => "a node that stopped in order is waited for",
     }
 }

@@ -391,7 +391,7 @@ pub enum Wait {
     LastCopy,
     /// The failure detector holds back (K4).
     Restrained,
-    /// Others go first: `changing_slots`, `joins_per_node`.
+    /// Others go first: `changing_slots`, `joins_per_node`; or the node that fits has failed to join, and is tried again soon.
     Turn,
     /// A node that left in order may come back.
     Absence,

@@ -138,13 +138,11 @@ impl Leader {
         let soon = now.monotonic + config.join_patience * 3 / 4;
         let others: Vec<&StoredNode> = staying.iter().map(|member| &self.nodes[&member.node].stored).collect();
         let fitting = self.nodes.iter().filter(|(id, node)| {
-            node.placeable()
-                && others.iter().all(|other| distinct(&node.stored, other))
-                && chain.position(id).is_none()
-                && state.avoid.get(*id).is_none_or(|until| *until <= soon)
+            node.placeable() && others.iter().all(|other| distinct(&node.stored, other)) && chain.position(id).is_none()
         });
         let coming = |id: &NodeId| self.nodes[id].load.joining + self.claimed(id);
-        let mut fitting: Vec<&NodeId> = fitting.map(|(id, _)| id).collect();
+        let rests = |id: &&NodeId| state.avoid.get(*id).is_some_and(|until| *until > soon);
+        let (resting, mut fitting): (Vec<&NodeId>, Vec<&NodeId>) = fitting.map(|(id, _)| id).partition(rests);
         fitting.sort_by_key(|id| {
             let (load, coming) = (&self.nodes[*id].load, coming(id));
             let rank = (state.avoid.contains_key(*id), !state.leftovers.contains(*id));
@@ -157,7 +155,7 @@ impl Leader {
         let joiners = &chosen[staying.len()..];
         reached!(NoPlace if joiners.is_empty());
         let first = joiners.iter().find(|id| coming(id) < config.joins_per_node);
-        let wait = if joiners.is_empty() { Wait::NoCandidate } else { Wait::Turn };
+        let wait = if joiners.is_empty() && resting.is_empty() { Wait::NoCandidate } else { Wait::Turn };
         first.map(|id| (*id).clone()).ok_or(wait)
     }
 

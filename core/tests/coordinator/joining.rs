@@ -100,6 +100,7 @@ fn without_another_a_joiner_that_its_source_did_not_reach_is_tried_again_every_q
     let mut bench = joining(&[]);
     bench.part("b", "d");
     bench.until("given up", |bench| bench.shape(0) == "a b");
+    assert_eq!(bench.status().waits[&Slot(0)], Wait::Turn, "there is somebody to wait for");
     let (given_up, start) = (bench.shapes(0).len(), bench.now);
     bench.run(11_000);
     let tries = bench.shapes(0)[given_up..].iter().filter(|shape| *shape == "a b +d").count();
