@@ -87,6 +87,30 @@ fn a_cluster_that_is_stopped_and_started_as_a_whole_moves_no_data() {
 }
 
 #[test]
+fn nodes_that_are_stopped_and_started_under_a_coordinator_that_goes_on_move_no_data() {
+    let mut bench = Bench::new(config(8, 3, 4));
+    for (name, rack) in [("a", "r1"), ("b", "r2"), ("c", "r3"), ("d", "r1")] {
+        bench.add(name, &[("rack", rack)]);
+    }
+    let members = |bench: &Bench, slot| bench.shape(slot).split(' ').filter(|n| !n.contains(['+', '?'])).count();
+    let whole = move |bench: &Bench| (0..8).all(|slot| members(bench, slot) == 3);
+    bench.until("whole", whole);
+    bench.run(3_000);
+    for name in ["d", "b", "a", "c"] {
+        bench.stop(name);
+        bench.run(1_000);
+    }
+    for name in ["c", "a", "b", "d"] {
+        bench.start(name);
+        bench.run(1_000);
+    }
+    bench.until("whole", whole);
+    bench.run(3_000);
+    let histories: Vec<_> = (0..8).map(|slot| bench.shapes(slot)).collect();
+    assert!(bench.nodes.values().all(|node| node.copies == 0), "{histories:#?}");
+}
+
+#[test]
 fn one_that_is_evicted_meanwhile_is_awaited_no_more() {
     let mut bench = four();
     bench.stop("b");
