@@ -54,7 +54,7 @@ pub use config::{ConfigError, ConfigStore, MemoryConfigStore};
 pub use contract::{KEPT_PARTS, Lookup, Part, Pinned, Reader, Store, Swept};
 pub use directory::{Directory, DirectoryError, DirectoryIdentity, Opened, Owner};
 #[cfg(not(madsim))]
-pub use disk::{FjallPinned, FjallReader, FjallStore, check_any_record};
+pub use disk::{FjallPinned, FjallReader, FjallReclaimer, FjallStore, Reclaimed, check_any_record};
 pub use error::{Damage, StoreError};
 pub use group::{GROUP_BYTES, commit_group};
 pub use memory::{MemoryDisk, MemoryPinned, MemoryReader, MemoryStore};

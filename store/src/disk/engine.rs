@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use catena_core::Slot;
 use fjall::config::CompressionPolicy;
@@ -44,6 +45,8 @@ pub(super) struct Engine {
     objects: Keyspace,
     sessions: Keyspace,
     values: Keyspace,
+    /// Groups. fjall's own count grows with compactions, too.
+    written: AtomicU64,
     /// Released last: until the files are closed nobody else may open them.
     _lock: Option<Arc<File>>,
 }
@@ -99,10 +102,16 @@ impl Engine {
             sessions: keyspace(Space::Sessions)?,
             values: keyspace(Space::Values)?,
             database,
+            written: AtomicU64::new(0),
             _lock: lock,
         };
         sync_names(path)?;
         Ok(engine)
+    }
+
+    /// Grows with every group that is written.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
 
     pub(super) fn keyspace(&self, space: Space) -> &Keyspace {
@@ -157,6 +166,8 @@ impl Engine {
                 None => batch.remove(self.keyspace(space), key),
             }
         }
-        batch.commit().map_err(|error| StoreError::failed("write and sync", error))
+        batch.commit().map_err(|error| StoreError::failed("write and sync", error))?;
+        self.written.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 }
