@@ -1,6 +1,7 @@
 //! `catena node`: the address, the directory, the signals and the storage thread around [`run_node_until`].
 
 use std::panic::resume_unwind;
+use std::path::PathBuf;
 
 use catena_core::{ClusterId, Incarnation};
 use catena_net::server::{Listener, Readiness};
@@ -37,14 +38,16 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
         Opened::Existing(identity) => identity,
         Opened::Fresh => directory.initialise(Incarnation(random_id()?))?,
     };
-    let full = space::watch(arguments.data_dir.clone(), arguments.limits.disk_reserve.0).map_err(ProcessError::Thread)?;
+    let path = arguments.data_dir.clone();
+    let full = space::watch(path.clone(), arguments.limits.disk_reserve.0).map_err(ProcessError::Thread)?;
+    let space = Space { path, full };
     let monitor = admin.serve(Process::Node);
     monitor.set_readiness(Readiness::Starting("it is opening its data"));
     let data = match identity.cluster {
         None => Data::Unopened(directory),
         // Before the coordinator hears of it: from then on its silence counts.
         Some(cluster) => tokio::select! {
-            opened = open_aside(directory, cluster, full.clone()) => Data::Open(opened?),
+            opened = open_aside(directory, cluster, space.clone()) => Data::Open(opened?),
             _ = &mut stop => return Ok(()),
         },
     };
@@ -62,7 +65,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
     };
     let open = move |cluster| async move {
         match data {
-            Data::Unopened(directory) => open_aside(directory, cluster, full).await,
+            Data::Unopened(directory) => open_aside(directory, cluster, space).await,
             Data::Open(storage) => Ok(storage),
         }
     };
@@ -76,6 +79,13 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
     })
 }
 
+/// Where its data lies, and whether that is full.
+#[derive(Clone)]
+struct Space {
+    path: PathBuf,
+    full: watch::Receiver<bool>,
+}
+
 /// A node's data, before it has joined.
 enum Data {
     /// There is none yet: the directory is in no cluster.
@@ -84,24 +94,22 @@ enum Data {
 }
 
 /// Opens the data on a thread for blocking work: a long recovery must not hold up the signals.
-async fn open_aside(
-    directory: Directory,
-    cluster: ClusterId,
-    full: watch::Receiver<bool>,
-) -> Result<Storage<FjallReader>, StoreError> {
-    let opened = tokio::task::spawn_blocking(move || open_storage(directory, cluster, full));
+async fn open_aside(directory: Directory, cluster: ClusterId, space: Space) -> Result<Storage<FjallReader>, StoreError> {
+    let opened = tokio::task::spawn_blocking(move || open_storage(directory, cluster, space));
     opened.await.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))
 }
 
 fn open_storage(
     mut directory: Directory,
     cluster: ClusterId,
-    full: watch::Receiver<bool>,
+    Space { path, full }: Space,
 ) -> Result<Storage<FjallReader>, StoreError> {
     directory.join(cluster)?;
     let mut store = FjallStore::open(&mut directory)?;
     let recovered = store.recover()?;
     let reader = store.reader();
+    let no_thread = |error| StoreError::Failed { action: "start the thread that makes room", source: Box::new(error) };
+    space::reclaim(path, full.clone(), store.reclaimer()).map_err(no_thread)?;
     let (sender, durable) = mpsc::unbounded_channel();
     let thread = StorageThread::spawn(store, move |ticket| {
         // With the driver gone, nobody waits for the ticket.

@@ -64,7 +64,7 @@ async fn export(client: &Client, slot: Slot, progress: &mut Progress) -> Result<
         for (key, object) in scanned.page.objects {
             let bytes = key.len() + object.value.len();
             write_pair(&mut out, &key, slot, scanned.version, object).map_err(Failure::Print)?;
-            progress.stored(bytes, slot.0.into());
+            progress.stored(bytes, slot.0.into(), format_args!("--from-slot {slot}"));
         }
         out.flush().map_err(Failure::Print)?;
         after = scanned.page.next;

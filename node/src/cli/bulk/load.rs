@@ -170,7 +170,10 @@ impl Load {
         self.keys.remove(&key);
         self.bytes -= bytes;
         match result {
-            Ok(()) => self.progress.stored(bytes, end),
+            Ok(()) => {
+                let resume = self.missing().unwrap_or(self.last + 1);
+                self.progress.stored(bytes, end, format_args!("--from-line {resume}"));
+            }
             Err(error) => self.fail(number, error.into()),
         }
     }
@@ -182,6 +185,12 @@ impl Load {
         self.leave();
     }
 
+    /// The first line that was sent and is not stored.
+    fn missing(&self) -> Option<u64> {
+        let under_way = self.window.first_key_value().map(|(line, _)| *line);
+        under_way.into_iter().chain(self.failed.as_ref().map(|(line, _)| *line)).min()
+    }
+
     /// Begins nothing more.
     fn leave(&mut self) {
         (self.input, self.next) = (Input::Left, None);
@@ -189,13 +198,12 @@ impl Load {
 
     /// Says what is stored, and where to go on.
     fn report(self) -> Exit {
+        let missing = self.missing();
         let Self { progress, input, window, last, failed, .. } = self;
         let summary = progress.finish();
-        let under_way = window.first_key_value().map(|(line, _)| *line);
-        let missing = under_way.into_iter().chain(failed.as_ref().map(|(line, _)| *line)).min();
         let (why, exit) = match failed {
             Some((line, failure)) => (format!("line {line}: {failure}"), failure.exit()),
-            None if under_way.is_some() => ("interrupted".to_owned(), Exit::Unknown),
+            None if !window.is_empty() => ("interrupted".to_owned(), Exit::Unknown),
             None if input == Input::Left => ("interrupted".to_owned(), Exit::NotExecuted),
             None => return output::write(&format!("{summary}\n")).err().unwrap_or(Exit::Ok),
         };

@@ -1,5 +1,6 @@
 //! How far it is, on a terminal.
 
+use std::fmt::Arguments;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
@@ -27,8 +28,9 @@ impl Progress {
         Self { began: now, pairs: 0, bytes: 0, bar: bar.with_style(style), shown: now }
     }
 
-    /// A pair of so many bytes is stored; `end`: how much of the input there was up to it.
-    pub(super) fn stored(&mut self, bytes: usize, end: u64) {
+    /// A pair of so many bytes is stored; `end`: how much of the input there was up to it; `resume`: what a run would begin
+    /// with if this one were killed now. It stays on the screen then.
+    pub(super) fn stored(&mut self, bytes: usize, end: u64, resume: Arguments<'_>) {
         /// Between two looks of a person.
         const PAUSE: Duration = Duration::from_millis(50);
         self.pairs += 1;
@@ -36,7 +38,8 @@ impl Progress {
         let now = Instant::now();
         if now - self.shown >= PAUSE {
             self.shown = now;
-            self.bar.set_message(format!("{} pairs, {}/s", HumanCount(self.pairs), HumanCount(self.a_second(self.pairs))));
+            let (pairs, rate) = (HumanCount(self.pairs), HumanCount(self.a_second(self.pairs)));
+            self.bar.set_message(format!("{pairs} pairs, {rate}/s, {resume}"));
             self.bar.set_position(self.bar.position().max(end));
         }
     }
