@@ -25,6 +25,27 @@ pub struct Done {
     pub at: Instant,
 }
 
+/// Who writes what.
+#[derive(Clone, Debug)]
+pub struct Writers {
+    /// Writers a slot.
+    pub writers: u32,
+    /// Bytes a value.
+    pub value_bytes: usize,
+    /// The time of each write.
+    pub call_timeout: Duration,
+    /// Where; `None`: everywhere.
+    pub slots: Option<Vec<Slot>>,
+    /// What their keys begin with: of two loads on one cluster, each with its own.
+    pub keys: String,
+}
+
+impl Default for Writers {
+    fn default() -> Self {
+        Self { writers: 1, value_bytes: 256, call_timeout: Load::PATIENCE, slots: None, keys: "load".to_owned() }
+    }
+}
+
 /// An acknowledged write that is not there any more.
 #[derive(Clone, Debug)]
 pub struct Lost {
@@ -55,19 +76,22 @@ impl Load {
     /// A deadline longer than any gap that is worth measuring.
     pub const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Starts `writers` on each slot, with values of so many bytes and so much time for each write.
+    /// Starts the writers, each a client of its own.
     ///
     /// # Errors
     /// When the cluster cannot be reached.
-    pub async fn start(endpoints: Vec<String>, writers: u32, value_bytes: usize, call_timeout: Duration) -> Result<Self, Error> {
-        let client = Client::connect(endpoints.clone(), Options { call_timeout }).await?;
+    pub async fn start(endpoints: Vec<String>, work: Writers) -> Result<Self, Error> {
+        let Writers { writers, value_bytes, call_timeout, slots: some, keys: prefix } = work;
+        let client = Client::connect(endpoints.clone(), Options { call_timeout: Self::PATIENCE }).await?;
         let slots = client.route().slots;
+        let some = some.unwrap_or_else(|| (0..slots).map(Slot).collect());
         let stop = Arc::new(AtomicBool::new(false));
         let ((report, done), (fail, failed)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let mut tasks = Vec::new();
-        for (slot, writer) in (0..slots).flat_map(|slot| (0..writers).map(move |writer| (Slot(slot), writer))) {
-            let own = Client::connect(endpoints.clone(), Options { call_timeout }).await?;
-            let keys = keys(writer, slot, slots);
+        for (slot, writer) in some.into_iter().flat_map(|slot| (0..writers).map(move |writer| (slot, writer))) {
+            let own = Client::connect(endpoints.clone(), Options { call_timeout: Self::PATIENCE }).await?;
+            let own = own.with_options(Options { call_timeout });
+            let keys = keys(&format!("{prefix}-{writer}"), slot, slots);
             tasks.push(tokio::spawn(write(own, slot, keys, value_bytes, stop.clone(), (report.clone(), fail.clone()))));
         }
         Ok(Self { client, stop, writers: tasks, done, failed })
@@ -115,8 +139,8 @@ impl Load {
 }
 
 /// Keys of one writer that are all in one slot.
-fn keys(writer: u32, slot: Slot, slots: u32) -> Vec<String> {
-    let all = (0_u64..).map(|number| format!("load-{writer}-{number}"));
+fn keys(prefix: &str, slot: Slot, slots: u32) -> Vec<String> {
+    let all = (0_u64..).map(|number| format!("{prefix}-{number}"));
     all.filter(|key| slot_of(key.as_bytes(), slots) == slot).take(KEYS).collect()
 }
 

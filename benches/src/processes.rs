@@ -33,6 +33,8 @@ pub struct Setup {
     pub replicas: u32,
     /// Chains.
     pub slots: u32,
+    /// What is not as it is by default, in every process: a setting's variable and its value.
+    pub settings: Vec<(&'static str, String)>,
 }
 
 /// A running cluster; killed when dropped.
@@ -59,6 +61,10 @@ pub struct Usage {
 }
 
 impl Process {
+    fn signal(&self, signal: Signal) -> std::io::Result<()> {
+        Ok(kill_process(Pid::from_child(&self.0), signal)?)
+    }
+
     /// A line of the kernel's account of it, in KiB.
     fn memory(&self, line: &str) -> Result<u64, Error> {
         let path = format!("/proc/{}/status", self.0.id());
@@ -101,8 +107,8 @@ pub(crate) fn binary(given: Option<&Path>) -> Result<PathBuf, Error> {
 }
 
 impl Cluster {
-    /// Starts one at the default settings, but for the limits on how often nodes may die, and waits until every chain is
-    /// whole.
+    /// Starts one at the default settings, but for those given and the limits on how often nodes may die, and waits until
+    /// every chain is whole.
     ///
     /// # Errors
     /// When a process does not start, or the chains do not come about.
@@ -118,6 +124,7 @@ impl Cluster {
         command.args(["coordinator", "--listen", &listen, "--founders", &founders, "--replicas", &replicas, "--slots", &slots]);
         // Nodes die here more often than any cluster can bear unattended; times are left as they are.
         command.args(["--flap-threshold", "0", "--restraint-percent", "100"]);
+        command.envs(setup.settings.iter().cloned());
         let coordinator = spawn(&mut command, &directory.path().join("coordinator"))?;
         let admin = AdminClient::new(vec![listen], None);
         let nodes = setup.nodes;
@@ -143,6 +150,7 @@ impl Cluster {
         let listen = format!("127.0.0.1:{}", self.setup.port + number);
         let mut command = Command::new(&self.setup.catena);
         command.args(["node", "--id", &id, "--listen", &listen, "--coordinator", &self.endpoints()[0]]);
+        command.envs(self.setup.settings.iter().cloned());
         let process = spawn(&mut command, &self.directory.path().join(&id))?;
         self.nodes.insert(NodeId::new(&id).expect("a letter and a number"), process);
         Ok(())
@@ -174,8 +182,7 @@ impl Cluster {
     /// When it is not one of this cluster's, or ends with an error.
     pub async fn stop(&mut self, node: &NodeId) -> Result<(), Error> {
         let mut process = self.nodes.remove(node).ok_or_else(|| Error::Stranger(node.clone()))?;
-        let pid = Pid::from_child(&process.0);
-        kill_process(pid, Signal::TERM).map_err(|error| Error::io(format!("stopping {node}"))(error.into()))?;
+        process.signal(Signal::TERM).map_err(Error::io(format!("stopping {node}")))?;
         // Not `wait`: callers that are measured live on this thread too.
         let status = loop {
             match process.0.try_wait().map_err(Error::io(format!("waiting for the end of {node}")))? {
@@ -184,6 +191,24 @@ impl Cluster {
             }
         };
         if status.success() { Ok(()) } else { Err(Error::InVain(format!("an orderly end of {node}; {status}"))) }
+    }
+
+    /// SIGSTOP: it stands still, and its connections stay.
+    ///
+    /// # Errors
+    /// When it is not one of this cluster's.
+    pub fn pause(&self, node: &NodeId) -> Result<(), Error> {
+        let process = self.nodes.get(node).ok_or_else(|| Error::Stranger(node.clone()))?;
+        process.signal(Signal::STOP).map_err(Error::io(format!("pausing {node}")))
+    }
+
+    /// SIGCONT.
+    ///
+    /// # Errors
+    /// When it is not one of this cluster's.
+    pub fn resume(&self, node: &NodeId) -> Result<(), Error> {
+        let process = self.nodes.get(node).ok_or_else(|| Error::Stranger(node.clone()))?;
+        process.signal(Signal::CONT).map_err(Error::io(format!("resuming {node}")))
     }
 
     /// Waits for a status that fits.

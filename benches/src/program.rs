@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::{Cluster, Error, Load, Setup, processes};
+use crate::{Cluster, Error, Load, Setup, Writers, processes};
 
 /// Where a program finds and puts things.
 #[derive(Debug, clap::Args)]
@@ -25,7 +25,7 @@ impl Place {
     /// When there is no binary to test.
     pub fn setup(&self, port: u16, slots: u32) -> Result<Setup, Error> {
         let catena = processes::binary(self.catena.as_deref())?;
-        Ok(Setup { catena, parent: self.data_dir.clone(), port, nodes: 3, replicas: 3, slots })
+        Ok(Setup { catena, parent: self.data_dir.clone(), port, nodes: 3, replicas: 3, slots, settings: Vec::new() })
     }
 }
 
@@ -59,7 +59,8 @@ impl Pressure {
     /// # Errors
     /// As [`Load::start`].
     pub async fn load(&self, cluster: &Cluster, call_timeout: Duration) -> Result<Load, Error> {
-        Load::start(cluster.endpoints(), self.writers, self.value_bytes, call_timeout).await
+        let Self { writers, value_bytes, .. } = *self;
+        Load::start(cluster.endpoints(), Writers { writers, value_bytes, call_timeout, ..Writers::default() }).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use catena_benches::{Cluster, Distribution, Done, Error, Load, Place, Verdict, main as program, milliseconds};
+use catena_benches::{Cluster, Distribution, Done, Error, Load, Place, Verdict, Writers, main as program, milliseconds};
 use catena_core::NodeId;
 use catena_net::client::{Client, Options as Calls};
 use clap::Parser;
@@ -49,7 +49,8 @@ async fn run(options: Options) -> Result<Verdict, Error> {
     let gone = NodeId::new("n3").expect("a letter and a number");
     cluster.kill(&gone)?;
     cluster.await_status("a chain of two", |status| status.chains[0].members.len() == 2).await?;
-    let mut load = Load::start(cluster.endpoints(), options.writers, options.value_bytes, Load::PATIENCE).await?;
+    let (writers, value_bytes) = (options.writers, options.value_bytes);
+    let mut load = Load::start(cluster.endpoints(), Writers { writers, value_bytes, ..Writers::default() }).await?;
     load.forget();
     let began = Instant::now();
     tokio::time::sleep(BEFORE).await;
