@@ -1,7 +1,7 @@
 //! Where checkers look on that need more than one replica to look at: at the sessions of a replica, at what a client is
 //! answered, and at what is decided.
 
-use catena_core::{CallError, Chain, EntryId, HeartbeatAnswer, Member, Operation, Origin, Reply, Seq, Slot};
+use catena_core::{CallError, Chain, EntryId, HeartbeatAnswer, Kind as CallKind, Member, Operation, Origin, Reply, Seq, Slot};
 
 use super::World;
 use super::hosts::{Call, Host, Stopping};
@@ -153,7 +153,10 @@ impl World {
                     (_, _) => Ok(()),
                 }
             }
-            Err(CallError::SessionExpired { slot: _, session }) => self.judge_expired(slot, *session, name),
+            Err(error @ CallError::SessionExpired { slot: _, session }) => {
+                self.judge_expired(slot, *session, name)?;
+                origin.map_or(Ok(()), |origin| self.judge_kind(slot, origin, error.kind(), name))
+            }
             Err(_) => Ok(()),
         }
     }
@@ -204,6 +207,23 @@ impl World {
             Sessions,
             "W8",
             "slot {slot}: {by} answers write {number} of session {session} by {result:?}, its committed entry is {entry:?}"
+        );
+        Ok(())
+    }
+
+    /// What the end of its session says of a write it says of the write, whichever try it answers: a caller that has forgotten
+    /// the tries before would take it for one that never was (W9). Our own client forgets none, so what it makes of it
+    /// cannot show this.
+    fn judge_kind(&self, slot: Slot, origin: Origin, kind: CallKind, by: &str) -> Result<(), Violation> {
+        let Origin { session, number, .. } = origin;
+        let entry = self.ledger.sessions(slot).entry(session, number).and_then(|id| self.ledger.at(slot, id.seq));
+        let effect = entry.filter(|entry| !matches!(entry.operation, Operation::Nothing { .. }));
+        demand!(
+            kind == CallKind::Unknown || effect.is_none(),
+            Sessions,
+            "W9",
+            "slot {slot}: {by} says that write {number} of session {session} was not executed; it is committed as {:?}",
+            effect.map(|entry| entry.id)
         );
         Ok(())
     }
