@@ -79,6 +79,9 @@ pub struct Options {
     /// How likely a node goes down about the sync of entries that it was just handed, in one of the ways that are on:
     /// when most is at stake.
     pub(crate) aimed: Odds,
+    /// How likely the other copies of a slot go down when a replica has found that it is damaged: then nobody but it is there to
+    /// be asked (D2).
+    pub(crate) lonely: Odds,
     /// How long a process is down, at least; the tail is heavy.
     pub(crate) downtime: Duration,
     /// How often a fault of a single message, call or sync occurs.
@@ -184,7 +187,8 @@ impl Options {
         let racks = if replicas < nodes && rng.chance(Odds::percent(30)) { replicas + rng.index(nodes - replicas) } else { 0 };
         let slots = cluster.slots;
         let us = Duration::from_micros;
-        // From numbers of its own: so the other seeds stay as they were before there was this fault.
+        // From numbers of their own: so the other seeds stay as they were before there were these.
+        let lonely = temper == Temper::Wild && Rng::new(seed ^ 0x10e1_4c09).chance(Odds::percent(50));
         let fills_up = temper == Temper::Wild && Rng::new(seed ^ 0xd15c_f011).chance(Odds::percent(40));
         let options = Self {
             seed,
@@ -208,6 +212,7 @@ impl Options {
                 Temper::Wild => *rng.pick(&[Odds::NEVER, Odds(1_000), Odds(10_000)]),
                 Temper::Single | Temper::Lossy => Odds::NEVER,
             },
+            lonely: if lonely { Odds::percent(50) } else { Odds::NEVER },
             downtime: ms(*rng.pick(&[1, 20, 100])),
             odds: Self::draw_faults(temper, rng),
             node: Self::draw_node(slots, rng),
@@ -345,7 +350,7 @@ impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = &self.node.limits;
         let (coordinator, cluster) = (&self.coordinator, &self.coordinator.cluster);
-        let rows: [(&str, String); 27] = [
+        let rows: [(&str, String); 28] = [
             ("seed", self.seed.to_string()),
             ("temper", format!("{:?}", self.temper)),
             ("nodes, founders, racks", format!("{}, {}, {}", self.scale.nodes, cluster.founders, self.racks)),
@@ -360,6 +365,7 @@ impl fmt::Display for Options {
             ("latency up to", format!("{:?}", self.latency)),
             ("sync up to", format!("{:?}", self.sync)),
             ("crash about a sync", self.aimed.to_string()),
+            ("last copies die at damage", self.lonely.to_string()),
             ("downtime from", format!("{:?}", self.downtime)),
             ("heartbeat, lease", format!("{:?}, {:?}", self.node.heartbeat, cluster.lease)),
             ("dead after, margin", format!("{:?}, {:?}", coordinator.dead_after, coordinator.margin)),

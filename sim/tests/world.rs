@@ -85,7 +85,6 @@ const RARE: &[Mutant] = &[
     Mutant::NoDriftMargin,
     Mutant::FlapHistoryLost,
     Mutant::DamageForgotten,
-    Mutant::DamagedCopyCounts,
     Mutant::OneBlocksAll,
     Mutant::PartialSnapshotInstalled,
     Mutant::ChunksOverPins,

@@ -12,6 +12,7 @@ use crate::disk::Crash;
 use crate::faults::Fault;
 use crate::options::Temper;
 use crate::plan::{Key, Place};
+use crate::rng::Odds;
 
 /// Faults that are injected, as against those that strike single messages.
 const INJECTED: &[Fault] = &[
@@ -164,6 +165,20 @@ impl World {
             let fault = *self.rng.pick(&ways);
             let after = self.rng.duration(Duration::ZERO, self.options.sync);
             self.queue.push(self.now + after, Happening::Injure { fault, node });
+        }
+    }
+
+    /// A replica has found that it is damaged: now and then all other copies go down before it can be replaced. Then they are
+    /// to be waited for: what is left is no copy (D2).
+    pub(super) fn aim_at_copies(&mut self, node: usize, slot: Slot) {
+        if !self.options.on(Fault::SilentDeath) || self.options.lonely == Odds::NEVER || !self.rng.chance(self.options.lonely) {
+            return; // nothing is drawn where it is off: so those worlds stay as they are
+        }
+        let Some(chain) = self.realm.chain(slot) else { return };
+        let others: Vec<usize> =
+            chain.copies().iter().map(|copy| self.node_of(&copy.node)).filter(|other| *other != node).collect();
+        for other in others {
+            self.queue.push(self.now, Happening::Injure { fault: Fault::SilentDeath, node: other });
         }
     }
 

@@ -45,6 +45,10 @@ impl World {
             Event::Decided(decisions) => drop(process.lease.heard(decisions)),
             _ => {} // says nothing of leases
         }
+        let damaged = match event {
+            Event::Damaged { slot, .. } if !host.disk.is_quarantined(slot) => Some(slot),
+            _ => None,
+        };
         let mut effects = std::mem::take(&mut self.effects);
         process.node.step(now, event, &mut effects);
         for slot in (0..self.options.slots).map(Slot) {
@@ -55,6 +59,9 @@ impl World {
         }
         self.effects = effects;
         self.schedule_wake(node);
+        if let Some(slot) = damaged {
+            self.aim_at_copies(node, slot);
+        }
         Ok(())
     }
 
