@@ -83,7 +83,6 @@ const RARE: &[Mutant] = &[
     Mutant::EpochIgnored,
     Mutant::NewLeaderForgetsLeases,
     Mutant::NoDriftMargin,
-    Mutant::FlapHistoryLost,
     Mutant::DamageForgotten,
     Mutant::OneBlocksAll,
     Mutant::PartialSnapshotInstalled,

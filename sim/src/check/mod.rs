@@ -6,6 +6,7 @@ mod violation;
 pub(crate) mod configurations;
 pub(crate) mod continuity;
 pub(crate) mod durable;
+pub(crate) mod flaps;
 pub(crate) mod histories;
 pub(crate) mod ledger;
 pub(crate) mod linearize;

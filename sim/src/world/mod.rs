@@ -27,6 +27,7 @@ use catena_core::marks::{self, Reached};
 use catena_core::{CoordinatorEffect, Effect, OrderError, RequestId, Slot, Time};
 
 use crate::check::configurations::Reigns;
+use crate::check::flaps::Flaps;
 use crate::check::ledger::Ledger;
 use crate::check::{Checker, Searches, Severity, Violation, linearize, named_entries, seen, wing_gong};
 use crate::chronicle::{About, Chronicle, Kind};
@@ -80,6 +81,7 @@ pub(crate) struct World {
     history: History,
     ledger: Ledger,
     reigns: Reigns,
+    flaps: Flaps,
     troubles: Troubles,
     pace: Pace,
     occurrences: Occurrences,
@@ -189,6 +191,7 @@ impl World {
             history: History::default(),
             ledger: Ledger::new(&options.node),
             reigns: Reigns::new(options.slots),
+            flaps: Flaps::default(),
             troubles: Troubles::new(nodes),
             pace: Pace::new(options.slots),
             occurrences: Occurrences::default(),

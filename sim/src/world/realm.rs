@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use catena_core::{
-    Chain, Change, CoordinatorEvent, Epoch, Leadership, Member, NodeId, Record, Slot, StoredNode, Succession, Ticket, Time,
+    Chain, Change, CoordinatorEvent, Epoch, Leadership, Member, NodeId, Record, Slot, Standing, StoredNode, Succession, Ticket,
+    Time,
 };
 use catena_store::{ConfigError, ConfigStore, MemoryConfigStore};
 
@@ -28,6 +29,8 @@ pub(super) struct Realm {
     nodes: BTreeMap<NodeId, StoredNode>,
     errands: BTreeMap<u64, Errand>,
     sent: u64,
+    /// The newest leadership.
+    elected: Epoch,
     /// Operations take long until then.
     pub(super) slow_until: Time,
 }
@@ -69,6 +72,7 @@ impl Realm {
             nodes: BTreeMap::new(),
             errands: BTreeMap::new(),
             sent: 0,
+            elected: Epoch(0),
             slow_until: Time(0),
         })
     }
@@ -109,6 +113,16 @@ impl Realm {
     /// The record in effect.
     pub(super) fn node(&self, id: &NodeId) -> Option<&StoredNode> {
         self.nodes.get(id)
+    }
+
+    /// Whether nobody has been elected after this leadership.
+    pub(super) fn leads(&self, epoch: Epoch) -> bool {
+        self.elected == epoch
+    }
+
+    /// Whether every node that is known is a member.
+    pub(super) fn all_are_members(&self) -> bool {
+        self.nodes.values().all(|node| node.standing == Standing::Member)
     }
 
     /// An operation that the store has refused because its coordinator leads no more: whose it is, under which epoch, and the
@@ -175,6 +189,7 @@ impl World {
         let outcome = self.realm.perform(&deed).map_err(|error| broken("C1", error.to_string()))?;
         if let CoordinatorEvent::Elected { leadership, .. } = &outcome {
             self.realm.chains.elected(leadership.epoch)?;
+            self.realm.elected = leadership.epoch;
         }
         if let (Deed::Store { epoch, changes, .. }, CoordinatorEvent::Stored { .. }) = (deed, &outcome) {
             self.realm.chains.stored_under(epoch)?;
@@ -221,7 +236,13 @@ impl World {
     /// The store has a record: from now on it is in effect, whoever has heard of it (C1).
     fn in_effect(&mut self, record: Record) -> Result<(), Violation> {
         match record {
-            Record::Node(node) => drop(self.realm.nodes.insert(node.record.node.clone(), node)),
+            Record::Node(node) => {
+                let (id, now) = (node.record.node.clone(), (node.standing, node.record.incarnation));
+                let before = self.realm.nodes.insert(id.clone(), node);
+                if before.is_none_or(|before| (before.standing, before.record.incarnation) != now) {
+                    self.flaps.forget(&id);
+                }
+            }
             Record::Chain(chain) => {
                 self.trace.add(chain.version.0);
                 let about = About::slot(chain.slot);

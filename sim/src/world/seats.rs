@@ -2,21 +2,26 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::time::Duration;
 
 use catena_core::{
-    Coordinator, CoordinatorEffect, CoordinatorEvent, Incarnation, Note, Order, OrderError, Record, RequestId, Route, Slot,
-    Status, Time,
+    Coordinator, CoordinatorEffect, CoordinatorEvent, Epoch, Health, Incarnation, Note, Order, OrderError, Record, RequestId,
+    Route, Slot, Status, Time,
 };
 
 use super::realm::Deed;
 use super::streams::{Down, Up};
 use super::{Happening, Life, World};
 use crate::check::Violation;
+use crate::check::flaps::Caller;
 use crate::check::silence::{Ear, Heard};
 use crate::chronicle::{About, Kind, State};
 use crate::clock::Clock;
 use crate::describe;
 use crate::plan::Place;
+
+/// How long an operator's order may be on its way to the store, at most.
+const ORDERED: Duration = Duration::from_secs(10);
 
 /// A coordinator's machine.
 #[derive(Debug)]
@@ -37,6 +42,8 @@ struct Process {
     /// Operations for the store, the first one on its way.
     deeds: VecDeque<Deed>,
     wake_at: Option<Time>,
+    /// Since when it has led, and under which epoch, for all that it knows; `None`: it follows.
+    led: Option<(Time, Epoch)>,
     /// By node: its newest stream here.
     guests: Vec<Option<Guest>>,
     /// Replicas that have last said to be damaged.
@@ -146,6 +153,7 @@ impl World {
             ear: Ear::default(),
             deeds: VecDeque::new(),
             wake_at: None,
+            led: None,
             guests,
             damaged: Vec::new(),
         });
@@ -220,6 +228,7 @@ impl World {
         let process = process.as_mut().expect("only processes are stepped");
         let mut effects = std::mem::take(&mut self.decisions);
         process.machine.step(clock.now(self.now), event, &mut effects);
+        self.judge_suspicions(seat, &effects)?;
         for effect in effects.drain(..) {
             self.trace.coordinator_effect(&effect);
             if self.trace.watched()
@@ -230,8 +239,46 @@ impl World {
             self.run_coordinator_effect(seat, effect)?;
         }
         self.decisions = effects;
+        self.note_stored(seat);
         self.schedule_coordinator(seat);
         Ok(())
+    }
+
+    /// Whom a leader calls suspect too often, it evicts in the same step (K3).
+    fn judge_suspicions(&mut self, seat: usize, effects: &[CoordinatorEffect]) -> Result<(), Violation> {
+        let Seat { clock, process: Some(process), .. } = &mut self.seats[seat] else { return Ok(()) };
+        let wall = clock.now(self.now).wall;
+        let notes = || {
+            effects.iter().filter_map(|effect| match effect {
+                CoordinatorEffect::Note(note) => Some(note),
+                _ => None,
+            })
+        };
+        for note in notes() {
+            match note {
+                Note::Leads(epoch) => process.led = Some((self.now, *epoch)),
+                Note::Follows => process.led = None,
+                Note::Health { node, health: Health::Suspect } => {
+                    // Of one that another has followed, nothing is stored any more, nor does it know what the other counts.
+                    let Some((since, epoch)) = process.led.filter(|(_, epoch)| self.realm.leads(*epoch)) else { continue };
+                    let by = Caller { epoch, wall, led: self.now.since(since) };
+                    let out = |note: &Note| matches!(note, Note::Evicted { node: evicted, .. } if evicted == node);
+                    let all = self.realm.all_are_members();
+                    self.flaps.suspected(node, by, notes().any(out), all, self.now, &self.options.coordinator)?;
+                }
+                Note::Health { .. } | Note::Evicted { .. } | Note::Restrained { .. } | Note::Chain(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A leader that waits for nothing from the store, and that nobody has followed, has had stored whatever it counts.
+    fn note_stored(&mut self, seat: usize) {
+        let Some(process) = &self.seats[seat].process else { return };
+        let Some((_, epoch)) = process.led.filter(|_| process.deeds.is_empty()) else { return };
+        if self.flaps.owes(epoch) && self.realm.leads(epoch) {
+            self.flaps.stored(epoch);
+        }
     }
 
     fn note_effect(&mut self, seat: usize, effect: &CoordinatorEffect, text: String) {
@@ -331,7 +378,7 @@ impl World {
     }
 
     fn schedule_coordinator(&mut self, seat: usize) {
-        let late = std::time::Duration::from_nanos(self.rng.below(50_000));
+        let late = Duration::from_nanos(self.rng.below(50_000));
         let Seat { clock, process: Some(process), .. } = &mut self.seats[seat] else { return };
         let due = clock.world_at(process.machine.deadline()).max(self.now) + late;
         if process.wake_at.is_none_or(|at| at > due) {
@@ -350,6 +397,7 @@ impl World {
     /// An operator asks whoever leads; where nobody does, nothing comes of it. Whether somebody was asked.
     pub(super) fn order(&mut self, order: Order) -> Result<bool, Violation> {
         let Some(seat) = self.leader() else { return Ok(false) };
+        self.flaps.ordered(self.now + ORDERED);
         self.last_request.0 += 1;
         let request = self.last_request;
         self.trace.note(self.now, Place::Seat(seat), Kind::Operator, About::default(), || {
