@@ -82,6 +82,8 @@ pub struct Options {
     /// How likely the other copies of a slot go down when a replica has found that it is damaged: then nobody but it is there to
     /// be asked (D2).
     pub(crate) lonely: Odds,
+    /// How likely all connections of a node break just when its disk has room again: nobody hears of that (D3).
+    pub(crate) untold: Odds,
     /// How long a process is down, at least; the tail is heavy.
     pub(crate) downtime: Duration,
     /// How often a fault of a single message, call or sync occurs.
@@ -190,6 +192,7 @@ impl Options {
         // From numbers of their own: so the other seeds stay as they were before there were these.
         let lonely = temper == Temper::Wild && Rng::new(seed ^ 0x10e1_4c09).chance(Odds::percent(50));
         let fills_up = temper == Temper::Wild && Rng::new(seed ^ 0xd15c_f011).chance(Odds::percent(40));
+        let untold = fills_up && Rng::new(seed ^ 0x0d15_c0f0_0e17_0000).chance(Odds::percent(50));
         let options = Self {
             seed,
             scale,
@@ -213,6 +216,7 @@ impl Options {
                 Temper::Single | Temper::Lossy => Odds::NEVER,
             },
             lonely: if lonely { Odds::percent(50) } else { Odds::NEVER },
+            untold: if untold { Odds::percent(50) } else { Odds::NEVER },
             downtime: ms(*rng.pick(&[1, 20, 100])),
             odds: Self::draw_faults(temper, rng),
             node: Self::draw_node(slots, rng),
@@ -350,7 +354,7 @@ impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = &self.node.limits;
         let (coordinator, cluster) = (&self.coordinator, &self.coordinator.cluster);
-        let rows: [(&str, String); 28] = [
+        let rows: [(&str, String); 29] = [
             ("seed", self.seed.to_string()),
             ("temper", format!("{:?}", self.temper)),
             ("nodes, founders, racks", format!("{}, {}, {}", self.scale.nodes, cluster.founders, self.racks)),
@@ -366,6 +370,7 @@ impl fmt::Display for Options {
             ("sync up to", format!("{:?}", self.sync)),
             ("crash about a sync", self.aimed.to_string()),
             ("last copies die at damage", self.lonely.to_string()),
+            ("no word of a disk's room", self.untold.to_string()),
             ("downtime from", format!("{:?}", self.downtime)),
             ("heartbeat, lease", format!("{:?}, {:?}", self.node.heartbeat, cluster.lease)),
             ("dead after, margin", format!("{:?}, {:?}", coordinator.dead_after, coordinator.margin)),

@@ -87,7 +87,6 @@ const RARE: &[Mutant] = &[
     Mutant::OneBlocksAll,
     Mutant::PartialSnapshotInstalled,
     Mutant::ChunksOverPins,
-    Mutant::DiskFullForEver,
 ];
 
 #[test]

@@ -48,6 +48,8 @@ pub(super) enum Proof {
     Nothing,
     /// Reads are answered before anybody writes again: nobody needs a write to come to rest.
     Read,
+    /// So is a write of which there is no session: opening one is an entry, which might set right what waits for a write.
+    WrittenOnce,
     Written,
     ReadBack,
 }
@@ -210,8 +212,8 @@ impl World {
     fn next_call(&mut self, client: usize) {
         match self.phase {
             Phase::Healing { .. } => {
-                if let Some(wish) = self.proof(client) {
-                    self.make_call(client, wish, Delivery::ExactlyOnce);
+                if let Some((wish, delivery)) = self.proof(client) {
+                    self.make_call(client, wish, delivery);
                 }
             }
             Phase::Faults if self.is_planned() => {} // it comes when it is planned
@@ -276,17 +278,18 @@ impl World {
     }
 
     /// What a client of the healing phase has still to show: that its slot takes a write, and reads it.
-    fn proof(&mut self, client: usize) -> Option<Wish> {
+    fn proof(&mut self, client: usize) -> Option<(Wish, Delivery)> {
         let slot = Slot(u32::try_from(client.checked_sub(self.options.clients)?).expect("a few slots"));
         let key =
             (0_u32..10_000).map(|index| format!("proof-{index}")).find(|key| slot_of(key.as_bytes(), self.options.slots) == slot);
         let key = key.expect("of so many keys one falls into every slot").into();
-        let deed = match self.clients[client].proof {
-            Proof::Read => self.workload.put(self.history.next_call()),
-            Proof::Nothing | Proof::Written => Deed::Get,
+        let (deed, delivery) = match self.clients[client].proof {
+            Proof::Read => (self.workload.put(self.history.next_call()), Delivery::AtMostOnce),
+            Proof::WrittenOnce => (self.workload.put(self.history.next_call()), Delivery::ExactlyOnce),
+            Proof::Nothing | Proof::Written => (Deed::Get, Delivery::ExactlyOnce),
             Proof::ReadBack => return None,
         };
-        Some(Wish { key, deed, conditions: Vec::new() })
+        Some((Wish { key, deed, conditions: Vec::new() }, delivery))
     }
 
     /// A request leaves: it arrives, late, twice or never.
@@ -434,7 +437,8 @@ impl World {
         };
         client.proof = match (client.proof, outcome) {
             (Proof::Nothing, Outcome::Read(_)) => Proof::Read,
-            (Proof::Read, Outcome::Written { .. }) => Proof::Written,
+            (Proof::Read, Outcome::Written { .. }) => Proof::WrittenOnce,
+            (Proof::WrittenOnce, Outcome::Written { .. }) => Proof::Written,
             (Proof::Written, Outcome::Read(_)) => Proof::ReadBack,
             (proof, _) => proof,
         };

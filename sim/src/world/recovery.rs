@@ -12,6 +12,7 @@ use super::{Happening, Life, World};
 use crate::check::Violation;
 use crate::chronicle::{About, Kind, State};
 use crate::plan::Place;
+use crate::rng::Odds;
 
 /// Between two wiped or damaged directories: so long at least, that the chains concerned have had time to hear of it.
 const WIPES: Duration = Duration::from_secs(5);
@@ -106,7 +107,7 @@ impl World {
             Undo::Restart { node } if self.troubles.until(node) == FOR_GOOD => Ok(()), // gone for good
             Undo::Restart { node } => self.start(node),
             Undo::Empty { node } if self.now < self.hosts[node].full_until => Ok(()), // full once more
-            Undo::Empty { node } => self.input_any(node, Input::Event(Event::DiskFull { full: false })),
+            Undo::Empty { node } => self.empty(node),
             Undo::Readmit { node } => {
                 self.order(Order::Readmit(self.hosts[node].identity.node.clone()))?;
                 Ok(())
@@ -146,9 +147,21 @@ impl World {
             self.start(node)?;
             let life = self.hosts[node].process.as_ref().expect("just started").life;
             self.resume(node, life)?;
-            self.input_any(node, Input::Event(Event::DiskFull { full: false }))?;
+            self.empty(node)?;
         }
         Ok(well)
+    }
+
+    /// A disk has room again. Now and then its node's connections break just before, so that what it says of that is lost: then
+    /// somebody has to ask (D3).
+    fn empty(&mut self, node: usize) -> Result<(), Violation> {
+        let was_full = self.hosts[node].reserve.is_some();
+        if was_full && self.options.untold > Odds::NEVER && self.rng.chance(self.options.untold) {
+            for peer in (0..self.hosts.len()).filter(|peer| *peer != node) {
+                self.reset_link(node, peer);
+            }
+        }
+        self.input_any(node, Input::Event(Event::DiskFull { full: false }))
     }
 
     /// What is out is taken in again, as long as it takes.
