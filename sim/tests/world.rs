@@ -86,7 +86,6 @@ const RARE: &[Mutant] = &[
     Mutant::DamageForgotten,
     Mutant::OneBlocksAll,
     Mutant::PartialSnapshotInstalled,
-    Mutant::ChunksOverPins,
 ];
 
 #[test]

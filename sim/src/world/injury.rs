@@ -160,11 +160,26 @@ impl World {
         if !self.rng.chance(self.options.aimed) {
             return;
         }
+        self.bring_down(node);
+    }
+
+    /// A node goes down about now, in one of the ways that are on.
+    fn bring_down(&mut self, node: usize) {
         let ways: Vec<Fault> = CRASHES.into_iter().filter(|fault| self.options.on(*fault)).collect();
         if !ways.is_empty() {
             let fault = *self.rng.pick(&ways);
             let after = self.rng.duration(Duration::ZERO, self.options.sync);
             self.queue.push(self.now + after, Happening::Injure { fault, node });
+        }
+    }
+
+    /// A part of a snapshot goes to a joiner's disk: now and then whoever it is from goes down about then.
+    pub(super) fn aim_at_source(&mut self, slot: Slot) {
+        if self.options.broken_copies == Odds::NEVER || !self.rng.chance(self.options.broken_copies) {
+            return; // nothing is drawn where it is off: so those worlds stay as they are
+        }
+        if let Some(source) = self.realm.chain(slot).map(|chain| self.node_of(&chain.tail().node)) {
+            self.bring_down(source);
         }
     }
 

@@ -74,7 +74,7 @@ impl World {
         let (slot, name) = (batch.slot, host.identity.node.as_str());
         let owed = host.owed[slot.0 as usize];
         let debt = durable::debt(self.realm.chain(slot), &host.identity, &self.ledger, owed);
-        let mut aimed = false;
+        let (mut aimed, mut staged) = (false, false);
         let slot_writes = self.options.node.limits.slot_writes;
         for write in &batch.writes {
             if let (Write::Append(entries), Some(reserve)) = (write, &mut host.reserve) {
@@ -87,7 +87,8 @@ impl World {
                 Write::Truncate { last } => durable::truncated(slot, debt, *last, name)?,
                 Write::Install { pin, end: _ } => durable::replaced(slot, &self.ledger, debt, Some(pin.at), name)?,
                 Write::Clear => durable::replaced(slot, &self.ledger, debt, None, name)?,
-                Write::Append(_) | Write::Stage { .. } => aimed = true,
+                Write::Append(_) => aimed = true,
+                Write::Stage { .. } => (aimed, staged) = (true, true),
                 Write::Quarantine => host.disk.quarantine(slot),
                 Write::Chain(_) | Write::Apply { .. } | Write::Spill(_) | Write::DropSpill => {}
             }
@@ -96,6 +97,9 @@ impl World {
         let begins = host.disk.submit(batch);
         if aimed {
             self.aim(node);
+        }
+        if staged {
+            self.aim_at_source(slot);
         }
         if begins {
             self.begin_sync(node, life);
