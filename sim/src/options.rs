@@ -87,6 +87,8 @@ pub struct Options {
     /// How likely the source of a snapshot goes down when a part of it is staged, in one of the ways that are on: the next one
     /// that is sent is another.
     pub(crate) broken_copies: Odds,
+    /// Who is gone for good takes the other copies of a slot along: it waits as long as the faults go on.
+    pub(crate) widows: bool,
     /// How long a process is down, at least; the tail is heavy.
     pub(crate) downtime: Duration,
     /// How often a fault of a single message, call or sync occurs.
@@ -197,6 +199,7 @@ impl Options {
         let fills_up = temper == Temper::Wild && Rng::new(seed ^ 0xd15c_f011).chance(Odds::percent(40));
         let untold = fills_up && Rng::new(seed ^ 0x0d15_c0f0_0e17_0000).chance(Odds::percent(50));
         let breaks_copies = temper == Temper::Wild && Rng::new(seed ^ 0x0b0e_c09e_d000_0000).chance(Odds::percent(25));
+        let widows = temper == Temper::Wild && Rng::new(seed ^ 0x001d_0e50_0000_0000).chance(Odds::percent(10));
         let options = Self {
             seed,
             scale,
@@ -222,19 +225,30 @@ impl Options {
             lonely: if lonely { Odds::percent(50) } else { Odds::NEVER },
             untold: if untold { Odds::percent(50) } else { Odds::NEVER },
             broken_copies: if breaks_copies { Odds::percent(5) } else { Odds::NEVER },
+            widows,
             downtime: ms(*rng.pick(&[1, 20, 100])),
             odds: Self::draw_faults(temper, rng),
             node: Self::draw_node(slots, rng),
             coordinator: Self::draw_coordinator(cluster, coordinators, temper, rng),
         };
+        let mut coordinator = options.coordinator.clone();
+        if widows {
+            // Of two copies both can be gone, and others still form chains. Nobody is held back from taking them out.
+            coordinator.cluster.replicas = coordinator.cluster.replicas.min(2);
+            coordinator.restraint_percent = 100;
+        }
         let mut node = options.node.clone();
         if breaks_copies {
             // Object by object, and so slowly that others are written and deleted meanwhile; and yet the few that there are
             // arrive long before a healed world has to be at rest.
             (node.limits.chunk_bytes, node.copy_rate) = (1, 2 << 10);
         }
-        let odds = options.odds.iter().copied().chain(fills_up.then_some((Fault::DiskFull, Odds(1_000_000)))).collect();
-        Self { odds, node, ..options }
+        let mut odds = options.odds.clone();
+        odds.extend(fills_up.then_some((Fault::DiskFull, Odds(1_000_000))));
+        if widows && !options.on(Fault::LongDeath) {
+            odds.push((Fault::LongDeath, Odds(1_000_000)));
+        }
+        Self { odds, node, coordinator, ..options }
     }
 
     fn draw_cluster(seed: u64, scale: Scale, temper: Temper, rng: &mut Rng) -> ClusterConfig {
@@ -365,7 +379,7 @@ impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = &self.node.limits;
         let (coordinator, cluster) = (&self.coordinator, &self.coordinator.cluster);
-        let rows: [(&str, String); 30] = [
+        let rows: [(&str, String); 31] = [
             ("seed", self.seed.to_string()),
             ("temper", format!("{:?}", self.temper)),
             ("nodes, founders, racks", format!("{}, {}, {}", self.scale.nodes, cluster.founders, self.racks)),
@@ -383,6 +397,7 @@ impl fmt::Display for Options {
             ("last copies die at damage", self.lonely.to_string()),
             ("no word of a disk's room", self.untold.to_string()),
             ("crash of a copy's source", self.broken_copies.to_string()),
+            ("last copies gone for good", self.widows.to_string()),
             ("downtime from", format!("{:?}", self.downtime)),
             ("heartbeat, lease", format!("{:?}, {:?}", self.node.heartbeat, cluster.lease)),
             ("dead after, margin", format!("{:?}, {:?}", coordinator.dead_after, coordinator.margin)),

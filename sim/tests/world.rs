@@ -84,7 +84,6 @@ const RARE: &[Mutant] = &[
     Mutant::NewLeaderForgetsLeases,
     Mutant::NoDriftMargin,
     Mutant::DamageForgotten,
-    Mutant::OneBlocksAll,
     Mutant::PartialSnapshotInstalled,
 ];
 

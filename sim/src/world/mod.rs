@@ -26,6 +26,7 @@ mod wounds;
 use catena_core::marks::{self, Reached};
 use catena_core::{CoordinatorEffect, Effect, OrderError, RequestId, Slot, Time};
 
+use crate::check::attention::Attention;
 use crate::check::configurations::Reigns;
 use crate::check::flaps::Flaps;
 use crate::check::ledger::Ledger;
@@ -82,6 +83,7 @@ pub(crate) struct World {
     ledger: Ledger,
     reigns: Reigns,
     flaps: Flaps,
+    attention: Attention,
     troubles: Troubles,
     pace: Pace,
     occurrences: Occurrences,
@@ -192,6 +194,7 @@ impl World {
             ledger: Ledger::new(&options.node),
             reigns: Reigns::new(options.slots),
             flaps: Flaps::default(),
+            attention: Attention::new(options.slots),
             troubles: Troubles::new(nodes),
             pace: Pace::new(options.slots),
             occurrences: Occurrences::default(),

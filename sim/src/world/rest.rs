@@ -24,6 +24,7 @@ impl World {
                 if self.options.temper == Temper::Single {
                     self.watch_pace()?;
                 }
+                self.watch_attention()?;
                 if self.faults_end() {
                     let well = self.heal()?;
                     self.phase = Phase::Healing { since: well };

@@ -1,10 +1,13 @@
 //! Where checkers look on that need more than one replica to look at: at the sessions of a replica, at what a client is
 //! answered, and at what is decided.
 
-use catena_core::{CallError, Chain, EntryId, HeartbeatAnswer, Kind as CallKind, Member, Operation, Origin, Reply, Seq, Slot};
+use catena_core::{
+    CallError, Chain, EntryId, Health, HeartbeatAnswer, Kind as CallKind, Member, Operation, Origin, Reply, Seq, Slot, Standing,
+};
 
 use super::World;
 use super::hosts::{Call, Host, Stopping};
+use super::troubles::FOR_GOOD;
 use crate::check::configurations::Server;
 use crate::check::continuity::{Chains, Shows, Truth};
 use crate::check::histories::Watermarks;
@@ -58,6 +61,37 @@ impl World {
         // Whoever counts as a copy from now on has everything that is committed.
         for host in chain.copies().iter().filter_map(|member| self.directory(member)) {
             durable::holds(slot, &self.ledger, self.ledger.last(slot).seq, host.name(), host.disk.synced(slot))?;
+        }
+        Ok(())
+    }
+
+    /// Looks whether slots that can do without somebody who is gone for good are rid of it (K1).
+    pub(super) fn watch_attention(&mut self) -> Result<(), Violation> {
+        let gone: Vec<usize> = self.troubles.nodes(self.now).filter(|node| self.troubles.until(*node) == FOR_GOOD).collect();
+        if gone.is_empty() || self.options.coordinator.restraint_percent < 100 {
+            return Ok(());
+        }
+        let at_work = |seat: &usize| self.seats[*seat].has_sent_all() && self.seats[*seat].store_cut_until <= self.now;
+        let status = self.leader().filter(at_work).and_then(|seat| self.seats[seat].status());
+        let status = status.filter(|status| {
+            let free = status.nodes.iter().all(|node| node.stored.standing == Standing::Member);
+            free && self.realm.slow_until <= self.now && self.realm.leads(status.epoch)
+        });
+        for slot in (0..self.options.slots).map(Slot) {
+            let due = status.as_ref().and_then(|status| {
+                let chain = self.realm.chain(slot)?;
+                let health = |member: &Member| status.nodes.iter().find(|node| node.stored.record.node == member.node);
+                let is = |member: &Member, wanted| health(member).is_some_and(|node| node.health == wanted);
+                let dead = |member: &Member| gone.contains(&self.node_of(&member.node)) && is(member, Health::Dead);
+                let well = |member: &Member| {
+                    let node = self.node_of(&member.node);
+                    let whole = member.is(&self.hosts[node].identity) && !self.hosts[node].disk.is_damaged(slot);
+                    whole && self.troubles.until(node) <= self.now && is(member, Health::Healthy)
+                };
+                let due = chain.members.iter().any(dead) && chain.copies().iter().any(well);
+                due.then_some((chain.version, status.epoch))
+            });
+            self.attention.look(slot, due, self.now)?;
         }
         Ok(())
     }

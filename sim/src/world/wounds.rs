@@ -177,8 +177,28 @@ impl World {
         self.down_until(node, Crash::PowerLoss, Silence::Total, until)
     }
 
-    /// Gone until the world heals; of as many nodes as chains can be whole without.
+    /// Gone until the world heals; where it is to be so, with the other copies of one of its slots.
     pub(super) fn bury(&mut self, node: usize) -> bool {
+        let others = if self.options.widows { self.companions(node) } else { Vec::new() };
+        let buried = self.bury_alone(node);
+        if buried {
+            for other in others {
+                self.bury_alone(other);
+            }
+        }
+        buried
+    }
+
+    /// The other copies of the first slot that it has one of.
+    fn companions(&self, node: usize) -> Vec<usize> {
+        let chains = (0..self.options.slots).filter_map(|slot| self.realm.chain(catena_core::Slot(slot)));
+        let copies = chains.map(|chain| chain.copies().iter().map(|copy| self.node_of(&copy.node)).collect::<Vec<_>>());
+        let mut with_it = copies.filter(|copies| copies.contains(&node));
+        with_it.next().unwrap_or_default().into_iter().filter(|other| *other != node).collect()
+    }
+
+    /// Of as many nodes as chains can be whole without.
+    fn bury_alone(&mut self, node: usize) -> bool {
         let gone = (0..self.hosts.len()).filter(|node| self.troubles.until(*node) == FOR_GOOD).count();
         let spare = self.hosts.len() - self.options.full();
         let buried = gone < spare && self.crash(node, Crash::PowerLoss, Silence::Total);
