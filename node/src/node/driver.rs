@@ -144,12 +144,12 @@ impl<R: Reader> Driver<R> {
                 Ready::Durable(durable) => self.on_durable(durable.expect("a store reports its end"))?,
                 Ready::Uplink(event) => self.on_uplink(event.expect("the uplink reports its end"))?,
                 Ready::Part(part) => self.on_part(part)?,
-                Ready::Departure(turn) => self.on_departure(turn)?,
-                Ready::DiskFull => self.on_disk_full()?,
+                Ready::Departure(turn) => self.on_departure(turn),
+                Ready::DiskFull => self.on_disk_full(),
                 Ready::Question(question) => self.on_question(question),
                 Ready::Deadline => {
                     timer.fired();
-                    self.step(Event::Wake)?;
+                    self.step(Event::Wake);
                 }
             }
             self.submit()?;
@@ -164,14 +164,14 @@ impl<R: Reader> Driver<R> {
     }
 
     /// The disk has reached its reserve, or has room again.
-    fn on_disk_full(&mut self) -> Result<(), NodeError> {
+    fn on_disk_full(&mut self) {
         let full = *self.storage.full.borrow_and_update();
         if full {
             self.notes.disk_is_full();
         } else {
             self.notes.disk_has_room();
         }
-        self.step(Event::DiskFull { full })
+        self.step(Event::DiskFull { full });
     }
 
     /// Takes this input, and what waits behind it, for a turn; says whether it had the time for them.
@@ -197,29 +197,29 @@ impl<R: Reader> Driver<R> {
                 let request = self.calls.take_up(Asked::Write, reply, self.now);
                 match stored {
                     Ok(stored) => self.step(Event::Write { request, target, command, origin, stored }),
-                    Err(error) => self.on_unreadable(target.slot, Some(request), error),
+                    Err(error) => self.on_unreadable(target.slot, Some(request), error)?,
                 }
             }
             NodeInput::OpenSession { target, reply } => {
                 let request = self.calls.take_up(Asked::Session, reply, self.now);
-                self.step(Event::OpenSession { request, target })
+                self.step(Event::OpenSession { request, target });
             }
-            NodeInput::Read { target, key, reply } => self.on_read(target, key, reply),
-            NodeInput::Scan { target, after, bytes, reply } => self.on_scan(target, after, bytes, reply),
+            NodeInput::Read { target, key, reply } => self.on_read(target, key, reply)?,
+            NodeInput::Scan { target, after, bytes, reply } => self.on_scan(target, after, bytes, reply)?,
             NodeInput::Message { from, envelope } => self.step(Event::Message { from, envelope }),
             NodeInput::LinkUp(link) => {
                 // Attached first, so that what the step sends goes down the new link.
                 let Some(peer) = self.links.attach(link) else { return Ok(()) };
                 self.notes.link_up(&peer);
-                self.step(Event::LinkUp { peer })
+                self.step(Event::LinkUp { peer });
             }
             NodeInput::LinkDown(end) => {
                 if let Some(peer) = self.links.detach(&end) {
                     self.notes.link_down(&peer);
                 }
-                Ok(())
             }
         }
+        Ok(())
     }
 
     /// One sync may have reported several tickets since the last turn: the last vouches for all.
@@ -229,7 +229,8 @@ impl<R: Reader> Driver<R> {
             ticket = later.map_err(|e| self.failed(e))?;
         }
         self.watching.synced(ticket, (self.clock)().monotonic, &self.metrics);
-        self.step(Event::Durable { ticket })
+        self.step(Event::Durable { ticket });
+        Ok(())
     }
 
     fn on_uplink(&mut self, event: UplinkEvent) -> Result<(), NodeError> {
@@ -237,7 +238,7 @@ impl<R: Reader> Driver<R> {
             UplinkEvent::Up(heartbeats) => {
                 self.notes.joined();
                 self.heartbeats = Some(heartbeats);
-                self.step(Event::CoordinatorUp)
+                self.step(Event::CoordinatorUp);
             }
             UplinkEvent::Answer(answer) => {
                 self.check(&answer.decisions)?;
@@ -245,29 +246,30 @@ impl<R: Reader> Driver<R> {
                     self.links.set_peer(record);
                 }
                 self.departure.answer(&answer);
-                self.step(Event::Answer(answer))
+                self.step(Event::Answer(answer));
             }
             UplinkEvent::Decided(decisions) => {
                 self.check(&decisions)?;
-                self.step(Event::Decided(decisions))
+                self.step(Event::Decided(decisions));
             }
             UplinkEvent::Lost => {
                 self.notes.lost_the_coordinator();
                 self.heartbeats = None;
                 self.departure.unheard();
-                Ok(())
             }
-            UplinkEvent::Ended(error) => Err(error),
+            UplinkEvent::Ended(error) => return Err(error),
         }
+        Ok(())
     }
 
     fn on_part(&mut self, part: PartRead) -> Result<(), NodeError> {
         let slot = part.slot;
         match self.pins.event(part) {
             Ok(Some(event)) => self.step(event),
-            Ok(None) => Ok(()),
-            Err(error) => self.on_unreadable(slot, None, error),
+            Ok(None) => {}
+            Err(error) => self.on_unreadable(slot, None, error)?,
         }
+        Ok(())
     }
 
     /// The store could not read what was wanted of a slot: that a record is damaged concerns its replica only (D2).
@@ -278,23 +280,20 @@ impl<R: Reader> Driver<R> {
         if self.damaged.insert(slot) {
             self.notes.damaged(slot, &error.to_string());
         }
-        self.step(Event::Damaged { slot, request })
+        self.step(Event::Damaged { slot, request });
+        Ok(())
     }
 
-    fn on_departure(&mut self, turn: Turn) -> Result<(), NodeError> {
+    fn on_departure(&mut self, turn: Turn) {
         match turn {
             Turn::Told => {
                 self.notes.told_to_stop();
-                self.step(Event::Stop)?;
+                self.step(Event::Stop);
                 if self.heartbeats.is_none() {
                     self.departure.unheard();
                 }
-                Ok(())
             }
-            Turn::Overdue => {
-                self.notes.overdue(self.departure.needed(), self.heartbeats.is_some());
-                Ok(())
-            }
+            Turn::Overdue => self.notes.overdue(self.departure.needed(), self.heartbeats.is_some()),
         }
     }
 
@@ -367,17 +366,16 @@ impl<R: Reader> Driver<R> {
     }
 
     /// Feeds one event, whose reads of the store have been made, and runs what comes out.
-    fn step(&mut self, event: Event) -> Result<(), NodeError> {
+    fn step(&mut self, event: Event) {
         let now = (self.clock)();
         self.now = now.monotonic;
         let mut effects = std::mem::take(&mut self.effects);
         self.node.step(now, event, &mut effects);
-        let result = effects.drain(..).try_for_each(|effect| self.perform(effect));
+        effects.drain(..).for_each(|effect| self.perform(effect));
         self.effects = effects;
-        result
     }
 
-    fn perform(&mut self, effect: Effect) -> Result<(), NodeError> {
+    fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Send { to, envelope } => {
                 self.metrics.sent(&envelope);
@@ -402,15 +400,12 @@ impl<R: Reader> Driver<R> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Hands the turn's batches to the disk.
     fn submit(&mut self) -> Result<(), NodeError> {
-        let mut batches = std::mem::take(&mut self.batches);
-        let result = batches.drain(..).try_for_each(|batch| (self.storage.submit)(batch));
-        self.batches = batches;
-        result.or_else(|error| self.storage_ended(error))
+        let submitted = self.batches.drain(..).try_for_each(|batch| (self.storage.submit)(batch));
+        submitted.or_else(|error| self.storage_ended(error))
     }
 
     /// Why nothing can be submitted any more: the store has reported it, or is about to.

@@ -25,8 +25,9 @@ impl<R: Reader> Driver<R> {
         match stored {
             Ok(Lookup::Found(stored)) => self.step(Event::Read { request, target, key, stored }),
             Ok(Lookup::Unwanted) => unreachable!("there is room for it"),
-            Err(error) => self.on_unreadable(target.slot, Some(request), error),
+            Err(error) => self.on_unreadable(target.slot, Some(request), error)?,
         }
+        Ok(())
     }
 
     pub(super) fn on_scan(&mut self, target: Target, after: Option<Bytes>, bytes: usize, reply: Caller) -> Result<(), NodeError> {
@@ -51,7 +52,8 @@ impl<R: Reader> Driver<R> {
         let request = self.calls.take_up(Asked::Scan, reply, self.now);
         match stored {
             Ok(stored) => self.step(Event::Scan { request, target, after, bytes, stored }),
-            Err(error) => self.on_unreadable(target.slot, Some(request), error),
+            Err(error) => self.on_unreadable(target.slot, Some(request), error)?,
         }
+        Ok(())
     }
 }
