@@ -5,8 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use catena_core::{
-    Coordinator, CoordinatorEffect, CoordinatorEvent, Epoch, Health, Incarnation, Note, Order, OrderError, Record, RequestId,
-    Route, Slot, Status, Time,
+    Coordinator, CoordinatorEffect, CoordinatorEvent, Epoch, Health, Incarnation, NodeId, Note, Order, OrderError, Record,
+    RequestId, Route, Slot, Status, Time,
 };
 
 use super::realm::Deed;
@@ -111,6 +111,12 @@ impl Seat {
     /// The cluster, if it leads.
     pub(super) fn status(&self) -> Option<Status> {
         self.running()?.machine.status()
+    }
+
+    /// Whether it takes a node for dead, and leaves it where it is (K4).
+    pub(super) fn spares(&self, node: &NodeId) -> bool {
+        let overview = self.running().and_then(|process| process.machine.overview());
+        overview.is_some_and(|overview| overview.nodes.iter().any(|account| account.node == node && account.spared))
     }
 
     fn running(&self) -> Option<&Process> {

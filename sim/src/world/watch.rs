@@ -3,11 +3,11 @@
 
 use catena_core::{
     CallError, Chain, EntryId, Health, HeartbeatAnswer, Kind as CallKind, Member, Operation, Origin, Reply, Seq, Slot, Standing,
-    Status, Wait,
 };
 
 use super::World;
 use super::hosts::{Call, Host, Stopping};
+use super::seats::Seat;
 use super::troubles::FOR_GOOD;
 use crate::check::configurations::Server;
 use crate::check::continuity::{Chains, Shows, Truth};
@@ -73,19 +73,20 @@ impl World {
             return Ok(());
         }
         let at_work = |seat: &usize| self.seats[*seat].has_sent_all() && self.seats[*seat].store_cut_until <= self.now;
-        let status = self.leader().filter(at_work).and_then(|seat| self.seats[seat].status());
-        let status = status.filter(|status| {
+        let leader = self.leader().filter(at_work).map(|seat| &self.seats[seat]);
+        let status = leader.and_then(Seat::status).filter(|status| {
             let free = status.nodes.iter().all(|node| node.stored.standing == Standing::Member);
             free && self.realm.slow_until <= self.now && self.realm.leads(status.epoch)
         });
         for slot in (0..self.options.slots).map(Slot) {
-            // Also where all may be taken out, one that has died too often of late is left for an operator (K4).
-            let spared = |status: &&Status| status.waits.get(&slot) == Some(&Wait::Restrained);
-            let due = status.as_ref().filter(|status| !spared(status)).and_then(|status| {
+            let due = status.as_ref().and_then(|status| {
                 let chain = self.realm.chain(slot)?;
                 let health = |member: &Member| status.nodes.iter().find(|node| node.stored.record.node == member.node);
                 let is = |member: &Member, wanted| health(member).is_some_and(|node| node.health == wanted);
-                let dead = |member: &Member| gone.contains(&self.node_of(&member.node)) && is(member, Health::Dead);
+                // Also where all may be taken out, one is spared when others have died too often of late (K4).
+                let spared = |member: &Member| leader.is_some_and(|seat| seat.spares(&member.node));
+                let dead =
+                    |member: &Member| gone.contains(&self.node_of(&member.node)) && is(member, Health::Dead) && !spared(member);
                 let well = |member: &Member| {
                     let node = self.node_of(&member.node);
                     let whole = member.is(&self.hosts[node].identity) && !self.hosts[node].disk.is_damaged(slot);
