@@ -11,6 +11,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::admin::{port_of, state};
 use crate::load::{Load, client};
 use crate::support::{Dev, Process, Status, alive, block_on, eventually, line_with, signal};
 
@@ -18,7 +19,7 @@ const SLOTS: u32 = 4;
 const KEYS: u32 = 40;
 const REPLACED: &str = "this replica is to be replaced";
 
-/// A cluster of three copies, with some objects.
+/// A cluster of three copies, with some objects, which n2 has taken over from its log.
 fn cluster(directory: &TempDir) -> Dev {
     let cluster = Dev::start(directory.path(), &["--slots", &SLOTS.to_string()]);
     block_on(async {
@@ -26,6 +27,11 @@ fn cluster(directory: &TempDir) -> Dev {
         for number in 0..KEYS {
             client.put(format!("key {number}"), format!("value {number}"), vec![]).await.expect("acknowledged");
         }
+    });
+    let port = port_of(&cluster, "n2");
+    eventually("n2 has applied all", || {
+        let replicas = state(port)["replicas"].as_array().expect("replicas").clone();
+        replicas.iter().all(|replica| replica["applied"] == replica["last"]["seq"]).then_some(())
     });
     cluster
 }
