@@ -94,3 +94,15 @@ fn a_whole_cluster_that_stops_does_not_wait_for_a_coordinator_that_is_gone() {
     let took = began.elapsed();
     assert!(took < Duration::from_secs(2), "stopping took {took:?}");
 }
+
+/// Its server waits for open links, and gives up on them after half a second: then the other end finds the connection broken.
+#[test]
+fn a_node_that_has_left_ends_its_links_itself() {
+    let directory = TempDir::new().unwrap();
+    let cluster = Dev::start(directory.path(), &["--nodes", "3", "--replicas", "2", "--slots", "6"]);
+    let neighbour = cluster.take_over("n1");
+    while !line_with(&neighbour.stderr, "link up").contains("\"peer_node_id\":\"n2\"") {}
+    signal(cluster.pid_of("n2"), Signal::TERM);
+    let ended = line_with(&neighbour.stderr, "link ended");
+    assert!(ended.contains("\"peer_node_id\":\"n2\"") && ended.contains("\"error\":\"closed\""), "{ended}");
+}

@@ -6,10 +6,14 @@ use std::path::Path;
 use std::process::Command;
 use std::thread;
 
+use catena_core::CallError;
+use catena_net::Refusal;
+use catena_net::client::ClientError;
 use tempfile::TempDir;
 
 use crate::admin::{get, port_of, state};
-use crate::support::{Dev, Process, alive, catena, eventually, refused, text};
+use crate::load::client;
+use crate::support::{Dev, Process, alive, block_on, catena, eventually, refused, text};
 
 const MIB: usize = 1 << 20;
 
@@ -28,6 +32,13 @@ impl Small {
 
     fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Three nodes on it, each with this reserve.
+    fn cluster(&self, reserve: &str) -> Dev {
+        let config = self.path().join("catena.toml");
+        fs::write(&config, format!("[node]\ndisk-reserve = \"{reserve}\"\n")).expect("a file");
+        Dev::start(&self.path().join("data"), &["--config", config.to_str().expect("a path")])
     }
 }
 
@@ -48,11 +59,10 @@ fn shown(cluster: &Dev, full: bool) {
 
 #[test]
 fn puts_are_refused_before_the_disk_is_full_and_taken_again_when_there_is_room() {
-    let (disk, other) = (Small::new(512), TempDir::new().expect("a directory"));
-    let (ballast, config) = (disk.path().join("ballast"), other.path().join("catena.toml"));
+    let disk = Small::new(512);
+    let ballast = disk.path().join("ballast");
     fs::write(&ballast, vec![1; 128 * MIB]).expect("there is room");
-    fs::write(&config, "[node]\ndisk-reserve = \"160MiB\"\n").expect("a file");
-    let cluster = Dev::start(&disk.path().join("data"), &["--config", config.to_str().expect("a path")]);
+    let cluster = disk.cluster("160MiB");
     assert!(cluster.run(&["put", "before", "value"]).status.success());
 
     let (lines, mut input) = std::io::pipe().expect("a pipe");
@@ -77,4 +87,41 @@ fn puts_are_refused_before_the_disk_is_full_and_taken_again_when_there_is_room()
     eventually("room again", || cluster.run(&["put", "more", "value"]).status.success().then_some(()));
     shown(&cluster, false);
     assert!(cluster.stop().success());
+}
+
+/// Nobody makes room beside the store, and nothing is written to it but deletes.
+#[test]
+fn what_deletes_free_on_a_full_disk_is_given_back() {
+    const CALLERS: u32 = 32;
+    let disk = Small::new(384);
+    let cluster = disk.cluster("192MiB");
+    let full = |error: &ClientError| matches!(error, ClientError::Refused(Refusal::Call(CallError::DiskFull { .. })));
+    block_on(async {
+        let client = client(&cluster.endpoint()).await;
+        let callers = (0..CALLERS).map(|caller| {
+            let client = client.clone();
+            tokio::spawn(async move {
+                let mut keys = (0_u32..).map(|number| format!("{caller}-{number}"));
+                let mut written = Vec::new();
+                let error = loop {
+                    let key = keys.next().expect("there is no end of them");
+                    match client.put(key.clone(), vec![b'v'; 900], Vec::new()).await {
+                        Ok(_) => written.push(key),
+                        Err(error) => break error,
+                    }
+                };
+                assert!(full(&error), "{error}");
+                for key in written {
+                    client.delete(key, Vec::new()).await.expect("deletes are taken");
+                }
+            })
+        });
+        for caller in callers.collect::<Vec<_>>() {
+            caller.await.expect("no panic");
+        }
+    });
+    eventually("room again", || cluster.run(&["put", "more", "value"]).status.success().then_some(()));
+    for name in ["n1", "n2", "n3"] {
+        assert!(alive(cluster.pid_of(name)), "{name} goes on");
+    }
 }

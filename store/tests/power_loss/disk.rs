@@ -20,6 +20,8 @@ pub(crate) enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Honours {
     Syncs,
+    /// More than POSIX asks for, as ext4, XFS and Btrfs do it: the sync of a new file makes its name safe too.
+    SyncsAndNewNames,
     NoSyncOfData,
     NoSyncOfNames,
 }
@@ -273,19 +275,30 @@ impl Disk {
     fn end_sync(&mut self, fd: u64, process: u64) {
         let Some(covered) = self.syncs.remove(&(process, fd)) else { return };
         match find(&self.descriptors, &mut self.opened, fd) {
-            Some(Opened::File { inode, .. }) if self.honours != Honours::NoSyncOfData => self.files[*inode].sync(covered),
+            Some(Opened::File { inode, .. }) if self.honours != Honours::NoSyncOfData => {
+                let new = Named::File(*inode);
+                self.files[*inode].sync(covered);
+                if self.honours == Honours::SyncsAndNewNames {
+                    self.make_safe(|_, naming| matches!(naming, Naming::Is(_, named) if *named == new));
+                }
+            }
             Some(Opened::Directory(path)) if self.honours != Honours::NoSyncOfNames => {
-                let safe_names = &mut self.safe_names;
-                self.naming.retain(|number, naming| {
-                    let safe = *number < covered && naming.directory() == path;
-                    if safe {
-                        naming.apply(safe_names);
-                    }
-                    !safe
-                });
+                let path = path.clone();
+                self.make_safe(|number, naming| number < covered && naming.directory() == path);
             }
             Some(_) | None => {}
         }
+    }
+
+    fn make_safe(&mut self, covered: impl Fn(u64, &Naming) -> bool) {
+        let safe_names = &mut self.safe_names;
+        self.naming.retain(|number, naming| {
+            let safe = covered(*number, naming);
+            if safe {
+                naming.apply(safe_names);
+            }
+            !safe
+        });
     }
 
     /// Writes down what a power loss leaves. How many changes it has taken.

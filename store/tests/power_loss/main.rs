@@ -76,22 +76,29 @@ struct Tally {
     lossy: u64,
 }
 
-fn survives(process: &str, writes: u64, holds: Holds) {
+fn survives(process: &str, writes: u64, honours: Honours, holds: Holds) {
     let (root, calls) = trace(process, writes);
     let (moments, seed) = (option("POWER_LOSSES", 100), option("POWER_LOSS_SEED", 1));
-    let tally = lose_power(&calls, root.path(), Honours::Syncs, moments, seed, holds).unwrap_or_else(|lack| panic!("{lack}"));
+    let tally = lose_power(&calls, root.path(), honours, moments, seed, holds).unwrap_or_else(|lack| panic!("{lack}"));
     println!("{} calls; {tally:?}", calls.len());
     assert!(tally.lossy * 5 > tally.moments, "too little was at stake: {tally:?}");
 }
 
 #[test]
 fn what_was_reported_durable_survives_a_power_loss_at_any_moment() {
-    survives("workload::write_until_told", option("POWER_LOSS_WRITES", 500), workload::assert_holds);
+    survives("workload::write_until_told", option("POWER_LOSS_WRITES", 500), Honours::Syncs, workload::assert_holds);
+}
+
+/// fjall does not sync the names of new files of values, of which there are none before 32 MiB of values but on a full disk.
+#[test]
+fn so_does_what_is_written_while_room_is_made_where_a_new_file_s_sync_makes_its_name_safe() {
+    let writes = option("POWER_LOSS_WRITES", 500);
+    survives("workload::write_and_make_room", writes, Honours::SyncsAndNewNames, workload::assert_holds);
 }
 
 #[test]
 fn what_a_coordinator_has_decided_survives_a_power_loss_at_any_moment() {
-    survives("decisions::decide_until_told", option("POWER_LOSS_WRITES", 500), decisions::assert_holds);
+    survives("decisions::decide_until_told", option("POWER_LOSS_WRITES", 500), Honours::Syncs, decisions::assert_holds);
 }
 
 /// The rig sees what it is for.

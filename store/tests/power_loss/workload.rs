@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use catena_core::{Batch, ChainVersion, Entry, EntryId, Operation, Seq, Slot, Ticket, WallTime, Write};
-use catena_store::{FjallStore, Reader, Store, Swept};
+use catena_store::{FjallStore, Reader, Reclaimed, Store, Swept};
 
 use super::trace::{Call, DIRECTORY, WRITES};
 
@@ -32,6 +32,24 @@ fn key(seq: u64) -> String {
 #[test]
 #[ignore = "another test runs it, in a process of its own"]
 fn write_until_told() {
+    write(|_, _| {});
+}
+
+/// Not a test: the same on a disk on which room is made now and then, as when it is full.
+#[test]
+#[ignore = "another test runs it, in a process of its own"]
+fn write_and_make_room() {
+    let mut reclaimer = None;
+    write(|store, seq| {
+        if seq.is_multiple_of(90) {
+            let reclaimer = reclaimer.get_or_insert_with(|| store.reclaimer());
+            assert_eq!(reclaimer.reclaim(|| u64::MAX).unwrap(), Reclaimed::Some);
+        }
+    });
+}
+
+/// What is done after each write.
+fn write(mut beside: impl FnMut(&FjallStore, u64)) {
     let writes: u64 = std::env::var(WRITES).unwrap().parse().unwrap();
     let mut store = FjallStore::open_unidentified(Path::new(&std::env::var(DIRECTORY).unwrap())).unwrap();
     store.recover().unwrap();
@@ -43,6 +61,7 @@ fn write_until_told() {
         store.submit(Batch { ticket: Ticket(seq), slot: SLOT, writes: batch }).unwrap();
         store.sync().unwrap();
         while store.sweep().unwrap() == Swept::Partly {}
+        beside(&store, seq);
         println!("\ndurable {seq}.");
     }
 }
