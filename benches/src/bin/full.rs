@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 /// Writes objects until puts are refused, since the disk has reached its reserve, deletes all but one of so many, and prints
 /// how long it takes until a put is taken again. Meant for a small file system; three nodes share it.
 #[derive(Parser)]
-#[command(after_help = "Example: mount -t tmpfs -o size=900m tmpfs /mnt/small && full --data-dir /mnt/small --reserve 64MiB")]
+#[command(after_help = "Example: mount -t tmpfs -o size=900m tmpfs /mnt/small && full --data-dir /mnt/small --reserve 192MiB")]
 struct Options {
     /// Bytes a value.
     #[arg(long, default_value_t = 900)]
@@ -22,8 +22,8 @@ struct Options {
     /// Of so many objects one stays.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     stays: u64,
-    /// What the nodes keep free.
-    #[arg(long, default_value = "64MiB")]
+    /// What the nodes keep free: all three on the same file system.
+    #[arg(long, default_value = "192MiB")]
     reserve: String,
     /// How long to wait for room.
     #[arg(long, default_value_t = 120)]
@@ -32,7 +32,7 @@ struct Options {
     place: Place,
 }
 
-const PORT: u16 = 7720;
+const PORT: u16 = 7800;
 /// Calls under way.
 const CALLERS: u64 = 64;
 
@@ -47,7 +47,6 @@ async fn run(options: Options) -> Result<Verdict, Error> {
     let value = Bytes::from(vec![b'v'; options.value_bytes]);
     let began = Instant::now();
     let written = each(|caller| fill(client.clone(), caller, value.clone())).await?;
-    let least = written.iter().copied().min().unwrap_or_default();
     println!("full after {:.1} s and {} objects", began.elapsed().as_secs_f64(), written.iter().sum::<u64>());
     let began = Instant::now();
     let stays = options.stays;
@@ -69,8 +68,8 @@ async fn run(options: Options) -> Result<Verdict, Error> {
     let again = each(|caller| fill(client.clone(), caller + CALLERS, value.clone())).await?;
     println!("and {} more are, until it is full again", again.iter().sum::<u64>());
     let mut lost = 0;
-    for caller in 0..CALLERS {
-        for number in (0..least).step_by(usize::try_from(stays).expect("small")) {
+    for (caller, written) in (0..).zip(&written) {
+        for number in (0..*written).step_by(usize::try_from(stays).expect("small")) {
             lost += u64::from(client.get(key(caller, number)).await?.object.is_none());
         }
     }

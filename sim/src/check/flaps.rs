@@ -7,15 +7,17 @@ use catena_core::{CoordinatorConfig, Epoch, NodeId, Time, WallTime};
 
 use super::Violation;
 
-/// A leader's clock may run fast, and what it knows of its own election comes a little late.
-const DRIFT_PERCENT: u32 = 2;
+/// What a leader knows of its own election comes a little late.
+const LATE_PERCENT: u32 = 1;
 
 /// When each node was called suspect, as its leaders' clocks had it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Flaps {
     nodes: BTreeMap<NodeId, Counted>,
     /// An operator's order may be on its way to the store until then.
     ordered_until: Time,
+    /// By how many percent a leader's clock may run fast.
+    drift: u32,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,10 @@ pub(crate) struct Caller {
 }
 
 impl Flaps {
+    pub(crate) fn new(drift: u32) -> Self {
+        Self { nodes: BTreeMap::new(), ordered_until: Time(0), drift }
+    }
+
     /// A node's record has become another: it counts from nothing.
     pub(crate) fn forget(&mut self, node: &NodeId) {
         self.nodes.remove(node);
@@ -77,7 +83,7 @@ impl Flaps {
         let flaps = counted.stored.len() + 1;
         counted.fresh.push((by.epoch, by.wall));
         let threshold = config.flap_threshold as usize;
-        let settled = by.led >= config.with_drift(config.dead_after) * (100 + DRIFT_PERCENT) / 100;
+        let settled = by.led >= config.with_drift(config.dead_after) * (100 + self.drift + LATE_PERCENT) / 100;
         let free = all_members && config.restraint_percent >= 100 && now > self.ordered_until;
         let must = threshold > 0 && flaps >= threshold && settled && free;
         demand!(
@@ -124,7 +130,7 @@ mod tests {
 
     #[test]
     fn what_a_leader_before_has_counted_is_counted_on() {
-        let flaps = &mut Flaps::default();
+        let flaps = &mut Flaps::new(1);
         assert_eq!(suspected(flaps, 1, 1, false), Ok(()));
         assert_eq!(suspected(flaps, 1, 2, false), Ok(()));
         suspected(flaps, 2, 3, false).expect_err("the third");
@@ -134,12 +140,12 @@ mod tests {
 
     #[test]
     fn what_is_too_old_or_was_never_stored_counts_for_nothing() {
-        let flaps = &mut Flaps::default();
+        let flaps = &mut Flaps::new(1);
         assert_eq!(suspected(flaps, 1, 1, false), Ok(()));
         assert_eq!(suspected(flaps, 1, 2, false), Ok(()));
         assert_eq!(suspected(flaps, 1, 32, false), Ok(()), "the first is older than the window");
         let node = NodeId::new("n1").expect("a name");
-        let flaps = &mut Flaps::default();
+        let flaps = &mut Flaps::new(1);
         for (leader, second) in [(1, 1), (2, 2), (3, 3)] {
             let by = Caller { epoch: Epoch(leader), wall: WallTime(second), led: Duration::from_secs(5) };
             assert_eq!(flaps.suspected(&node, by, false, true, Time(second), &config()), Ok(()), "each dies at once");

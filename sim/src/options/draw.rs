@@ -100,7 +100,7 @@ impl Options {
         let untold = fills_up && Rng::new(seed ^ 0x0d15_c0f0_0e17_0000).chance(Odds::percent(50));
         let breaks_copies = temper == Temper::Wild && Rng::new(seed ^ 0x0b0e_c09e_d000_0000).chance(Odds::percent(25));
         let widows = temper == Temper::Wild && Rng::new(seed ^ 0x001d_0e50_0000_0000).chance(Odds::percent(10));
-        let options = Self {
+        let mut options = Self {
             seed,
             scale,
             left_out: LeftOut::default(),
@@ -131,24 +131,20 @@ impl Options {
             node: Self::draw_node(slots, rng),
             coordinator: Self::draw_coordinator(cluster, coordinators, temper, rng),
         };
-        let mut coordinator = options.coordinator.clone();
         if widows {
             // Of two copies both can be gone, and others still form chains. Nobody is held back from taking them out.
-            coordinator.cluster.replicas = coordinator.cluster.replicas.min(2);
-            coordinator.restraint_percent = 100;
+            options.coordinator.cluster.replicas = options.coordinator.cluster.replicas.min(2);
+            options.coordinator.restraint_percent = 100;
         }
-        let mut node = options.node.clone();
         if breaks_copies {
             // Object by object, and so slowly that others are written and deleted meanwhile; and yet the few that there are
             // arrive long before a healed world has to be at rest.
-            (node.limits.chunk_bytes, node.copy_rate) = (1, 2 << 10);
+            (options.node.limits.chunk_bytes, options.node.copy_rate) = (1, 2 << 10);
         }
-        let mut odds = options.odds.clone();
-        odds.extend(fills_up.then_some((Fault::DiskFull, Odds(1_000_000))));
-        if widows && !options.on(Fault::LongDeath) {
-            odds.push((Fault::LongDeath, Odds(1_000_000)));
-        }
-        Self { odds, node, coordinator, ..options }
+        let widowed = widows && !options.on(Fault::LongDeath);
+        let besides = [(fills_up, Fault::DiskFull), (widowed, Fault::LongDeath)].into_iter().filter(|(on, _)| *on);
+        options.odds.extend(besides.map(|(_, fault)| (fault, Odds(1_000_000))));
+        options
     }
 
     fn draw_cluster(seed: u64, scale: Scale, temper: Temper, rng: &mut Rng) -> ClusterConfig {

@@ -157,10 +157,14 @@ impl World {
 
     /// A node was handed entries to sync: now and then it goes down about then.
     pub(super) fn aim(&mut self, node: usize) {
-        if !self.rng.chance(self.options.aimed) {
-            return;
+        if self.rng.chance(self.options.aimed) {
+            self.bring_down(node);
         }
-        self.bring_down(node);
+    }
+
+    /// Whether something happens that has odds of its own. Nothing is drawn where it is off: so those worlds stay as they are.
+    pub(super) fn happens(&mut self, odds: Odds) -> bool {
+        odds > Odds::NEVER && self.rng.chance(odds)
     }
 
     /// A node goes down about now, in one of the ways that are on.
@@ -175,10 +179,9 @@ impl World {
 
     /// A part of a snapshot goes to a joiner's disk: now and then whoever it is from goes down about then.
     pub(super) fn aim_at_source(&mut self, slot: Slot) {
-        if self.options.broken_copies == Odds::NEVER || !self.rng.chance(self.options.broken_copies) {
-            return; // nothing is drawn where it is off: so those worlds stay as they are
-        }
-        if let Some(source) = self.realm.chain(slot).map(|chain| self.node_of(&chain.tail().node)) {
+        if self.happens(self.options.broken_copies)
+            && let Some(source) = self.realm.chain(slot).map(|chain| self.node_of(&chain.tail().node))
+        {
             self.bring_down(source);
         }
     }
@@ -186,8 +189,8 @@ impl World {
     /// A replica has found that it is damaged: now and then all other copies go down before it can be replaced. Then they are
     /// to be waited for: what is left is no copy (D2).
     pub(super) fn aim_at_copies(&mut self, node: usize, slot: Slot) {
-        if !self.options.on(Fault::SilentDeath) || self.options.lonely == Odds::NEVER || !self.rng.chance(self.options.lonely) {
-            return; // nothing is drawn where it is off: so those worlds stay as they are
+        if !self.options.on(Fault::SilentDeath) || !self.happens(self.options.lonely) {
+            return;
         }
         let Some(chain) = self.realm.chain(slot) else { return };
         let others: Vec<usize> =

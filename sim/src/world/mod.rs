@@ -193,7 +193,7 @@ impl World {
             history: History::default(),
             ledger: Ledger::new(&options.node),
             reigns: Reigns::new(options.slots),
-            flaps: Flaps::default(),
+            flaps: Flaps::new(options.scale.drift),
             attention: Attention::new(options.slots),
             troubles: Troubles::new(nodes),
             pace: Pace::new(options.slots),

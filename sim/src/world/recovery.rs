@@ -12,7 +12,6 @@ use super::{Happening, Life, World};
 use crate::check::Violation;
 use crate::chronicle::{About, Kind, State};
 use crate::plan::Place;
-use crate::rng::Odds;
 
 /// Between two wiped or damaged directories: so long at least, that the chains concerned have had time to hear of it.
 const WIPES: Duration = Duration::from_secs(5);
@@ -155,8 +154,7 @@ impl World {
     /// A disk has room again. Now and then its node's connections break just before, so that what it says of that is lost: then
     /// somebody has to ask (D3).
     fn empty(&mut self, node: usize) -> Result<(), Violation> {
-        let was_full = self.hosts[node].reserve.is_some();
-        if was_full && self.options.untold > Odds::NEVER && self.rng.chance(self.options.untold) {
+        if self.hosts[node].reserve.is_some() && self.happens(self.options.untold) {
             for peer in (0..self.hosts.len()).filter(|peer| *peer != node) {
                 self.reset_link(node, peer);
             }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use catena_core::{Event, Order, Succession, Time};
+use catena_core::{Event, Order, Slot, Succession, Time};
 
 use super::hosts::{Input, Running, Silence};
 use super::recovery::Undo;
@@ -47,7 +47,7 @@ impl World {
 
     /// Two neighbours of a chain, in one order or the other.
     pub(super) fn neighbours(&mut self) -> Option<(usize, usize)> {
-        let slot = catena_core::Slot(u32::try_from(self.rng.index(self.options.slots as usize)).expect("a few slots"));
+        let slot = Slot(u32::try_from(self.rng.index(self.options.slots as usize)).expect("a few slots"));
         let replicas: Vec<usize> = self.realm.chain(slot)?.replicas().map(|replica| self.node_of(&replica.node)).collect();
         let pairs: Vec<_> = replicas.windows(2).map(|pair| (pair[0], pair[1])).collect();
         let (a, b) = *pairs.get(self.rng.index(pairs.len().max(1)))?;
@@ -191,7 +191,7 @@ impl World {
 
     /// The other copies of the first slot that it has one of.
     fn companions(&self, node: usize) -> Vec<usize> {
-        let chains = (0..self.options.slots).filter_map(|slot| self.realm.chain(catena_core::Slot(slot)));
+        let chains = (0..self.options.slots).filter_map(|slot| self.realm.chain(Slot(slot)));
         let copies = chains.map(|chain| chain.copies().iter().map(|copy| self.node_of(&copy.node)).collect::<Vec<_>>());
         let mut with_it = copies.filter(|copies| copies.contains(&node));
         with_it.next().unwrap_or_default().into_iter().filter(|other| *other != node).collect()
@@ -237,7 +237,7 @@ impl World {
         if !self.may_wipe(node) || !self.take_down(node, Crash::Kill) {
             return false;
         }
-        let slot = catena_core::Slot(u32::try_from(self.rng.index(self.options.slots as usize)).expect("a few slots"));
+        let slot = Slot(u32::try_from(self.rng.index(self.options.slots as usize)).expect("a few slots"));
         let tears = self.hosts[node].disk.tear(slot);
         if tears {
             self.wiped_at = self.now;
