@@ -1,6 +1,7 @@
 //! Why the store could not do as asked.
 
 use std::error::Error;
+use std::path::PathBuf;
 
 use crate::DirectoryError;
 
@@ -29,6 +30,17 @@ pub enum StoreError {
         key: String,
         /// What is wrong with it.
         reason: Damage,
+    },
+    /// A journal lacks something that was synced (D2).
+    #[error(
+        "journal {path} is damaged from byte {at} on: check the disk; of a node, move the data directory away and start it as a new one; of a coordinator, see docs/operations.md",
+        path = .path.display()
+    )]
+    JournalDamaged {
+        /// Which one.
+        path: PathBuf,
+        /// In bytes: what lies before is whole.
+        at: u64,
     },
     /// The directory is not fit for use.
     #[error(transparent)]

@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use catena_core::Slot;
 use fjall::config::CompressionPolicy;
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice, Snapshot};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Slice, Snapshot, OwnedWriteBatch};
 
 use super::frame::corrupt;
+use super::journal::cut_torn_batch;
 use super::keys::{Generation, Space, generations_range, parse_generation};
 use super::staged::Staged;
 use crate::{Damage, StoreError};
@@ -52,6 +53,7 @@ pub(super) struct Engine {
 }
 
 pub(crate) fn open_database(path: &Path) -> Result<Database, StoreError> {
+    cut_torn_batch(path)?;
     Database::builder(path)
         .cache_size(CACHE_BYTES)
         .max_journaling_size(JOURNALS_BYTES)
@@ -154,12 +156,17 @@ impl Engine {
         self.database.persist(PersistMode::SyncAll).map_err(|error| StoreError::failed("sync", error))
     }
 
+    /// What is written in one piece and synced. Nothing is written otherwise: the last group alone may be torn (`journal`).
+    pub(super) fn group(&self) -> OwnedWriteBatch {
+        self.database.batch().durability(Some(PersistMode::SyncData))
+    }
+
     /// Writes the staged changes in one piece and syncs them; then readers see them.
     pub(super) fn commit(&self, staged: &mut Staged) -> Result<(), StoreError> {
         if staged.is_empty() {
             return Ok(());
         }
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        let mut batch = self.group();
         for (space, key, record) in staged.drain() {
             match record {
                 Some(record) => batch.insert(self.keyspace(space), key, record),

@@ -20,6 +20,7 @@ mod engine;
 pub(crate) mod frame;
 mod index;
 mod install;
+mod journal;
 pub(crate) mod keys;
 mod log_record;
 mod pinned;

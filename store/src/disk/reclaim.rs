@@ -92,7 +92,9 @@ impl Engine {
         const NO_KEY: &[u8] = &[0];
         let slots = self.keyspace(Space::Slots);
         let failed = |error| StoreError::failed("let go of what was compacted on a full disk", error);
-        slots.remove(NO_KEY).map_err(failed)?;
+        let mut batch = self.group();
+        batch.remove(slots, NO_KEY);
+        batch.commit().map_err(failed)?;
         slots.rotate_memtable_and_wait().map_err(failed)
     }
 

@@ -89,18 +89,14 @@ fn parse(log: &str, root: &Path) -> Vec<Call> {
         }
         let mut whole = String::new();
         if let Some(first) = rest.strip_suffix(" <unfinished ...>") {
-            if let Some(fd) = synced(first) {
-                calls.push(Call::SyncBegins { fd, process });
-            }
+            calls.extend(begin(first, process));
             begun.insert(process, first.to_owned());
             continue;
         } else if let Some(resumed) = rest.strip_prefix("<... ") {
             whole.push_str(&begun.remove(&process).unwrap());
             whole.push_str(resumed.split_once(" resumed>").unwrap().1);
         } else {
-            if let Some(fd) = synced(rest) {
-                calls.push(Call::SyncBegins { fd, process });
-            }
+            calls.extend(begin(rest, process));
             whole.push_str(rest);
         }
         calls.extend(call(&whole, process, root));
@@ -108,9 +104,14 @@ fn parse(log: &str, root: &Path) -> Vec<Call> {
     calls
 }
 
-fn synced(text: &str) -> Option<u64> {
-    let arguments = text.strip_prefix("fdatasync(").or_else(|| text.strip_prefix("fsync("))?;
-    Some(descriptor(arguments))
+/// What a call does as it begins. The number of a file that is being closed may be given to another before the call returns.
+fn begin(text: &str, process: u64) -> Option<Call> {
+    let (name, arguments) = text.split_once('(')?;
+    match name {
+        "fdatasync" | "fsync" => Some(Call::SyncBegins { fd: descriptor(arguments), process }),
+        "close" => Some(Call::Close { fd: descriptor(arguments) }),
+        _ => None,
+    }
 }
 
 /// `5<path>` and what follows.
@@ -132,7 +133,6 @@ fn call(line: &str, process: u64, root: &Path) -> Option<Call> {
     let number = || arguments.rsplit(", ").next().unwrap().parse().unwrap();
     Some(match name {
         "openat" => Call::Open { path: path(), flags: arguments.rsplit('"').next().unwrap().to_owned(), fd: descriptor(result) },
-        "close" => Call::Close { fd: descriptor(arguments) },
         "dup" | "dup2" | "dup3" => Call::Duplicate { fd: descriptor(arguments), to: descriptor(result) },
         "fcntl" if arguments.contains("F_DUPFD") => Call::Duplicate { fd: descriptor(arguments), to: descriptor(result) },
         "write" => {
@@ -147,7 +147,7 @@ fn call(line: &str, process: u64, root: &Path) -> Option<Call> {
         "unlink" => Call::Remove { path: path() },
         "unlinkat" if !arguments.contains("AT_REMOVEDIR") => Call::Remove { path: path() },
         "mkdir" | "mkdirat" => Call::MakeDirectory { path: path() },
-        "read" | "pread64" | "statx" | "fstat" | "newfstatat" | "access" | "faccessat2" | "readlink" | "readlinkat" | "flock"
+        "close" | "read" | "pread64" | "statx" | "fstat" | "newfstatat" | "access" | "faccessat2" | "readlink" | "readlinkat" | "flock"
         | "getdents64" | "getcwd" | "execve" | "poll" | "ppoll" | "fadvise64" | "ioctl" | "fcntl" | "statfs" | "fstatfs"
         | "epoll_ctl" | "epoll_wait" | "epoll_create1" | "eventfd2" | "mmap" | "munmap" | "close_range" | "socketpair"
         | "pipe2" => {
