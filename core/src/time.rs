@@ -25,6 +25,14 @@ impl std::ops::Add<Duration> for Time {
     }
 }
 
+/// At least the origin.
+impl std::ops::Sub<Duration> for Time {
+    type Output = Time;
+    fn sub(self, duration: Duration) -> Time {
+        Time(self.0.saturating_sub(Time::nanos(duration)))
+    }
+}
+
 /// A wall-clock time in nanoseconds since the Unix epoch. For `created_at` and `updated_at` only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(pub u64);

@@ -183,6 +183,11 @@ impl Job {
         matches!(self.work, Work::Write { delivery: Delivery::ExactlyOnce, numbered: None, .. })
     }
 
+    /// Until when it has half of its time.
+    pub(super) fn fresh_until(&self) -> Time {
+        self.until.map_or(Time::default(), |until| until - self.limit / 2)
+    }
+
     /// Counts a wait; how many there were with it.
     pub(super) fn next_wait(&mut self) -> u32 {
         self.waits = self.waits.saturating_add(1);

@@ -2,6 +2,7 @@
 
 use super::endpoints::Before;
 use super::jobs::{Attempt, Job, JobId, Repeat, Stage, Verdict, Work, verdict, worse};
+use super::sessions::Pace;
 use super::{Alarm, AttemptId, Client, ClientConfig, ClientEffect, ClientError, Context, Failure, Obstacle};
 use crate::{CallError, Kind, Reply};
 
@@ -73,6 +74,9 @@ impl Client {
             }
             Verdict::Busy { retry_after } => {
                 job.obstacle = Some(Obstacle::Refusal(error));
+                if let Some((slot, write)) = job.numbered() {
+                    self.sessions.judge(slot, write, Pace::Late);
+                }
                 let until = cx.now + retry_after.min(ClientConfig::FOREVER) + self.backoff.wait(job.next_wait());
                 self.wait(attempt.job, Some(attempt.slot), until, cx);
             }
@@ -140,6 +144,7 @@ impl Client {
                 let Some((slot, write)) = job.numbered() else { return };
                 if answered {
                     self.sessions.answered(slot, write);
+                    self.sessions.judge(slot, write, write.pace(cx.now, job.limit));
                 }
                 self.sessions.release(slot, write);
                 self.pump(slot, cx);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::jobs::{Attempt, Job, JobId, Repeat, Stage, Work};
-use super::sessions::Turn;
+use super::sessions::{Pace, Turn};
 use super::{Alarm, AttemptId, Body, CallId, Client, ClientEffect, ClientError, ClientRequest, Context, Failure, Obstacle};
 use crate::{Kind, Slot, Target, Time};
 
@@ -59,7 +59,7 @@ impl Client {
             && let JobId::Call(call) = id
         {
             job.stage = Stage::Queued(slot);
-            self.sessions.enqueue(slot, call);
+            self.sessions.enqueue(slot, call, job.fresh_until());
             return self.pump(slot, cx);
         }
         let Some(place) = self.routes.place(slot, job.end()) else {
@@ -201,6 +201,9 @@ impl Client {
                 obstacle = Some(open.unwrap_or(Obstacle::NoTurn { slot }));
             }
             Stage::Ready | Stage::Waiting { .. } => {}
+        }
+        if let Some((slot, write)) = job.numbered() {
+            self.sessions.judge(slot, write, Pace::Late);
         }
         self.conclude(JobId::Call(call), Err(ClientError::OutOfTime { limit, obstacle, kind }), cx);
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::CallId;
+use super::window::Window;
 use crate::{Origin, Seq, Slot, Time};
 
 /// The sessions of all slots.
@@ -19,8 +20,8 @@ pub(super) struct SlotSessions {
 #[derive(Debug, Default)]
 struct SlotSession {
     state: State,
-    /// Calls without a number.
-    queue: BTreeSet<CallId>,
+    /// Calls without a number, and until when each has half of its time.
+    queue: BTreeMap<CallId, Time>,
 }
 
 #[derive(Debug, Default)]
@@ -37,16 +38,24 @@ struct Open {
     /// The next number.
     next: u64,
     unanswered: BTreeSet<u64>,
+    window: Window,
     /// Its last entry is not older than this.
     used: Time,
 }
 
+impl Numbered {
+    /// Whether its answer is one in time.
+    pub(super) fn pace(self, now: Time, limit: Duration) -> Pace {
+        if now.since(self.since) <= limit / 2 { Pace::InTime } else { Pace::Late }
+    }
+}
+
 impl Open {
-    /// Whether no further number may be given: too many are unanswered, or one has been for so long that the session keeps
+    /// Whether no further number may be given: as many are unanswered as are answered in time, or one has been for so long that the session keeps
     /// the answers of too many after it.
     fn is_full(&self, room: usize) -> bool {
         let kept = self.unanswered.first().map_or(0, |first| self.next - first);
-        self.unanswered.len() >= room || kept >= 2 * room as u64
+        self.unanswered.len() >= self.window.writes() || kept >= 2 * room as u64
     }
 }
 
@@ -57,6 +66,14 @@ pub(super) struct Numbered {
     number: u64,
     /// Nothing of it was sent before.
     since: Time,
+}
+
+/// Whether a write was answered within half of what its call may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    InTime,
+    /// Or refused because there are too many.
+    Late,
 }
 
 /// What is next for those who wait for a session.
@@ -70,14 +87,22 @@ pub(super) enum Turn {
     Nobody,
 }
 
+/// Who is next of those who wait: the oldest, but where that one has used half of its time, the newest (adaptive LIFO, Maurer
+/// 2015). Where all had to wait so long, in order each would get its number as its time ends, and none would be answered.
+fn pop(queue: &mut BTreeMap<CallId, Time>, now: Time) -> CallId {
+    let oldest_is_fresh = queue.first_key_value().is_some_and(|(_, fresh)| now < *fresh);
+    let next = if oldest_is_fresh { queue.pop_first() } else { queue.pop_last() };
+    next.expect("somebody waits").0
+}
+
 impl SlotSessions {
     pub(super) fn new(idle: Duration, room: usize) -> Self {
         Self { slots: BTreeMap::new(), idle, room }
     }
 
-    /// A call waits for a number.
-    pub(super) fn enqueue(&mut self, slot: Slot, call: CallId) {
-        self.slots.entry(slot).or_default().queue.insert(call);
+    /// A call waits for a number; it has half of its time until `fresh`.
+    pub(super) fn enqueue(&mut self, slot: Slot, call: CallId, fresh: Time) {
+        self.slots.entry(slot).or_default().queue.insert(call, fresh);
     }
 
     /// A call that waited has ended.
@@ -108,7 +133,7 @@ impl SlotSessions {
             State::Opening => Turn::Nobody,
             State::Open(open) if open.is_full(self.room) => Turn::Nobody,
             State::Open(open) => {
-                let call = slot.queue.pop_first().expect("somebody waits");
+                let call = pop(&mut slot.queue, now);
                 let number = open.next;
                 open.next += 1;
                 open.unanswered.insert(number);
@@ -119,13 +144,13 @@ impl SlotSessions {
 
     /// The session that was asked for at `since` is there.
     pub(super) fn opened(&mut self, slot: Slot, name: Seq, since: Time) {
-        let open = Open { name, next: 1, unanswered: BTreeSet::new(), used: since };
+        let open = Open { name, next: 1, unanswered: BTreeSet::new(), window: Window::new(self.room), used: since };
         self.slots.entry(slot).or_default().state = State::Open(open);
     }
 
     /// It cannot be opened. Returns those who waited.
-    pub(super) fn not_opened(&mut self, slot: Slot) -> BTreeSet<CallId> {
-        self.slots.remove(&slot).map(|slot| slot.queue).unwrap_or_default()
+    pub(super) fn not_opened(&mut self, slot: Slot) -> Vec<CallId> {
+        self.slots.remove(&slot).into_iter().flat_map(|slot| slot.queue.into_keys()).collect()
     }
 
     /// What a try of the write carries: of all lower numbers the answers are there, or nobody waits for them any more.
@@ -140,6 +165,16 @@ impl SlotSessions {
     pub(super) fn answered(&mut self, slot: Slot, write: Numbered) {
         if let Some(open) = self.open_mut(slot, write.session) {
             open.used = open.used.max(write.since);
+        }
+    }
+
+    /// It took as long as those should that are under way, or it did not.
+    pub(super) fn judge(&mut self, slot: Slot, write: Numbered, pace: Pace) {
+        let Some(open) = self.open_mut(slot, write.session) else { return };
+        match pace {
+            Pace::InTime if open.unanswered.len() >= open.window.writes() => open.window.widen(),
+            Pace::InTime => {}
+            Pace::Late => open.window.narrow(write.number, open.next),
         }
     }
 

@@ -4,6 +4,7 @@ mod common;
 mod endpoints;
 mod kinds;
 mod model;
+mod overload;
 mod property;
 mod routing;
 mod sessions;
