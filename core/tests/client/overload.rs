@@ -16,11 +16,17 @@ fn call(client: &mut Harness, calls: usize) {
     }
 }
 
+fn answer_all(client: &mut Harness, sent: &[Sent]) {
+    for sent in sent {
+        client.answer(sent, written(sent.origin().number));
+    }
+}
+
 /// Answers all that is under way once `after_ms` have passed. How many those were.
 fn answer(client: &mut Harness, after_ms: u64) -> usize {
     let sent = std::mem::take(&mut client.sent);
     client.pass(ms(after_ms));
-    sent.iter().for_each(|sent| client.answer(sent, written(sent.origin().number)));
+    answer_all(client, &sent);
     sent.len()
 }
 
@@ -59,7 +65,9 @@ fn half_as_many_are_after_a_refusal_for_there_being_too_many_or_a_write_without_
         let sent = std::mem::take(&mut client.sent);
         assert_eq!(sent.len(), 64);
         let next = if is_refused {
-            sent.iter().for_each(|sent| client.refuse(sent, busy.clone()));
+            for sent in &sent {
+                client.refuse(sent, busy.clone());
+            }
             client.pass(ms(2_000));
             assert_eq!(answer(&mut client, 0), 64, "the same writes");
             [33, 34]
@@ -86,6 +94,6 @@ fn the_newest_goes_first_where_the_oldest_has_used_half_of_its_time() {
     client.pass(ms(5_001));
     call(&mut client, 2);
     let late = std::mem::take(&mut client.sent);
-    late.iter().for_each(|sent| client.answer(sent, written(sent.origin().number)));
+    answer_all(&mut client, &late);
     assert_eq!(order(&client), [32, 31, 30, 29], "those of 9 s ago have half of their time, and those of now all");
 }

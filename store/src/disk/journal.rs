@@ -71,9 +71,13 @@ fn cut(path: &Path, at: u64) -> io::Result<()> {
 enum Content {
     Whole,
     /// The last batch, from `at` on, is not whole.
-    Torn { at: u64 },
+    Torn {
+        at: u64,
+    },
     /// A batch from `at` on is not whole, and others follow.
-    Damaged { at: u64 },
+    Damaged {
+        at: u64,
+    },
 }
 
 fn look_through(path: &Path) -> io::Result<Content> {
@@ -89,7 +93,7 @@ fn look_through(path: &Path) -> io::Result<Content> {
         }
     };
     // The place of its end is behind us, or its end may be somewhere in what follows.
-    let may_follow = if end == Found::Ended { 0 } else { 1 };
+    let may_follow = usize::from(end == Found::Nothing);
     if end == Found::Nothing {
         reader.seek(SeekFrom::Start(at))?;
     }

@@ -147,10 +147,10 @@ fn call(line: &str, process: u64, root: &Path) -> Option<Call> {
         "unlink" => Call::Remove { path: path() },
         "unlinkat" if !arguments.contains("AT_REMOVEDIR") => Call::Remove { path: path() },
         "mkdir" | "mkdirat" => Call::MakeDirectory { path: path() },
-        "close" | "read" | "pread64" | "statx" | "fstat" | "newfstatat" | "access" | "faccessat2" | "readlink" | "readlinkat" | "flock"
-        | "getdents64" | "getcwd" | "execve" | "poll" | "ppoll" | "fadvise64" | "ioctl" | "fcntl" | "statfs" | "fstatfs"
-        | "epoll_ctl" | "epoll_wait" | "epoll_create1" | "eventfd2" | "mmap" | "munmap" | "close_range" | "socketpair"
-        | "pipe2" => {
+        "close" | "read" | "pread64" | "statx" | "fstat" | "newfstatat" | "access" | "faccessat2" | "readlink" | "readlinkat"
+        | "flock" | "getdents64" | "getcwd" | "execve" | "poll" | "ppoll" | "fadvise64" | "ioctl" | "fcntl" | "statfs"
+        | "fstatfs" | "epoll_ctl" | "epoll_wait" | "epoll_create1" | "eventfd2" | "mmap" | "munmap" | "close_range"
+        | "socketpair" | "pipe2" => {
             assert!(!(name == "mmap" && arguments.contains("MAP_SHARED") && arguments.contains("PROT_WRITE")), "{line}");
             return None;
         }

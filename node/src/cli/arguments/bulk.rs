@@ -23,7 +23,7 @@ Examples:
 
 A run that ends early says how many lines are stored, all of them from the first on. Some of those after them may be
 stored, too: storing them again does no harm, unless somebody else has written to their keys since. Of one that is killed,
-the bar on the terminal says it; without one, begin anew.
+the last that it printed says it: the bar on a terminal, elsewhere one line in ten seconds.
 
 Exit codes: 0 done, 1 a line or the file is wrong, 2 usage, 5 unavailable or interrupted, 6 some outcome unknown.")]
 pub(in crate::cli) struct LoadArguments {

@@ -1,11 +1,11 @@
-//! How far it is, on a terminal.
+//! How far it is: a bar on a terminal, and now and then a line elsewhere.
 
 use std::fmt::Arguments;
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
 
-/// What is stored so far. On a terminal, stderr shows it.
+/// What is stored so far. Stderr shows it.
 #[derive(Debug)]
 pub(super) struct Progress {
     began: Instant,
@@ -29,19 +29,26 @@ impl Progress {
     }
 
     /// A pair of so many bytes is stored; `end`: how much of the input there was up to it; `resume`: what a run would begin
-    /// with if this one were killed now. It stays on the screen then.
+    /// with if this one were killed now. It stays on the screen, or in the log, then.
     pub(super) fn stored(&mut self, bytes: usize, end: u64, resume: Arguments<'_>) {
         /// Between two looks of a person.
-        const PAUSE: Duration = Duration::from_millis(50);
+        const LOOK: Duration = Duration::from_millis(50);
+        /// Between two lines of a log.
+        const LINE: Duration = Duration::from_secs(10);
         self.pairs += 1;
         self.bytes += bytes as u64;
-        let now = Instant::now();
-        if now - self.shown >= PAUSE {
-            self.shown = now;
-            let (pairs, rate) = (HumanCount(self.pairs), HumanCount(self.a_second(self.pairs)));
-            self.bar.set_message(format!("{pairs} pairs, {rate}/s, {resume}"));
-            self.bar.set_position(self.bar.position().max(end));
+        let (is_log, now) = (self.bar.is_hidden(), Instant::now());
+        if now - self.shown < if is_log { LINE } else { LOOK } {
+            return;
         }
+        self.shown = now;
+        let (pairs, rate) = (HumanCount(self.pairs), HumanCount(self.a_second(self.pairs)));
+        let message = format!("{pairs} pairs, {rate}/s, {resume}");
+        if is_log {
+            eprintln!("{message}");
+        }
+        self.bar.set_message(message);
+        self.bar.set_position(self.bar.position().max(end));
     }
 
     /// Takes the bar away. What there was in all.
