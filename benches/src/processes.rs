@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use catena_core::{Health, NodeId, Status};
@@ -50,6 +52,13 @@ pub struct Cluster {
 
 #[derive(Debug)]
 struct Process(Child);
+
+/// While there is one, its cluster is slow. To be dropped before that.
+#[derive(Debug)]
+pub struct Throttle {
+    _end: mpsc::Sender<()>,
+    _thread: JoinHandle<()>,
+}
 
 /// What a process has and has used.
 #[derive(Clone, Copy, Debug)]
@@ -209,6 +218,31 @@ impl Cluster {
     pub fn resume(&self, node: &NodeId) -> Result<(), Error> {
         let process = self.nodes.get(node).ok_or_else(|| Error::Stranger(node.clone()))?;
         process.signal(Signal::CONT).map_err(Error::io(format!("resuming {node}")))
+    }
+
+    /// Lets all its processes run for so much of the time, and stand still for the rest, in turns of 20 ms: a cluster whose
+    /// machines are slow, and whose callers are not.
+    pub fn throttle(&self, percent: u32) -> Throttle {
+        const TURN: Duration = Duration::from_millis(20);
+        let pids: Vec<Pid> = self.processes().map(|(_, process)| Pid::from_child(&process.0)).collect();
+        let (runs, stands) = (TURN * percent / 100, TURN * 100_u32.saturating_sub(percent) / 100);
+        let (end, ended) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let signal = |signal| {
+                for pid in &pids {
+                    // One that has ended needs none.
+                    let _ = kill_process(*pid, signal);
+                }
+            };
+            while ended.recv_timeout(runs) == Err(RecvTimeoutError::Timeout) {
+                if !stands.is_zero() {
+                    signal(Signal::STOP);
+                    std::thread::sleep(stands);
+                    signal(Signal::CONT);
+                }
+            }
+        });
+        Throttle { _end: end, _thread: thread }
     }
 
     /// Waits for a status that fits.

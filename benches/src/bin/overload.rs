@@ -14,9 +14,9 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tokio::task::JoinSet;
 
 /// Prints what memory every process takes, and what callers are told, while 256 clients write values of 1 MiB to chains whose
-/// tail's process stands still, and how soon they are served again; then how many writes a second are acknowledged within
-/// a second under ten times as many callers, and ten times as many calls, as make the peak. Reads back all that was
-/// acknowledged.
+/// tail's process stands still, and how soon they are served again; then how many writes a second a slow cluster acknowledges
+/// within a second, under more and more callers and calls, and under ten times as many calls as it has acknowledged of any.
+/// Reads back all that was acknowledged.
 #[derive(Parser)]
 #[command(after_help = "Example: overload --rounds 5 --data-dir /var/tmp")]
 struct Options {
@@ -32,7 +32,11 @@ struct Options {
     /// Rounds of peak and overload; 0: none.
     #[arg(long, default_value_t = 5)]
     rounds: u32,
-    /// Callers at the peak.
+    /// For how much of the time the processes of the slow cluster run, in percent: callers must be able to make ten times the
+    /// calls that it can take.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    runs_percent: u32,
+    /// Callers that call one after the other; and clients, of those that do not wait.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     callers: u32,
     /// Of each measurement in a round.
@@ -51,6 +55,8 @@ const MIB: usize = 1 << 20;
 const NODE_MIB: u64 = 25 + 200 + 256 + 2 * 80;
 const COORDINATOR_MIB: u64 = 64;
 const TIMES: u32 = 10;
+/// Few callers, many, more calls than those make, and far too many.
+const CASES: usize = 4;
 /// Of the calls that are too many.
 const DEADLINE: Duration = Duration::from_secs(1);
 /// What must be left of the peak, in percent.
@@ -159,44 +165,58 @@ async fn too_many_calls(options: &Options) -> Result<bool, Error> {
     run_on(&there)?;
     let cluster = Cluster::start(options.place.setup(PORT, 16)?).await?;
     run_on(&here)?;
+    let throttle = cluster.throttle(options.runs_percent);
     let (mut rounds, mut lost) = (Vec::new(), 0);
-    let mut told: [BTreeMap<String, usize>; 3] = Default::default();
+    let mut told: [BTreeMap<String, usize>; CASES] = Default::default();
     for round in 0..=options.rounds {
-        let peak = closed(&cluster, options, options.callers, round).await?;
-        let callers = closed(&cluster, options, options.callers * TIMES, round).await?;
-        let calls = open(&cluster, options, peak.rate * f64::from(TIMES), round).await?;
-        lost += peak.lost + callers.lost + calls.lost;
+        let few = closed(&cluster, options, options.callers, round).await?;
+        let many = closed(&cluster, options, options.callers * TIMES, round).await?;
+        let twice = open(&cluster, options, few.rate.max(many.rate) * 2.0, &format!("twice-{round}")).await?;
+        let peak = few.rate.max(many.rate).max(twice.rate);
+        let over = open(&cluster, options, peak * f64::from(TIMES), &format!("over-{round}")).await?;
+        let taken = [few, many, twice, over];
+        lost += taken.iter().map(|sample| sample.lost).sum::<usize>();
         if round > 0 {
             // The first only warms up.
-            let taken = [peak, callers, calls];
             for (sum, taken) in told.iter_mut().zip(&taken) {
                 taken.told.iter().for_each(|(kind, count)| *sum.entry(kind.clone()).or_default() += count);
             }
-            rounds.push(taken);
+            rounds.push(Round { peak, taken });
         }
         eprint!("\rround {round} of {}", options.rounds);
     }
     eprintln!();
+    drop(throttle);
     println!(
-        "{} rounds of {} s each, values of 256 bytes, calls that may take 1 s; medians over rounds (lowest – highest)\n",
-        options.rounds, options.seconds
+        "{} rounds of {} s each, a cluster that runs {} % of the time, values of 256 bytes, calls that may take 1 s; medians over \
+         rounds (lowest – highest)\n",
+        options.rounds, options.seconds, options.runs_percent
     );
-    println!("| | offered a second | acknowledged a second | of the round's peak | told otherwise |\n|---|---|---|---|---|");
+    println!(
+        "| | offered a second | acknowledged a second | of the peak, the best of the first three | told otherwise |\n|---|---|---|---|---|"
+    );
     let names = [
         format!("{} callers", options.callers),
         format!("{} callers", options.callers * TIMES),
-        format!("{TIMES} times the peak's calls"),
+        "twice the better one's calls, waiting for none".to_owned(),
+        format!("{TIMES} times the peak's"),
     ];
     let mut good = lost == 0;
     for (case, name) in names.iter().enumerate() {
-        let over = |figure: &dyn Fn(&[Sample; 3]) -> f64| spread(rounds.iter().map(figure).collect());
-        let share = over(&|round| round[case].rate / round[0].rate * 100.0);
-        let [offered, rate] = [over(&|round| round[case].offered), over(&|round| round[case].rate)];
+        let over = |figure: &dyn Fn(&Round) -> f64| spread(rounds.iter().map(figure).collect());
+        let share = over(&|round| round.taken[case].rate / round.peak * 100.0);
+        let [offered, rate] = [over(&|round| round.taken[case].offered), over(&|round| round.taken[case].rate)];
         println!("| {name} | {} | {} | {} % | {} |", shown(offered), shown(rate), shown(share), said(&told[case]));
-        good &= share[1] >= GOODPUT;
+        good &= case < CASES - 1 || share[1] >= GOODPUT;
     }
     println!("\n{lost} acknowledged writes lost");
     Ok(good)
+}
+
+struct Round {
+    /// Acknowledged a second, at the best of all cases but the last.
+    peak: f64,
+    taken: [Sample; CASES],
 }
 
 struct Sample {
@@ -230,7 +250,7 @@ async fn closed(cluster: &Cluster, options: &Options, callers: u32, round: u32) 
 }
 
 /// So many calls a second, whatever becomes of those before, by as many clients as make the peak.
-async fn open(cluster: &Cluster, options: &Options, rate: f64, round: u32) -> Result<Sample, Error> {
+async fn open(cluster: &Cluster, options: &Options, rate: f64, keys: &str) -> Result<Sample, Error> {
     const TICK: Duration = Duration::from_millis(2);
     let mut clients = Vec::new();
     for _ in 0..options.callers {
@@ -265,9 +285,9 @@ async fn open(cluster: &Cluster, options: &Options, rate: f64, round: u32) -> Re
                 refused += 1;
                 continue;
             }
-            let client = clients[this % clients.len()].clone();
+            let (client, key) = (clients[this % clients.len()].clone(), key(keys, this));
             calls.spawn(async move {
-                let result = client.put(key(round, this), Bytes::from_static(&[b'v'; 256]), Vec::new()).await;
+                let result = client.put(key, Bytes::from_static(&[b'v'; 256]), Vec::new()).await;
                 (this, Instant::now(), result.map(drop))
             });
         }
@@ -284,24 +304,24 @@ async fn open(cluster: &Cluster, options: &Options, rate: f64, round: u32) -> Re
     if refused > 0 {
         told.insert(format!("not even called: {UNANSWERED} wait"), refused);
     }
-    let lost = missing(&clients, round, acknowledged).await?;
+    let lost = missing(&clients, keys, acknowledged).await?;
     Ok(Sample { offered: a_second(sent, seconds), rate: a_second(in_time, seconds), told, lost })
 }
 
-fn key(round: u32, number: usize) -> String {
-    format!("open-{round}-{number}")
+fn key(keys: &str, number: usize) -> String {
+    format!("{keys}-{number}")
 }
 
 /// How many of these are not there.
-async fn missing(clients: &[Client], round: u32, numbers: Vec<usize>) -> Result<usize, Error> {
+async fn missing(clients: &[Client], keys: &str, numbers: Vec<usize>) -> Result<usize, Error> {
     let (share, mut reads) = (numbers.len().div_ceil(clients.len()).max(1), JoinSet::new());
     for (client, numbers) in clients.iter().zip(numbers.chunks(share)) {
         let client = client.clone().with_options(Calls { call_timeout: Load::PATIENCE });
-        let numbers = numbers.to_vec();
+        let (keys, numbers) = (keys.to_owned(), numbers.to_vec());
         reads.spawn(async move {
             let mut missing = 0;
             for number in numbers {
-                missing += usize::from(client.get(key(round, number)).await?.object.is_none());
+                missing += usize::from(client.get(key(&keys, number)).await?.object.is_none());
             }
             Ok::<_, ClientError>(missing)
         });

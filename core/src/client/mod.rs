@@ -71,6 +71,8 @@ enum Alarm {
     Retry(JobId),
     /// A try has taken too long.
     Attempt(AttemptId),
+    /// Those who wait for a number may have one.
+    Turn(Slot),
 }
 
 /// What a handler works with besides the client.
@@ -207,6 +209,7 @@ impl Client {
                 Alarm::End(call) => self.out_of_time(call, cx),
                 Alarm::Retry(job) => self.proceed(job, cx),
                 Alarm::Attempt(attempt) => self.timed_out(attempt, cx),
+                Alarm::Turn(slot) => self.pump(slot, cx),
             }
         }
     }

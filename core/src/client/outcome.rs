@@ -74,10 +74,10 @@ impl Client {
             }
             Verdict::Busy { retry_after } => {
                 job.obstacle = Some(Obstacle::Refusal(error));
-                if let Some((slot, write)) = job.numbered() {
-                    self.sessions.judge(slot, write, Pace::Late);
-                }
                 let until = cx.now + retry_after.min(ClientConfig::FOREVER) + self.backoff.wait(job.next_wait());
+                if let (Some((slot, write)), limit) = (job.numbered(), job.limit) {
+                    self.judge(slot, write, Pace::Late, limit, cx);
+                }
                 self.wait(attempt.job, Some(attempt.slot), until, cx);
             }
         }
@@ -144,7 +144,7 @@ impl Client {
                 let Some((slot, write)) = job.numbered() else { return };
                 if answered {
                     self.sessions.answered(slot, write);
-                    self.sessions.judge(slot, write, write.pace(cx.now, job.limit));
+                    self.judge(slot, write, write.pace(cx.now, job.limit), job.limit, cx);
                 }
                 self.sessions.release(slot, write);
                 self.pump(slot, cx);

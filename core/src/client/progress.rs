@@ -1,9 +1,10 @@
 //! How calls move on: to a number, to a try, to a wait.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::jobs::{Attempt, Job, JobId, Repeat, Stage, Work};
-use super::sessions::{Pace, Turn};
+use super::sessions::{Numbered, Pace, Turn};
 use super::{Alarm, AttemptId, Body, CallId, Client, ClientEffect, ClientError, ClientRequest, Context, Failure, Obstacle};
 use crate::{Kind, Slot, Target, Time};
 
@@ -132,6 +133,13 @@ impl Client {
         }
     }
 
+    /// Lets a write's session have more or fewer under way.
+    pub(super) fn judge(&mut self, slot: Slot, write: Numbered, pace: Pace, limit: Duration, cx: &Context<'_>) {
+        if let Some(opens) = self.sessions.judge(slot, write, pace, limit, cx.now) {
+            self.alarms.insert((opens, Alarm::Turn(slot)));
+        }
+    }
+
     fn unroutable(&mut self, id: JobId, slot: Option<Slot>, obstacle: Obstacle, cx: &mut Context<'_>) {
         let job = self.jobs.get_mut(&id).expect("it is about to be tried");
         job.obstacle = Some(obstacle);
@@ -202,8 +210,9 @@ impl Client {
             }
             Stage::Ready | Stage::Waiting { .. } => {}
         }
-        if let Some((slot, write)) = job.numbered() {
-            self.sessions.judge(slot, write, Pace::Late);
+        // One that had no time says nothing of the cluster.
+        if let Some((slot, write)) = job.numbered().filter(|(_, write)| write.pace(cx.now, limit) == Pace::Late) {
+            self.judge(slot, write, Pace::Late, limit, cx);
         }
         self.conclude(JobId::Call(call), Err(ClientError::OutOfTime { limit, obstacle, kind }), cx);
     }

@@ -44,18 +44,20 @@ struct Open {
 }
 
 impl Numbered {
-    /// Whether its answer is one in time.
+    /// How an answer comes now.
     pub(super) fn pace(self, now: Time, limit: Duration) -> Pace {
-        if now.since(self.since) <= limit / 2 { Pace::InTime } else { Pace::Late }
+        /// A few syncs of a slow disk: whoever waits for less says nothing of the cluster.
+        const UNSUSPICIOUS: Duration = Duration::from_millis(50);
+        if now.since(self.since) <= UNSUSPICIOUS.max(limit / 2) { Pace::InTime } else { Pace::Late }
     }
 }
 
 impl Open {
     /// Whether no further number may be given: as many are unanswered as are answered in time, or one has been for so long that the session keeps
     /// the answers of too many after it.
-    fn is_full(&self, room: usize) -> bool {
+    fn is_full(&self, room: usize, now: Time) -> bool {
         let kept = self.unanswered.first().map_or(0, |first| self.next - first);
-        self.unanswered.len() >= self.window.writes() || kept >= 2 * room as u64
+        self.unanswered.len() >= self.window.writes(now) || kept >= 2 * room as u64
     }
 }
 
@@ -131,7 +133,7 @@ impl SlotSessions {
                 Turn::Open
             }
             State::Opening => Turn::Nobody,
-            State::Open(open) if open.is_full(self.room) => Turn::Nobody,
+            State::Open(open) if open.is_full(self.room, now) => Turn::Nobody,
             State::Open(open) => {
                 let call = pop(&mut slot.queue, now);
                 let number = open.next;
@@ -168,14 +170,15 @@ impl SlotSessions {
         }
     }
 
-    /// It took as long as those should that are under way, or it did not.
-    pub(super) fn judge(&mut self, slot: Slot, write: Numbered, pace: Pace) {
-        let Some(open) = self.open_mut(slot, write.session) else { return };
+    /// A write of a call that may take `limit` was answered, or refused because there are too many, or is given up. Returns
+    /// when the next may have its turn, if that is later.
+    pub(super) fn judge(&mut self, slot: Slot, write: Numbered, pace: Pace, limit: Duration, now: Time) -> Option<Time> {
+        let open = self.open_mut(slot, write.session)?;
         match pace {
-            Pace::InTime if open.unanswered.len() >= open.window.writes() => open.window.widen(),
-            Pace::InTime => {}
-            Pace::Late => open.window.narrow(write.number, open.next),
+            Pace::InTime => open.window.in_time(open.unanswered.len(), now),
+            Pace::Late => open.window.late(write.number, open.next, limit, now),
         }
+        open.window.opens(now)
     }
 
     /// Nobody waits for the write any more: if it is still on its way, it is not to run.

@@ -1,6 +1,6 @@
 //! Under more writes than are answered in time, as many are under way as are, and those that still have time.
 
-use catena_core::client::{ClientConfig, Delivery};
+use catena_core::client::{ClientConfig, ClientError, Delivery};
 use catena_core::{CallError, Resource, Slot};
 
 use crate::common::*;
@@ -39,15 +39,15 @@ fn twice_as_many_writes_are_under_way_after_each_round_that_is_answered_in_time(
     let mut client = client();
     call(&mut client, 250);
     client.open(7);
-    assert_eq!(widths(&mut client, 7), [4, 8, 16, 32, 64, 64, 62], "up to the session's room");
+    assert_eq!(widths(&mut client, 9), [1, 2, 4, 8, 16, 32, 64, 64, 59], "up to the session's room");
 }
 
 #[test]
 fn half_as_many_are_after_one_that_took_more_than_half_of_its_time() {
     let mut client = client();
-    call(&mut client, 124);
+    call(&mut client, 127);
     client.open(7);
-    assert_eq!(widths(&mut client, 4), [4, 8, 16, 32]);
+    assert_eq!(widths(&mut client, 6), [1, 2, 4, 8, 16, 32]);
     assert_eq!(answer(&mut client, 5_001), 64);
     call(&mut client, 1_000);
     assert_eq!(widths(&mut client, 3), [32, 33, 34], "and one more after each round in time");
@@ -59,9 +59,9 @@ fn half_as_many_are_after_a_refusal_for_there_being_too_many_or_a_write_without_
     let busy = CallError::Backpressure { slot, resource, current: 9, limit: 9, retry_after: ms(1) };
     for is_refused in [true, false] {
         let mut client = client();
-        call(&mut client, 124);
+        call(&mut client, 127);
         client.open(7);
-        assert_eq!(widths(&mut client, 4), [4, 8, 16, 32]);
+        assert_eq!(widths(&mut client, 6), [1, 2, 4, 8, 16, 32]);
         let sent = std::mem::take(&mut client.sent);
         assert_eq!(sent.len(), 64);
         let next = if is_refused {
@@ -81,19 +81,58 @@ fn half_as_many_are_after_a_refusal_for_there_being_too_many_or_a_write_without_
 }
 
 #[test]
+fn one_at_a_time_that_is_late_makes_the_session_pause_and_the_newest_goes_when_it_ends() {
+    let mut client = client();
+    call(&mut client, 1);
+    client.open(7);
+    client.pass(ms(6_000));
+    call(&mut client, 1);
+    assert_eq!(answer(&mut client, 0), 1);
+    client.pass(ms(1_000));
+    call(&mut client, 1);
+    assert!(client.sent.is_empty(), "an eighth of a call's 10 s");
+    client.pass(ms(250));
+    assert_eq!(order(&client), [2], "in order");
+    assert_eq!(answer(&mut client, 5_001), 1);
+    client.pass(ms(2_499));
+    call(&mut client, 1);
+    assert!(client.sent.is_empty(), "twice as long");
+    client.pass(ms(1));
+    assert_eq!(order(&client), [4], "3 has used more than half of its time");
+}
+
+#[test]
+fn whoever_waits_for_little_time_says_nothing_of_the_cluster() {
+    let mut client = Harness::routed(ClientConfig { call_timeout: ms(20), ..config() }, route(1, 1, &["a"]));
+    call(&mut client, 1);
+    client.open(7);
+    for _ in 0..5 {
+        assert_eq!(std::mem::take(&mut client.sent).len(), 1);
+        client.pass(ms(20));
+        assert!(matches!(client.error().0, ClientError::OutOfTime { .. }));
+        call(&mut client, 1);
+    }
+    assert_eq!(client.sent.len(), 1, "at once");
+}
+
+/// The calls under way, in the order in which they were sent.
+fn order(client: &Harness) -> Vec<u64> {
+    client.sent.iter().map(|sent| sent.call.expect("a call's").0).collect()
+}
+
+#[test]
 fn the_newest_goes_first_where_the_oldest_has_used_half_of_its_time() {
     let mut client = client();
-    call(&mut client, 8);
+    call(&mut client, 11);
     client.open(7);
+    assert_eq!(widths(&mut client, 2), [1, 2]);
     client.pass(ms(4_000));
-    call(&mut client, 2);
     assert_eq!(answer(&mut client, 0), 4);
-    let order = |client: &Harness| client.sent.iter().map(|sent| sent.call.expect("a call's").0).collect::<Vec<_>>();
-    assert_eq!(order(&client), [5, 6, 7, 8, 9, 10], "in order as long as that has more than half of it");
+    assert_eq!(order(&client), [8, 9, 10, 11], "in order as long as that has more than half of it");
     call(&mut client, 20);
     client.pass(ms(5_001));
     call(&mut client, 2);
     let late = std::mem::take(&mut client.sent);
     answer_all(&mut client, &late);
-    assert_eq!(order(&client), [32, 31, 30, 29], "those of 9 s ago have half of their time, and those of now all");
+    assert_eq!(order(&client), [33, 32, 31], "first those that have all of it");
 }

@@ -12,19 +12,21 @@ fn origin(session: u64, number: u64, answered_below: u64) -> Origin {
 #[test]
 fn a_session_is_opened_once_and_its_writes_are_numbered() {
     let mut client = Harness::routed(config(), route(1, 1, &["a"]));
-    for _ in 0..3 {
+    for _ in 0..4 {
         client.call(put("key", Delivery::ExactlyOnce));
     }
     client.open(7);
+    let first = client.sent();
+    assert_eq!(first.origin(), origin(7, 1, 1));
+    client.answer(&first, written(8));
     let sent = std::mem::take(&mut client.sent);
     let origins: Vec<_> = sent.iter().map(Sent::origin).collect();
-    assert_eq!(origins, [origin(7, 1, 1), origin(7, 2, 1), origin(7, 3, 1)]);
-    client.answer(&sent[1], written(9));
+    assert_eq!(origins, [origin(7, 2, 2), origin(7, 3, 2)]);
+    client.answer(&sent[1], written(10));
+    assert_eq!(client.sent().origin(), origin(7, 4, 2), "2 has no answer yet");
+    client.answer(&sent[0], written(9));
     client.call(put("key", Delivery::ExactlyOnce));
-    assert_eq!(client.sent().origin(), origin(7, 4, 1), "1 has no answer yet");
-    client.answer(&sent[0], written(8));
-    client.call(put("key", Delivery::ExactlyOnce));
-    assert_eq!(client.sent().origin(), origin(7, 5, 3));
+    assert_eq!(client.sent().origin(), origin(7, 5, 4));
 }
 
 #[test]
@@ -98,20 +100,26 @@ fn an_at_most_once_write_is_not_repeated_after_an_unknown_try() {
 #[test]
 fn an_expired_session_is_unknown_and_later_writes_open_another() {
     let mut client = Harness::routed(config(), route(1, 1, &["a"]));
-    client.call(put("key", Delivery::ExactlyOnce));
-    client.call(put("key", Delivery::ExactlyOnce));
+    for _ in 0..3 {
+        client.call(put("key", Delivery::ExactlyOnce));
+    }
     client.open(7);
+    let first = client.sent();
+    client.answer(&first, written(8));
+    assert_eq!(client.done().1, Ok(written(8)));
     let sent = std::mem::take(&mut client.sent);
     let expired = CallError::SessionExpired { slot: Slot(0), session: Seq(7) };
     client.refuse(&sent[0], expired.clone());
     assert_eq!(client.error(), (ClientError::Refused { error: expired.clone(), kind: Kind::Unknown }, Kind::Unknown));
     client.call(put("key", Delivery::ExactlyOnce));
     client.open(20);
-    assert_eq!(client.sent().origin(), origin(20, 1, 1));
+    let other = client.sent();
+    assert_eq!(other.origin(), origin(20, 1, 1));
     client.refuse(&sent[1], expired);
     assert_eq!(client.error().1, Kind::Unknown);
+    client.answer(&other, written(21));
     client.call(put("key", Delivery::ExactlyOnce));
-    assert_eq!(client.sent().origin(), origin(20, 2, 1), "the new session stays");
+    assert_eq!(client.sent().origin(), origin(20, 2, 2), "the new session stays");
 }
 
 #[test]
@@ -141,19 +149,26 @@ fn writes_beyond_the_room_wait_for_their_turn() {
         client.call(put("key", Delivery::ExactlyOnce));
     }
     client.open(7);
+    for width in [1, 2] {
+        let sent = std::mem::take(&mut client.sent);
+        assert_eq!(sent.len(), width);
+        for sent in sent {
+            client.answer(&sent, written(sent.origin().number));
+        }
+    }
     let mut sent = std::mem::take(&mut client.sent);
     assert_eq!(sent.len(), 4);
     let stuck = sent.remove(0);
     let mut highest = 0;
     while let Some(next) = sent.pop() {
         highest = highest.max(next.origin().number);
-        assert_eq!(next.origin().answered_below, 1);
+        assert!(next.origin().answered_below <= 4, "{next:?}");
         client.answer(&next, written(next.origin().number));
         sent.append(&mut client.sent);
     }
-    assert_eq!(highest, 8, "while 1 is unanswered, the session keeps the answers of all others");
-    client.answer(&stuck, written(1));
-    assert_eq!(client.sent.iter().map(|sent| sent.origin().number).collect::<Vec<_>>(), [9, 10, 11, 12]);
+    assert_eq!(highest, 11, "while 4 is unanswered, the session keeps the answers of all others");
+    client.answer(&stuck, written(4));
+    assert_eq!(client.sent.iter().map(|sent| sent.origin().number).collect::<Vec<_>>(), [12, 13, 14, 15]);
 }
 
 /// The head keeps so many answers of a session and refuses what is beyond; the oldest must never be.
