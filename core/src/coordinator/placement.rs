@@ -63,7 +63,9 @@ impl Leader {
     /// can be done about now hold up nobody.
     pub(super) fn rebalance(&mut self, config: &CoordinatorConfig, now: Now) {
         let repairing = |slot: &Slot| matches!(self.slots[slot].wait, Some(Wait::Fencing | Wait::Joining | Wait::Turn));
-        if !self.uneven || !self.dirty.is_empty() || self.open.iter().any(repairing) {
+        // Of a chain that is being stored it is not known yet what it waits for, and who holds it.
+        let storing = self.storing_chains().next().is_some();
+        if !self.uneven || storing || !self.dirty.is_empty() || self.open.iter().any(repairing) {
             return;
         }
         let placeable = self.nodes.iter().filter(|(_, node)| node.placeable());

@@ -110,6 +110,25 @@ fn nodes_that_are_stopped_and_started_under_a_coordinator_that_goes_on_move_no_d
     assert!(bench.nodes.values().all(|node| node.copies == 0), "{histories:#?}");
 }
 
+/// Between two looks at how evenly replicas are spread, its joins are being stored: it counts for nothing yet.
+#[test]
+fn whoever_comes_back_while_the_store_is_slow_is_given_no_more_than_it_had() {
+    let mut bench = Bench::placed(config(6, 2, 3), &["a", "b", "c"]);
+    bench.run(3_000);
+    let copies = |bench: &Bench| {
+        let members = |slot| bench.shape(slot).split(' ').map(|name| name.trim_matches(['+', '?']).to_owned()).collect();
+        (0..6).map(members).collect::<Vec<std::collections::BTreeSet<String>>>()
+    };
+    let before = copies(&bench);
+    bench.stop("b");
+    bench.run(2_000);
+    bench.store.delay = ms(120);
+    bench.start("b");
+    bench.run(5_000);
+    assert_eq!(copies(&bench), before);
+    assert!(bench.nodes.values().all(|node| node.copies == 0));
+}
+
 #[test]
 fn one_that_is_evicted_meanwhile_is_awaited_no_more() {
     let mut bench = four();

@@ -101,7 +101,8 @@ fn a_node_that_stops_in_order_leaves_its_place_open_and_moves_no_data() {
         cluster.await_status("n2 is back", |status| status.is_whole(2) && status.node("n2")["health"] == "healthy");
     }
     let after = cluster.status();
-    assert_eq!(after.copies(), before.copies(), "every copy is where it was");
+    let said: Vec<String> = cluster.process.stderr.try_iter().collect();
+    assert_eq!(after.copies(), before.copies(), "every copy is where it was; said: {said:#?}");
     assert_eq!(after.node("n2")["standing"], "member");
     load.stop_and_check(&cluster.endpoint());
 }
