@@ -30,8 +30,8 @@ pub struct ClientConfig {
     /// A session that was not used for so long is left to expire, and another is opened: else a write could end `Unknown`
     /// that never ran. At most half of [`NodeConfig::session_idle`](crate::NodeConfig::session_idle). 5 min.
     pub session_idle: Duration,
-    /// Writes of one session that wait for their answers at most (see `window.rs`); more wait in the client, and so do those twice as far ahead of the first
-    /// of them: else the session keeps so many answers that it has no room for that one. At most half of
+    /// Writes of one session that wait for their answers, at most (`window.rs`); more wait in the client, and so do those twice as
+    /// far ahead of the first of them: else the session keeps so many answers that it has no room for that one. At most half of
     /// [`Limits::session_writes`](crate::Limits::session_writes). 64.
     pub session_writes: usize,
     /// Calls at once; more are refused. 16,384.

@@ -13,9 +13,8 @@
 //!   its slots, and the tries that it shows to be at the wrong node.
 //! * A node that does not answer is spared: one call in a while looks whether it is back.
 //!
-//! `jobs.rs` says what a call is and what a node's no means, `progress.rs` and `outcome.rs` move it, `sessions.rs` numbers writes, as many
-//! as `window.rs` allows,
-//! `routes.rs` knows where to go, `inquiry.rs` asks, `endpoints.rs` spares.
+//! `jobs.rs` says what a call is and what a node's no means, `progress.rs` and `outcome.rs` move it, `sessions.rs` numbers writes,
+//! as many as `window.rs` allows, `routes.rs` knows where to go, `inquiry.rs` asks, `endpoints.rs` spares.
 
 mod backoff;
 mod endpoints;

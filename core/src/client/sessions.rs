@@ -53,8 +53,8 @@ impl Numbered {
 }
 
 impl Open {
-    /// Whether no further number may be given: as many are unanswered as are answered in time, or one has been for so long that the session keeps
-    /// the answers of too many after it.
+    /// Whether no further number may be given: as many are unanswered as are answered in time, or one has been for so long that
+    /// the session keeps the answers of too many after it.
     fn is_full(&self, room: usize, now: Time) -> bool {
         let kept = self.unanswered.first().map_or(0, |first| self.next - first);
         self.unanswered.len() >= self.window.writes(now) || kept >= 2 * room as u64
