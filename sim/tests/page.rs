@@ -74,7 +74,7 @@ fn looks_right(name: &str, replayed: &Replayed) -> String {
 
 #[test]
 fn a_shrunk_bug_is_shown_with_what_was_violated() {
-    let small = shrink(1, Scale::default(), Some(Mutant::ReadWithoutLease), std::time::Duration::from_mins(1), |_, _| {});
+    let small = shrink(2, Scale::default(), Some(Mutant::ReadWithoutLease), std::time::Duration::from_mins(1), |_, _| {});
     let small = small.expect("it fails");
     let replayed = Subject::file(&small.file).expect("just written").replay(PAGE, "the line that replays it");
     let document = looks_right("shrunk", &replayed);
