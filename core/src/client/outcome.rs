@@ -75,7 +75,8 @@ impl Client {
             Verdict::Busy { retry_after } => {
                 job.obstacle = Some(Obstacle::Refusal(error));
                 let until = cx.now + retry_after.min(ClientConfig::FOREVER) + self.backoff.wait(job.next_wait());
-                if let (Some((slot, write)), limit) = (job.numbered(), job.limit) {
+                let (numbered, limit) = (job.numbered(), job.limit);
+                if let Some((slot, write)) = numbered {
                     self.judge(slot, write, Pace::Late, limit, cx);
                 }
                 self.wait(attempt.job, Some(attempt.slot), until, cx);

@@ -43,15 +43,6 @@ struct Open {
     used: Time,
 }
 
-impl Numbered {
-    /// How an answer comes now.
-    pub(super) fn pace(self, now: Time, limit: Duration) -> Pace {
-        /// A few syncs of a slow disk: whoever waits for less says nothing of the cluster.
-        const UNSUSPICIOUS: Duration = Duration::from_millis(50);
-        if now.since(self.since) <= UNSUSPICIOUS.max(limit / 2) { Pace::InTime } else { Pace::Late }
-    }
-}
-
 impl Open {
     /// Whether no further number may be given: as many are unanswered as are answered in time, or one has been for so long that
     /// the session keeps the answers of too many after it.
@@ -76,6 +67,15 @@ pub(super) enum Pace {
     InTime,
     /// Or refused because there are too many.
     Late,
+}
+
+impl Numbered {
+    /// How an answer comes now.
+    pub(super) fn pace(self, now: Time, limit: Duration) -> Pace {
+        /// A few syncs of a slow disk: whoever waits for less says nothing of the cluster.
+        const UNSUSPICIOUS: Duration = Duration::from_millis(50);
+        if now.since(self.since) <= UNSUSPICIOUS.max(limit / 2) { Pace::InTime } else { Pace::Late }
+    }
 }
 
 /// What is next for those who wait for a session.
