@@ -36,7 +36,7 @@ struct Options {
     /// calls that it can take.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs_percent: u32,
-    /// Callers that call one after the other; and clients, of those that do not wait.
+    /// Clients of the slow cluster, and callers that call one after the other through them; then ten times as many callers.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..))]
     callers: u32,
     /// Of each measurement in a round.
@@ -169,8 +169,8 @@ async fn too_many_calls(options: &Options) -> Result<bool, Error> {
     let (mut rounds, mut lost) = (Vec::new(), 0);
     let mut told: [BTreeMap<String, usize>; CASES] = Default::default();
     for round in 0..=options.rounds {
-        let few = closed(&cluster, options, options.callers, round).await?;
-        let many = closed(&cluster, options, options.callers * TIMES, round).await?;
+        let few = closed(&cluster, options, options.callers, &format!("few-{round}")).await?;
+        let many = closed(&cluster, options, options.callers * TIMES, &format!("many-{round}")).await?;
         let twice = open(&cluster, options, few.rate.max(many.rate) * 2.0, &format!("twice-{round}")).await?;
         let peak = few.rate.max(many.rate).max(twice.rate);
         let over = open(&cluster, options, peak * f64::from(TIMES), &format!("over-{round}")).await?;
@@ -232,80 +232,112 @@ fn due(since: Duration, rate: f64) -> usize {
     (since.as_secs_f64() * rate) as usize
 }
 
-/// So many callers, one call after the other each.
-async fn closed(cluster: &Cluster, options: &Options, callers: u32, round: u32) -> Result<Sample, Error> {
-    let keys = format!("closed-{callers}-{round}");
-    let work = Writers { writers: callers.div_ceil(16), call_timeout: DEADLINE, keys, ..Writers::default() };
-    let mut load = Load::start(cluster.endpoints(), work).await?;
-    // Until all have a session.
-    tokio::time::sleep(DEADLINE).await;
-    load.forget();
-    load.failures();
-    let began = Instant::now();
-    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
-    let (done, failed, took) = (load.take().len(), load.failures(), began.elapsed().as_secs_f64());
-    let offered = a_second(done + failed.len(), took);
-    let (lost, _) = load.stop().await?;
-    Ok(Sample { offered, rate: a_second(done, took), told: kinds(failed), lost: lost.len() })
+/// What became of a call: its number, and when.
+type Outcome = (usize, Instant, Result<(), ClientError>);
+
+/// What became of calls, and what of it counts.
+struct Tally {
+    warm: Instant,
+    until: Instant,
+    acknowledged: Vec<usize>,
+    in_time: usize,
+    failed: Vec<ClientError>,
 }
 
-/// So many calls a second, whatever becomes of those before, by as many clients as make the peak.
-async fn open(cluster: &Cluster, options: &Options, rate: f64, keys: &str) -> Result<Sample, Error> {
-    const TICK: Duration = Duration::from_millis(2);
+impl Tally {
+    fn new(options: &Options) -> Self {
+        /// Until all have their sessions.
+        const WARM: Duration = Duration::from_secs(8);
+        let warm = Instant::now() + WARM;
+        let until = warm + Duration::from_secs(options.seconds);
+        Self { warm, until, acknowledged: Vec::new(), in_time: 0, failed: Vec::new() }
+    }
+
+    fn take(&mut self, (number, at, result): Outcome) {
+        let counts = (self.warm..self.until).contains(&at);
+        match result {
+            Ok(()) => {
+                self.acknowledged.push(number);
+                self.in_time += usize::from(counts);
+            }
+            Err(error) if counts => self.failed.push(error),
+            Err(_) => {}
+        }
+    }
+
+    /// `offered` while it counted.
+    async fn sample(self, offered: usize, clients: &[Client], keys: &str) -> Result<Sample, Error> {
+        let seconds = (self.until - self.warm).as_secs_f64();
+        let (offered, rate) = (a_second(offered, seconds), a_second(self.in_time, seconds));
+        let lost = missing(clients, keys, self.acknowledged).await?;
+        Ok(Sample { offered, rate, told: kinds(self.failed), lost })
+    }
+}
+
+async fn connect(cluster: &Cluster, options: &Options) -> Result<Vec<Client>, Error> {
     let mut clients = Vec::new();
     for _ in 0..options.callers {
         let client = Client::connect(cluster.endpoints(), Calls { call_timeout: Load::PATIENCE }).await?;
         clients.push(client.with_options(Calls { call_timeout: DEADLINE }));
     }
-    let (mut calls, mut number, mut refused) = (JoinSet::new(), 0_usize, 0_usize);
-    let (mut acknowledged, mut failed) = (Vec::new(), Vec::new());
-    let warm = Instant::now() + DEADLINE;
-    let until = warm + Duration::from_secs(options.seconds);
+    Ok(clients)
+}
+
+async fn put(client: Client, keys: String, number: usize) -> Outcome {
+    let result = client.put(key(&keys, number), Bytes::from_static(&[b'v'; 256]), Vec::new()).await;
+    (number, Instant::now(), result.map(drop))
+}
+
+/// So many callers, one call after the other each.
+async fn closed(cluster: &Cluster, options: &Options, callers: u32, keys: &str) -> Result<Sample, Error> {
+    let clients = connect(cluster, options).await?;
+    let mut tally = Tally::new(options);
+    let call = |number: usize| put(clients[number % clients.len()].clone(), keys.to_owned(), number);
+    let mut number = callers as usize;
+    let mut calls: JoinSet<_> = (0..number).map(call).collect();
+    while let Some(outcome) = calls.join_next().await {
+        tally.take(outcome.expect("a call does not panic"));
+        if Instant::now() < tally.until {
+            calls.spawn(call(number));
+            number += 1;
+        }
+    }
+    let offered = tally.in_time + tally.failed.len();
+    tally.sample(offered, &clients, keys).await
+}
+
+/// So many calls a second, whatever becomes of those before.
+async fn open(cluster: &Cluster, options: &Options, rate: f64, keys: &str) -> Result<Sample, Error> {
+    const TICK: Duration = Duration::from_millis(2);
+    let clients = connect(cluster, options).await?;
+    let mut tally = Tally::new(options);
+    let (mut calls, mut number, mut sent, mut refused) = (JoinSet::new(), 0_usize, 0_usize, 0_usize);
     let began = Instant::now();
     let mut ticks = tokio::time::interval(TICK);
-    let (mut sent, mut in_time) = (0, 0);
-    let mut take = |outcome: (usize, Instant, Result<(), ClientError>)| {
-        let (number, at, result) = outcome;
-        let counts = (warm..until).contains(&at);
-        match result {
-            Ok(()) => {
-                acknowledged.push(number);
-                in_time += usize::from(counts);
-            }
-            Err(error) if counts => failed.push(error),
-            Err(_) => {}
-        }
-    };
-    while Instant::now() < until {
+    while Instant::now() < tally.until {
         ticks.tick().await;
         let due = due(began.elapsed(), rate);
         for this in number..due {
-            sent += usize::from(Instant::now() >= warm);
+            sent += usize::from(Instant::now() >= tally.warm);
             if calls.len() >= UNANSWERED {
                 refused += 1;
                 continue;
             }
-            let (client, key) = (clients[this % clients.len()].clone(), key(keys, this));
-            calls.spawn(async move {
-                let result = client.put(key, Bytes::from_static(&[b'v'; 256]), Vec::new()).await;
-                (this, Instant::now(), result.map(drop))
-            });
+            calls.spawn(put(clients[this % clients.len()].clone(), keys.to_owned(), this));
         }
         number = number.max(due);
         while let Some(outcome) = calls.try_join_next() {
-            take(outcome.expect("a call does not panic"));
+            tally.take(outcome.expect("a call does not panic"));
         }
     }
     while let Some(outcome) = calls.join_next().await {
-        take(outcome.expect("a call does not panic"));
+        tally.take(outcome.expect("a call does not panic"));
     }
-    let seconds = Duration::from_secs(options.seconds).as_secs_f64();
-    let mut told = kinds(failed);
+    let mut sample = tally.sample(sent, &clients, keys).await?;
     if refused > 0 {
-        told.insert(format!("not even called: {UNANSWERED} wait"), refused);
+        sample.told.insert(format!("not even called: {UNANSWERED} wait"), refused);
     }
-    let lost = missing(&clients, keys, acknowledged).await?;
-    Ok(Sample { offered: a_second(sent, seconds), rate: a_second(in_time, seconds), told, lost })
+    Ok(sample)
 }
 
 fn key(keys: &str, number: usize) -> String {

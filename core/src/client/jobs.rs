@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::sessions::Numbered;
+use super::sessions::{Numbered, Share};
 use super::{AttemptId, CallId, ClientConfig, ClientRequest, Delivery, Obstacle};
 use crate::{CallError, Chain, ChainVersion, Command, Kind, NodeId, Slot, Time};
 
@@ -183,9 +183,10 @@ impl Job {
         matches!(self.work, Work::Write { delivery: Delivery::ExactlyOnce, numbered: None, .. })
     }
 
-    /// Until when it has half of its time.
-    pub(super) fn fresh_until(&self) -> Time {
-        self.until.map_or(Time::default(), |until| until - self.limit / 2)
+    /// Half of its time.
+    pub(super) fn share(&self) -> Share {
+        let (half, until) = (self.limit / 2, self.until.expect("calls have an end, and nothing else waits for a number"));
+        Share { half, until: until - half }
     }
 
     /// Counts a wait; how many there were with it.

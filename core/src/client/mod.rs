@@ -14,7 +14,8 @@
 //! * A node that does not answer is spared: one call in a while looks whether it is back.
 //!
 //! `jobs.rs` says what a call is and what a node's no means, `progress.rs` and `outcome.rs` move it, `sessions.rs` numbers writes,
-//! as many as `window.rs` allows, `routes.rs` knows where to go, `inquiry.rs` asks, `endpoints.rs` spares.
+//! as many as `window.rs` allows, and where one is too many, in turns (`lane.rs`); `routes.rs` knows where to go, `inquiry.rs`
+//! asks, `endpoints.rs` spares.
 
 mod backoff;
 mod endpoints;
@@ -22,6 +23,7 @@ mod error;
 mod event;
 mod inquiry;
 mod jobs;
+mod lane;
 mod outcome;
 mod progress;
 mod routes;
@@ -70,8 +72,6 @@ enum Alarm {
     Retry(JobId),
     /// A try has taken too long.
     Attempt(AttemptId),
-    /// Those who wait for a number may have one.
-    Turn(Slot),
 }
 
 /// What a handler works with besides the client.
@@ -114,13 +114,16 @@ impl Client {
             ClientEvent::Wake => {}
         }
         self.run_alarms(cx);
+        while let Some(slot) = self.sessions.next_slow(cx.now) {
+            self.pump(slot, cx);
+        }
         self.inquiry.run(cx.now, &mut self.backoff, cx.out);
     }
 
     /// When the machine next has something to do although nothing happened: send [`ClientEvent::Wake`] then.
     pub fn deadline(&self) -> Option<Time> {
         let alarm = self.alarms.first().map(|(at, _)| *at);
-        alarm.into_iter().chain(self.inquiry.deadline()).min()
+        alarm.into_iter().chain(self.sessions.deadline()).chain(self.inquiry.deadline()).min()
     }
 
     /// The route as far as it is known; `None`: not yet.
@@ -179,6 +182,10 @@ impl Client {
         if slots.is_empty() {
             return;
         }
+        for slot in slots {
+            self.sessions.chain_changed(*slot);
+            self.pump(*slot, cx);
+        }
         self.leave_old_places(slots, cx);
         self.end_waits(cx, |_, slot| slot.is_some_and(|slot| slots.contains(&slot)));
     }
@@ -208,7 +215,6 @@ impl Client {
                 Alarm::End(call) => self.out_of_time(call, cx),
                 Alarm::Retry(job) => self.proceed(job, cx),
                 Alarm::Attempt(attempt) => self.timed_out(attempt, cx),
-                Alarm::Turn(slot) => self.pump(slot, cx),
             }
         }
     }

@@ -75,9 +75,8 @@ impl Client {
             Verdict::Busy { retry_after } => {
                 job.obstacle = Some(Obstacle::Refusal(error));
                 let until = cx.now + retry_after.min(ClientConfig::FOREVER) + self.backoff.wait(job.next_wait());
-                let (numbered, limit) = (job.numbered(), job.limit);
-                if let Some((slot, write)) = numbered {
-                    self.judge(slot, write, Pace::Late, limit, cx);
+                if let Some((slot, write)) = job.numbered() {
+                    self.sessions.judge(slot, write, Pace::Late);
                 }
                 self.wait(attempt.job, Some(attempt.slot), until, cx);
             }
@@ -145,7 +144,7 @@ impl Client {
                 let Some((slot, write)) = job.numbered() else { return };
                 if answered {
                     self.sessions.answered(slot, write);
-                    self.judge(slot, write, write.pace(cx.now, job.limit), job.limit, cx);
+                    self.sessions.judge(slot, write, write.pace(cx.now));
                 }
                 self.sessions.release(slot, write);
                 self.pump(slot, cx);

@@ -1,10 +1,9 @@
 //! How calls move on: to a number, to a try, to a wait.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::jobs::{Attempt, Job, JobId, Repeat, Stage, Work};
-use super::sessions::{Numbered, Pace, Turn};
+use super::sessions::{Pace, Turn};
 use super::{Alarm, AttemptId, Body, CallId, Client, ClientEffect, ClientError, ClientRequest, Context, Failure, Obstacle};
 use crate::{Kind, Slot, Target, Time};
 
@@ -60,7 +59,7 @@ impl Client {
             && let JobId::Call(call) = id
         {
             job.stage = Stage::Queued(slot);
-            self.sessions.enqueue(slot, call, job.fresh_until());
+            self.sessions.enqueue(slot, call, job.share());
             return self.pump(slot, cx);
         }
         let Some(place) = self.routes.place(slot, job.end()) else {
@@ -121,22 +120,15 @@ impl Client {
                     self.jobs.insert(JobId::Open(slot), Job::open());
                     self.proceed(JobId::Open(slot), cx);
                 }
-                Turn::Go(call, number) => {
+                Turn::Go(call, write) => {
                     let job = self.jobs.get_mut(&JobId::Call(call)).expect("who waits has not ended");
                     if let Work::Write { numbered, .. } = &mut job.work {
-                        *numbered = Some((slot, number));
+                        *numbered = Some((slot, write));
                     }
                     job.stage = Stage::Ready;
                     self.proceed(JobId::Call(call), cx);
                 }
             }
-        }
-    }
-
-    /// Lets a write's session have more or fewer under way.
-    pub(super) fn judge(&mut self, slot: Slot, write: Numbered, pace: Pace, limit: Duration, cx: &Context<'_>) {
-        if let Some(opens) = self.sessions.judge(slot, write, pace, limit, cx.now) {
-            self.alarms.insert((opens, Alarm::Turn(slot)));
         }
     }
 
@@ -211,8 +203,8 @@ impl Client {
             Stage::Ready | Stage::Waiting { .. } => {}
         }
         // One that had no time says nothing of the cluster.
-        if let Some((slot, write)) = job.numbered().filter(|(_, write)| write.pace(cx.now, limit) == Pace::Late) {
-            self.judge(slot, write, Pace::Late, limit, cx);
+        if let Some((slot, write)) = job.numbered().filter(|(_, write)| write.pace(cx.now) == Pace::Late) {
+            self.sessions.judge(slot, write, Pace::Late);
         }
         self.conclude(JobId::Call(call), Err(ClientError::OutOfTime { limit, obstacle, kind }), cx);
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::CallId;
+use super::lane::SlowLane;
 use super::window::Window;
 use crate::{Origin, Seq, Slot, Time};
 
@@ -11,6 +12,7 @@ use crate::{Origin, Seq, Slot, Time};
 #[derive(Debug)]
 pub(super) struct SlotSessions {
     slots: BTreeMap<Slot, SlotSession>,
+    lane: SlowLane,
     /// Not used for so long, a session is not used again.
     idle: Duration,
     /// Numbers of one session without an answer.
@@ -20,8 +22,16 @@ pub(super) struct SlotSessions {
 #[derive(Debug, Default)]
 struct SlotSession {
     state: State,
-    /// Calls without a number, and until when each has half of its time.
-    queue: BTreeMap<CallId, Time>,
+    /// Calls without a number.
+    queue: BTreeMap<CallId, Share>,
+}
+
+/// Half of what a call may take.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Share {
+    pub(super) half: Duration,
+    /// Until when the call has more.
+    pub(super) until: Time,
 }
 
 #[derive(Debug, Default)]
@@ -46,9 +56,18 @@ struct Open {
 impl Open {
     /// Whether no further number may be given: as many are unanswered as are answered in time, or one has been for so long that
     /// the session keeps the answers of too many after it.
-    fn is_full(&self, room: usize, now: Time) -> bool {
+    fn is_full(&self, room: usize) -> bool {
         let kept = self.unanswered.first().map_or(0, |first| self.next - first);
-        self.unanswered.len() >= self.window.writes(now) || kept >= 2 * room as u64
+        self.unanswered.len() >= self.window.writes() || kept >= 2 * room as u64
+    }
+
+    fn give_number(&mut self, share: Share, now: Time) -> Numbered {
+        /// A few syncs of a slow disk: whoever waits for less says nothing of the cluster.
+        const UNSUSPICIOUS: Duration = Duration::from_millis(50);
+        let number = self.next;
+        self.next += 1;
+        self.unanswered.insert(number);
+        Numbered { session: self.name, number, since: now, late: now + share.half.max(UNSUSPICIOUS) }
     }
 }
 
@@ -59,6 +78,8 @@ pub(super) struct Numbered {
     number: u64,
     /// Nothing of it was sent before.
     since: Time,
+    /// From when on an answer is late.
+    pub(super) late: Time,
 }
 
 /// Whether a write was answered within half of what its call may take.
@@ -71,10 +92,8 @@ pub(super) enum Pace {
 
 impl Numbered {
     /// How an answer comes now.
-    pub(super) fn pace(self, now: Time, limit: Duration) -> Pace {
-        /// A few syncs of a slow disk: whoever waits for less says nothing of the cluster.
-        const UNSUSPICIOUS: Duration = Duration::from_millis(50);
-        if now.since(self.since) <= UNSUSPICIOUS.max(limit / 2) { Pace::InTime } else { Pace::Late }
+    pub(super) fn pace(self, now: Time) -> Pace {
+        if now < self.late { Pace::InTime } else { Pace::Late }
     }
 }
 
@@ -89,22 +108,21 @@ pub(super) enum Turn {
     Nobody,
 }
 
-/// Who is next of those who wait: the oldest, but where that one has used half of its time, the newest (adaptive LIFO, Maurer
-/// 2015). Where all had to wait so long, in order each would get its number as its time ends, and none would be answered.
-fn pop(queue: &mut BTreeMap<CallId, Time>, now: Time) -> CallId {
-    let oldest_is_fresh = queue.first_key_value().is_some_and(|(_, fresh)| now < *fresh);
-    let next = if oldest_is_fresh { queue.pop_first() } else { queue.pop_last() };
-    next.expect("somebody waits").0
+/// The oldest call, but where that one has used half of its time, the newest (adaptive LIFO, Maurer 2015). Where all had to wait
+/// so long, in order each would get its number as its time ends, and none would be answered.
+fn pop(queue: &mut BTreeMap<CallId, Share>, now: Time) -> Option<(CallId, Share)> {
+    let oldest_has_time = queue.first_key_value().is_some_and(|(_, share)| now < share.until);
+    if oldest_has_time { queue.pop_first() } else { queue.pop_last() }
 }
 
 impl SlotSessions {
     pub(super) fn new(idle: Duration, room: usize) -> Self {
-        Self { slots: BTreeMap::new(), idle, room }
+        Self { slots: BTreeMap::new(), lane: SlowLane::default(), idle, room }
     }
 
-    /// A call waits for a number; it has half of its time until `fresh`.
-    pub(super) fn enqueue(&mut self, slot: Slot, call: CallId, fresh: Time) {
-        self.slots.entry(slot).or_default().queue.insert(call, fresh);
+    /// A call waits for a number.
+    pub(super) fn enqueue(&mut self, slot: Slot, call: CallId, share: Share) {
+        self.slots.entry(slot).or_default().queue.insert(call, share);
     }
 
     /// A call that waited has ended.
@@ -121,26 +139,45 @@ impl SlotSessions {
 
     /// Who is next. After [`Turn::Open`], nobody until [`opened`](Self::opened) or [`not_opened`](Self::not_opened).
     pub(super) fn turn(&mut self, slot: Slot, now: Time) -> Turn {
-        let Some(slot) = self.slots.get_mut(&slot).filter(|slot| !slot.queue.is_empty()) else { return Turn::Nobody };
-        if let State::Open(open) = &slot.state
+        let Some(session) = self.slots.get_mut(&slot).filter(|session| !session.queue.is_empty()) else { return Turn::Nobody };
+        if let State::Open(open) = &session.state
             && now.since(open.used) >= self.idle
         {
-            slot.state = State::None;
+            session.state = State::None;
         }
-        match &mut slot.state {
+        match &mut session.state {
             State::None => {
-                slot.state = State::Opening;
+                session.state = State::Opening;
                 Turn::Open
             }
             State::Opening => Turn::Nobody,
-            State::Open(open) if open.is_full(self.room, now) => Turn::Nobody,
+            State::Open(open) if open.is_full(self.room) => Turn::Nobody,
+            State::Open(open) if open.window.is_slow() && !self.lane.admit(slot) => Turn::Nobody,
             State::Open(open) => {
-                let call = pop(&mut slot.queue, now);
-                let number = open.next;
-                open.next += 1;
-                open.unanswered.insert(number);
-                Turn::Go(call, Numbered { session: open.name, number, since: now })
+                let (call, share) = pop(&mut session.queue, now).expect("somebody waits");
+                let write = open.give_number(share, now);
+                if open.window.is_slow() {
+                    self.lane.enter(write);
+                }
+                Turn::Go(call, write)
             }
+        }
+    }
+
+    /// The next of the slow sessions that may have its [`turn`](Self::turn).
+    pub(super) fn next_slow(&mut self, now: Time) -> Option<Slot> {
+        self.lane.next(now)
+    }
+
+    /// When a slow session may have its turn although nothing happens.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.lane.deadline()
+    }
+
+    /// The slot has another chain.
+    pub(super) fn chain_changed(&mut self, slot: Slot) {
+        if let Some(SlotSession { state: State::Open(open), .. }) = self.slots.get_mut(&slot) {
+            open.window.chain_changed();
         }
     }
 
@@ -157,7 +194,7 @@ impl SlotSessions {
 
     /// What a try of the write carries: of all lower numbers the answers are there, or nobody waits for them any more.
     pub(super) fn origin(&self, slot: Slot, write: Numbered) -> Origin {
-        let Numbered { session, number, since: _ } = write;
+        let Numbered { session, number, .. } = write;
         // Of a session that another has followed, it is not known who still waits.
         let answered_below = self.open(slot, session).and_then(|open| open.unanswered.first().copied()).unwrap_or(0);
         Origin { session, number, answered_below }
@@ -170,19 +207,18 @@ impl SlotSessions {
         }
     }
 
-    /// A write of a call that may take `limit` was answered, or refused because there are too many, or is given up. Returns
-    /// when the next may have its turn, if that is later.
-    pub(super) fn judge(&mut self, slot: Slot, write: Numbered, pace: Pace, limit: Duration, now: Time) -> Option<Time> {
-        let open = self.open_mut(slot, write.session)?;
+    /// A write was answered, or refused because there are too many, or is given up.
+    pub(super) fn judge(&mut self, slot: Slot, write: Numbered, pace: Pace) {
+        let Some(open) = self.open_mut(slot, write.session) else { return };
         match pace {
-            Pace::InTime => open.window.in_time(open.unanswered.len(), now),
-            Pace::Late => open.window.late(write.number, open.next, limit, now),
+            Pace::InTime => open.window.in_time(open.unanswered.len()),
+            Pace::Late => open.window.late(write.number, open.next),
         }
-        open.window.opens(now)
     }
 
     /// Nobody waits for the write any more: if it is still on its way, it is not to run.
     pub(super) fn release(&mut self, slot: Slot, write: Numbered) {
+        self.lane.leave(slot, write);
         if let Some(open) = self.open_mut(slot, write.session) {
             open.unanswered.remove(&write.number);
         }

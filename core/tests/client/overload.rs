@@ -1,13 +1,18 @@
 //! Under more writes than are answered in time, as many are under way as are, and those that still have time.
 
-use catena_core::client::{ClientConfig, ClientError, Delivery};
-use catena_core::{CallError, Resource, Slot};
+use bytes::Bytes;
+use catena_core::client::{ClientConfig, ClientError, ClientEvent, ClientRequest, Delivery};
+use catena_core::{Action, CallError, Command, Resource, Route, Slot, slot_of};
 
 use crate::common::*;
 
+fn config_of_10_s() -> ClientConfig {
+    ClientConfig { attempt_timeout: ms(10_000), call_timeout: ms(10_000), ..config() }
+}
+
 /// Calls may take 10 s.
 fn client() -> Harness {
-    Harness::routed(ClientConfig { attempt_timeout: ms(10_000), ..config() }, route(1, 1, &["a"]))
+    Harness::routed(config_of_10_s(), route(1, 1, &["a"]))
 }
 
 fn call(client: &mut Harness, calls: usize) {
@@ -80,25 +85,95 @@ fn half_as_many_are_after_a_refusal_for_there_being_too_many_or_a_write_without_
     }
 }
 
+/// A client with so many slots, and the key that it writes to in each. In each slot one write, alone, was answered late.
+fn slow(slots: u32) -> (Harness, Vec<String>) {
+    let chains = (0..slots).map(|slot| chain(slot, 1, &["a"])).collect();
+    let mut client = Harness::routed(config_of_10_s(), Route { slots, chains, ..route(1, 1, &["a"]) });
+    let key = |slot| (0..1_000).map(|n| format!("key {n}")).find(|key| slot_of(key.as_bytes(), slots) == Slot(slot));
+    let keys: Vec<String> = (0..slots).map(|slot| key(slot).expect("there are enough")).collect();
+    let mut sent = Vec::new();
+    for key in &keys {
+        write(&mut client, key);
+        client.open(7);
+        sent.push(client.sent());
+    }
+    client.pass(ms(5_000));
+    answer_all(&mut client, &sent);
+    (client, keys)
+}
+
+fn write(client: &mut Harness, key: &str) {
+    let (key, action) = (Bytes::copy_from_slice(key.as_bytes()), Action::Put { value: Bytes::from_static(b"value") });
+    let command = Command { key, action, conditions: vec![] };
+    client.call(ClientRequest::Write { command, delivery: Delivery::ExactlyOnce });
+}
+
+/// Takes what was sent. To which slots?
+fn take(client: &mut Harness) -> (Vec<Sent>, Vec<u32>) {
+    let sent = std::mem::take(&mut client.sent);
+    let slots = sent.iter().map(|sent| sent.target.slot.0).collect();
+    (sent, slots)
+}
+
 #[test]
-fn one_at_a_time_that_is_late_makes_the_session_pause_and_the_newest_goes_when_it_ends() {
-    let mut client = client();
-    call(&mut client, 1);
-    client.open(7);
-    client.pass(ms(6_000));
-    call(&mut client, 1);
-    assert_eq!(answer(&mut client, 0), 1);
-    client.pass(ms(1_000));
-    call(&mut client, 1);
-    assert!(client.sent.is_empty(), "an eighth of a call's 10 s");
-    client.pass(ms(250));
-    assert_eq!(order(&client), [2], "in order");
-    assert_eq!(answer(&mut client, 5_001), 1);
-    client.pass(ms(2_499));
-    call(&mut client, 1);
-    assert!(client.sent.is_empty(), "twice as long");
+fn sessions_whose_only_write_was_late_take_turns_until_one_is_in_time() {
+    let (mut client, keys) = slow(3);
+    for key in keys.iter().chain(&keys) {
+        write(&mut client, key);
+    }
+    let mut order = Vec::new();
+    while let (sent, slots) = take(&mut client)
+        && !sent.is_empty()
+    {
+        answer_all(&mut client, &sent);
+        order.push(slots);
+    }
+    assert_eq!(
+        order,
+        [vec![0], vec![0, 1], vec![1, 2], vec![2]],
+        "the next one's first as it is one's turn, and one's own second"
+    );
+}
+
+#[test]
+fn a_turn_ends_when_its_write_is_late() {
+    let (mut client, keys) = slow(3);
+    for key in &keys {
+        write(&mut client, key);
+    }
+    let (_, first) = take(&mut client);
+    client.pass(ms(4_999));
+    assert_eq!((first, take(&mut client).1), (vec![0], vec![]));
     client.pass(ms(1));
-    assert_eq!(order(&client), [4], "3 has used more than half of its time");
+    assert_eq!(take(&mut client).1, [1]);
+    client.pass(ms(4_999));
+    assert_eq!(take(&mut client).1, [0; 0]);
+    client.pass(ms(1));
+    assert_eq!((client.done.len(), take(&mut client).1), (6, vec![]), "the third call's time is over, too");
+}
+
+#[test]
+fn a_session_that_is_not_slow_waits_for_no_turn() {
+    let (mut client, keys) = slow(2);
+    write(&mut client, &keys[1]);
+    answer(&mut client, 1);
+    for key in [&keys[0], &keys[1], &keys[0]] {
+        write(&mut client, key);
+    }
+    assert_eq!(take(&mut client).1, [0, 1]);
+}
+
+#[test]
+fn a_session_is_not_slow_any_more_when_its_slot_has_another_chain() {
+    let (mut client, keys) = slow(3);
+    for key in &keys {
+        write(&mut client, key);
+    }
+    assert_eq!(take(&mut client).1, [0]);
+    let change = Route { slots: 3, chains: vec![chain(2, 2, &["b"])], ..route(2, 2, &["b"]) };
+    client.event(ClientEvent::RouteChanged(change));
+    let (sent, slots) = take(&mut client);
+    assert_eq!((slots, sent[0].node.clone()), (vec![2], node("b")));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use catena_net::client::ClientError;
 use tempfile::TempDir;
 
 use crate::admin::{get, port_of, state};
+use crate::bulk::complaint;
 use crate::load::client;
 use crate::support::{Dev, Process, alive, block_on, catena, eventually, refused, text};
 
@@ -71,7 +72,7 @@ fn puts_are_refused_before_the_disk_is_full_and_taken_again_when_there_is_room()
         let value = "v".repeat(64 << 10);
         (1..10_000).try_for_each(|line| writeln!(input, "{{\"key\":\"key {line}\",\"value\":\"{value}\"}}"))
     });
-    let error = eventually("the disk is full", || load.stderr.try_recv().ok());
+    let error = eventually("the disk is full", || complaint(&load));
     assert_eq!(load.wait().code(), Some(5), "surely not executed: {error}");
     assert!(error.contains("nearly full") && error.contains("--from-line"), "{error}");
 

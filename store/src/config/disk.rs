@@ -15,7 +15,7 @@ use super::record::{
 use super::{ConfigError, ConfigStore, next_beat, next_epoch, require_leader, require_succession, require_unchanged};
 use crate::disk::frame::{corrupt, open, seal_into};
 use crate::disk::keys::Space;
-use crate::disk::{open_database, open_keyspace, sync_names};
+use crate::disk::{group, open_database, open_keyspace, sync_names};
 use crate::{Directory, StoreError};
 
 /// A coordinator's state on disk: one keyspace, one record a node and one a slot. Its directory is locked, so that no other
@@ -97,7 +97,7 @@ impl FjallConfigStore {
         if self.poisoned == Poisoned::Yes {
             return Err(StoreError::Poisoned);
         }
-        let mut batch = self.database.batch().durability(Some(PersistMode::SyncData));
+        let mut batch = group(&self.database);
         for (key, record) in records {
             batch.insert(&self.config, key, record);
         }

@@ -84,6 +84,11 @@ pub(crate) fn open_keyspace(database: &Database, space: Space) -> Result<Keyspac
     database.keyspace(space.name(), options).map_err(|error| StoreError::failed("open a keyspace", error))
 }
 
+/// What is written in one piece and synced. Nothing is written otherwise: the last group alone may be torn (`journal`).
+pub(crate) fn group(database: &Database) -> OwnedWriteBatch {
+    database.batch().durability(Some(PersistMode::SyncData))
+}
+
 /// Makes the names of all files and directories safe: fjall syncs what is in a new keyspace, and not the name of the keyspace.
 pub(crate) fn sync_names(path: &Path) -> Result<(), StoreError> {
     let failed = |error: std::io::Error| StoreError::failed("sync the directories", error);
@@ -159,9 +164,8 @@ impl Engine {
         self.database.persist(PersistMode::SyncAll).map_err(|error| StoreError::failed("sync", error))
     }
 
-    /// What is written in one piece and synced. Nothing is written otherwise: the last group alone may be torn (`journal`).
     pub(super) fn group(&self) -> OwnedWriteBatch {
-        self.database.batch().durability(Some(PersistMode::SyncData))
+        group(&self.database)
     }
 
     /// Writes the staged changes in one piece and syncs them; then readers see them.

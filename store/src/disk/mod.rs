@@ -45,7 +45,7 @@ use catena_core::{Batch, Recovered, Slot, Ticket};
 
 pub use self::any::check_any_record;
 use self::engine::Engine;
-pub(crate) use self::engine::{open_database, open_keyspace, sync_names};
+pub(crate) use self::engine::{group, open_database, open_keyspace, sync_names};
 use self::index::SlotIndex;
 pub use self::pinned::FjallPinned;
 pub use self::reader::FjallReader;
