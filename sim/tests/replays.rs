@@ -62,7 +62,8 @@ fn planted_bugs_shrink_to_a_few_events_that_replay_to_the_same_violation_and_tra
             let took = begun.elapsed();
             assert!(took < MINUTE * 2, "{}: {took:?}", mutant.name());
             assert!(small.events <= 20, "{}: {} of {} events are left", mutant.name(), small.events, small.events_before);
-            assert!(small.file.len() < 10_000, "{}: {} bytes", mutant.name(), small.file.len());
+            // Where it hangs on the order of messages, what was drawn for each of them stays.
+            assert!(small.file.len() < 50_000, "{}: {} bytes", mutant.name(), small.file.len());
             let again = Subject::file(&small.file).expect("just written").replay(SILENT, "");
             assert_eq!(again.difference, None, "{}", mutant.name());
             assert_eq!(again.violation, Some(small.violation), "{}", mutant.name());
