@@ -78,7 +78,7 @@ impl Input {
             writeln!(items, "{} {}", seconds(at_us), happening.what.line(nodes, seats)).expect("a text takes all");
         }
         format!(
-            "catena-sim replay 1\nseed {seed}\nops 100\nnodes {nodes}\ncoordinators {seats}\nmutant {mutant}\nwithout-nodes 0\n\
+            "catena-sim replay 2\nseed {seed}\nops 100\nnodes {nodes}\ncoordinators {seats}\ndrift 1\nmutant {mutant}\nwithout-nodes 0\n\
              without-coordinators 0\nwithout-slots 0\nrest {rest}\nheals {}\nseverity safety\nchecker progress\nrule none\n\
              sentence none\nviolated 0.000000000\ntrace 0\n{items}end unchecked\n",
             seconds(at_us + 200_000)

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use catena_sim::campaign::{ENOUGH, Report, Runs, go_on};
-use catena_sim::{Checker, Options, PROMISED_DRIFT, Scale, rules};
+use catena_sim::{Checker, Options, Scale, rules};
 use clap::Args;
 
 use crate::replays::{COMMAND, Case};
@@ -107,9 +107,7 @@ fn verdict(totals: &Totals, scale: Scale, file: Option<&Path>) -> ExitCode {
         say(&format!("options:\n{}", Options::draw(failure.seed, scale)));
         let case = Case { seed: failure.seed, scale, mutant: None };
         say(&format!("replay: {COMMAND} replay {}", case.arguments()));
-        if scale.drift == PROMISED_DRIFT {
-            say(&format!("shrink: {}", case.shrink_command()));
-        }
+        say(&format!("shrink: {}", case.shrink_command()));
     }
     for (checker, seeds) in by_checker(report) {
         say(&format!("{checker} failed in {} of {} seeds, first in {}", seeds.len(), report.seeds, seeds[0]));

@@ -63,6 +63,6 @@ pub mod scenario;
 
 pub use check::{Checker, Searches, Severity, Violation};
 pub use faults::{Fault, Occurrences};
-pub use options::{Options, PROMISED_DRIFT, Scale};
+pub use options::{MOST_DRIFT, Options, PROMISED_DRIFT, Scale};
 pub use trace::Printing;
 pub use world::Summary;

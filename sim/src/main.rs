@@ -16,7 +16,7 @@ use std::time::Duration;
 use campaigns::Campaign;
 use catena_core::mutants::Mutant;
 use catena_sim::mutation::{hunt_all, named, names, table};
-use catena_sim::{PROMISED_DRIFT, Printing, Scale, Severity};
+use catena_sim::{MOST_DRIFT, PROMISED_DRIFT, Printing, Scale, Severity};
 use clap::{Args, Parser, Subcommand};
 use replays::{Case, Wanted, replay_file, replay_seed, shrink_seed};
 use stories::Aim;
@@ -68,6 +68,8 @@ enum Command {
         mutant: Option<Mutant>,
         #[command(flatten)]
         size: Size,
+        #[command(flatten)]
+        clocks: Clocks,
         /// Write what is left to this file: catena-sim replay takes it.
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
@@ -136,7 +138,7 @@ impl Size {
 struct Clocks {
     /// By how many percent any two clocks run apart at most. The protocol allows for 1: beyond it, leases may be believed in
     /// by nobody else, and what fails first shows what they are for.
-    #[arg(long, value_name = "PERCENT", default_value_t = PROMISED_DRIFT, value_parser = clap::value_parser!(u32).range(1..=50))]
+    #[arg(long, value_name = "PERCENT", default_value_t = PROMISED_DRIFT, value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_DRIFT)))]
     drift: u32,
 }
 
@@ -164,8 +166,8 @@ fn main() -> ExitCode {
                 }
             }
         }
-        Command::Shrink { seed, mutant, size, out, html, seconds } => {
-            shrink_seed(Case { seed, scale: size.scale(), mutant }, &out, html, Duration::from_secs(seconds))
+        Command::Shrink { seed, mutant, size, clocks, out, html, seconds } => {
+            shrink_seed(Case { seed, scale: clocks.of(size.scale()), mutant }, &out, html, Duration::from_secs(seconds))
         }
         Command::Mutants { seeds, size, jobs, only, write } => {
             let chosen = if only.is_empty() { Mutant::ALL } else { &only };

@@ -16,12 +16,12 @@ const MINUTE: Duration = Duration::from_mins(1);
 
 /// The first seed that a mutant fails under, shrunk.
 fn shrunk(mutant: Mutant) -> Shrunk {
-    let seed = match mutant {
-        // Its first, 0, shrinks to 7 events and to 37 kB: what was drawn for each message stays, where it hangs on their order.
-        Mutant::OlderChain => 8,
-        _ => hunt(mutant, 100, Scale::default()).caught.expect("caught within 100 seeds").0 - 1,
-    };
-    shrink(seed, Scale::default(), Some(mutant), MINUTE, |_, _| {}).expect("it fails")
+    shrunk_at(Scale::default(), mutant)
+}
+
+fn shrunk_at(scale: Scale, mutant: Mutant) -> Shrunk {
+    let seed = hunt(mutant, 100, scale).caught.expect("caught within 100 seeds").0 - 1;
+    shrink(seed, scale, Some(mutant), MINUTE, |_, _| {}).expect("it fails")
 }
 
 fn sim(arguments: &[&str]) -> Output {
@@ -109,17 +109,27 @@ fn a_small_world_without_faults_is_clean_when_no_bug_is_planted() {
 }
 
 #[test]
+fn clocks_that_are_worse_than_promised_are_so_in_the_replay_of_a_shrunk_seed() {
+    let small = shrunk_at(Scale { drift: 20, ..Scale::default() }, Mutant::ReadWithoutLease);
+    let replay = |file: &str| Subject::file(file).expect("it is whole").replay(SILENT, "");
+    assert_eq!(replay(&small.file).difference, None);
+    let (body, _) = small.file.trim_end().rsplit_once('\n').expect("many lines");
+    let promised = format!("{}\nend unchecked\n", body.replacen("drift 20", "drift 1", 1));
+    assert!(replay(&promised).difference.is_some(), "its clocks matter");
+}
+
+#[test]
 fn a_file_of_another_version_cut_short_or_damaged_is_refused_with_a_reason() {
     let whole = shrunk(Mutant::ReadWithoutLease).file;
     let refused = |text: &str| Subject::file(text).expect_err("it is not whole");
     assert_eq!(refused(""), FileError::Other);
     assert_eq!(refused("[package]\nname = \"x\"\n"), FileError::Other);
-    let other = whole.replacen("catena-sim replay 1", "catena-sim replay 2", 1);
-    assert_eq!(refused(&other), FileError::Version { found: "2".to_owned() });
-    for end in "catena-sim replay 1".len()..whole.len() {
+    let other = whole.replacen("catena-sim replay 2", "catena-sim replay 1", 1);
+    assert_eq!(refused(&other), FileError::Version { found: "1".to_owned() });
+    for end in "catena-sim replay 2".len()..whole.len() {
         assert!(matches!(refused(&whole[..end]), FileError::CutShort | FileError::Damaged { .. }), "{end} bytes");
     }
-    for place in ("catena-sim replay 1\n".len()..whole.len() - 1).step_by(3) {
+    for place in ("catena-sim replay 2\n".len()..whole.len() - 1).step_by(3) {
         let mut bytes = whole.clone().into_bytes();
         bytes[place] = if bytes[place] == b'7' { b'8' } else { b'7' };
         let damaged = String::from_utf8(bytes).expect("ASCII");
@@ -134,13 +144,14 @@ fn a_line_that_makes_no_sense_is_refused_by_its_number() {
     for (line, instead, number, says) in [
         ("nodes 5", "nodes 10", 4, "10 is not between 1 and 9"),
         ("nodes 5", "knots 5", 4, "stands where \"nodes\""),
-        ("mutant ReadWithoutLease", "mutant Nobody", 6, "there is no mutant \"Nobody\" in this build"),
-        ("checker serving", "checker nobody", 13, "is none of linearizability,"),
-        ("call client-", "call n", 20, "makes no calls"),
-        ("call client-", "call client-99", 20, "clients"),
-        ("call client-", "shout client-", 20, "is none of fault, call and step"),
-        (" 0 :", " 0 : x", 19, "\"x\" is no number"),
-        ("heals 4", "heals 9999999", 11, "later than any world lasts"),
+        ("drift 1", "drift 51", 6, "51 is not between 1 and 50"),
+        ("mutant ReadWithoutLease", "mutant Nobody", 7, "there is no mutant \"Nobody\" in this build"),
+        ("checker serving", "checker nobody", 14, "is none of linearizability,"),
+        ("call client-", "call n", 21, "makes no calls"),
+        ("call client-", "call client-99", 21, "clients"),
+        ("call client-", "shout client-", 21, "is none of fault, call and step"),
+        (" 0 :", " 0 : x", 20, "\"x\" is no number"),
+        ("heals 4", "heals 9999999", 12, "later than any world lasts"),
     ] {
         assert!(body.contains(line), "{line}: {body}");
         let text = format!("{}\nend unchecked\n", body.replacen(line, instead, 1));

@@ -27,6 +27,9 @@ pub struct Scale {
 /// What the protocol's leases allow for, in percent.
 pub const PROMISED_DRIFT: u32 = 1;
 
+/// No world's clocks are worse, in percent.
+pub const MOST_DRIFT: u32 = 50;
+
 impl Default for Scale {
     fn default() -> Self {
         Self { nodes: 5, operations: 1_000, coordinators: None, drift: PROMISED_DRIFT }

@@ -11,7 +11,7 @@ use crate::check::{Checker, Severity};
 use crate::describe::one_line;
 
 /// The version of the format, and of what a world does with a plan.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What the first line begins with.
 const TITLE: &str = "catena-sim replay ";
@@ -97,6 +97,7 @@ impl File {
             ("ops", plan.scale.operations.to_string()),
             ("nodes", plan.scale.nodes.to_string()),
             ("coordinators", coordinators),
+            ("drift", plan.scale.drift.to_string()),
             ("mutant", plan.mutant.map_or("none", Mutant::name).to_owned()),
             ("without-nodes", plan.out.nodes.to_string()),
             ("without-coordinators", plan.out.coordinators.to_string()),

@@ -1,5 +1,6 @@
 //! The lines of a replay file.
 
+use std::fmt::Display;
 use std::str::SplitWhitespace;
 
 use catena_core::Time;
@@ -10,7 +11,7 @@ use super::{Item, Key, Place, Plan, Rest, Step};
 use crate::check::{Checker, Severity};
 use crate::faults::Fault;
 use crate::mutation;
-use crate::options::{LeftOut, Options, Scale};
+use crate::options::{LeftOut, MOST_DRIFT, Options, Scale};
 
 /// No world lasts longer.
 const LONGEST: Time = Time(600_000_000_000);
@@ -62,7 +63,9 @@ pub(super) fn file(text: &str) -> Result<File, Line> {
     let operations = lines.value("ops", |text| between(text, 1, 1_000_000))?;
     let nodes = lines.value("nodes", |text| between(text, 1, 9))?;
     let drawn = |text: &str| if text == "drawn" { Ok(None) } else { between(text, 1, 5).map(Some) };
-    let scale = Scale { nodes, operations, coordinators: lines.value("coordinators", drawn)?, ..Scale::default() };
+    let coordinators = lines.value("coordinators", drawn)?;
+    let drift = lines.value("drift", |text| between(text, 1, MOST_DRIFT))?;
+    let scale = Scale { nodes, operations, coordinators, drift };
     let mutant = lines.value("mutant", mutant)?;
     let options = Options::draw(seed, scale);
     let replicas = options.coordinator.cluster.replicas as usize;
@@ -159,9 +162,9 @@ fn number(text: &str) -> Result<u64, Wrong> {
     text.parse().map_err(|_| Wrong(format!("{text:?} is no number")))
 }
 
-fn between(text: &str, low: usize, high: usize) -> Result<usize, Wrong> {
+fn between<T: TryFrom<u64> + PartialOrd + Display + Copy>(text: &str, low: T, high: T) -> Result<T, Wrong> {
     let found = number(text)?;
-    let fitting = usize::try_from(found).ok().filter(|found| (low..=high).contains(found));
+    let fitting = T::try_from(found).ok().filter(|found| (low..=high).contains(found));
     fitting.ok_or_else(|| Wrong(format!("{found} is not between {low} and {high}")))
 }
 

@@ -1,5 +1,6 @@
 //! Delta debugging: takes things out of a failing plan for as long as the same checker fails.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use catena_core::Time;
@@ -9,6 +10,8 @@ use crate::options::LeftOut;
 
 /// How many ways to choose what a plan does not say are tried before its own choices are kept.
 const DRAWS: u64 = 40;
+/// How many more, when nothing else can be taken out of it: with the few events that it then has, each takes a moment.
+const LAST_DRAWS: u64 = 4_000;
 
 /// What is left of the time between two events is not made shorter than this.
 const GAP: Duration = Duration::from_millis(5);
@@ -40,8 +43,7 @@ impl<'a> Shrinker<'a> {
 
     /// Makes it as small as time allows.
     pub(super) fn shrink(&mut self) {
-        let untied = self.untie();
-        if untied {
+        if self.untie() {
             self.make_smaller_worlds();
         }
         loop {
@@ -55,7 +57,8 @@ impl<'a> Shrinker<'a> {
             self.heal_earlier();
             self.close_gaps();
             self.simplify_choices();
-            if self.size() == before || self.is_late() {
+            let done = self.size() == before && !(self.is_tied() && self.untie_with(DRAWS + 1..=LAST_DRAWS));
+            if done || self.is_late() {
                 return;
             }
         }
@@ -99,16 +102,21 @@ impl<'a> Shrinker<'a> {
 
     /// Does without the choices about steps, which are very many. Whether that goes.
     fn untie(&mut self) -> bool {
-        let items: Vec<Item> = self.plan.items.iter().filter(|item| item.key.is_event()).cloned().collect();
-        let tied = items.len() < self.plan.items.len();
+        let tied = self.is_tied();
         if !tied && self.plan.rest == Rest::Simple {
             return true;
         }
-        let simple = Plan { items: items.clone(), rest: Rest::Simple, ..self.plan.clone() };
-        if self.fails(simple) || !tied {
-            return true;
-        }
-        (1..=DRAWS).any(|seed| self.fails(Plan { items: items.clone(), rest: Rest::Drawn(seed), ..self.plan.clone() }))
+        self.fails(self.without_steps(Rest::Simple)) || !tied || self.untie_with(1..=DRAWS)
+    }
+
+    /// Does without them, and chooses as one of these seeds says.
+    fn untie_with(&mut self, mut seeds: RangeInclusive<u64>) -> bool {
+        seeds.any(|seed| self.fails(self.without_steps(Rest::Drawn(seed))))
+    }
+
+    fn without_steps(&self, rest: Rest) -> Plan {
+        let events = self.plan.items.iter().filter(|item| item.key.is_event());
+        Plan { items: events.cloned().collect(), rest, ..self.plan.clone() }
     }
 
     /// Takes out all of a kind, or else halves of them, quarters, and so on down to single ones.
