@@ -45,6 +45,32 @@ fn a_campaign_goes_on_where_it_was_and_comes_to_the_same() {
     assert_eq!(at_once, in_parts);
 }
 
+/// The shell command of deploy/campaign.yaml, as YAML folds it.
+fn command_of_a_pod() -> String {
+    let manifest = include_str!("../../deploy/campaign.yaml");
+    let (_, folded) = manifest.split_once("- >-\n").expect("its command");
+    let depth = |line: &str| line.len() - line.trim_start().len();
+    let lines: Vec<&str> = folded.lines().take_while(|line| depth(line) == depth(folded)).map(str::trim).collect();
+    lines.join(" ")
+}
+
+#[test]
+fn each_pod_of_a_campaign_runs_seeds_of_its_own() {
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_catena-sim"));
+    let path = format!("{}:/usr/bin:/bin", binary.parent().expect("a directory").display());
+    let ran = |pod: u64| {
+        let mut shell = Command::new("/bin/sh");
+        shell.arg("-xc").arg(command_of_a_pod()).env("PATH", &path);
+        let output = shell.env("JOB_COMPLETION_INDEX", pod.to_string()).env("SEEDS_EACH", "4").output().expect("a shell");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+        text(&output)
+    };
+    for (pod, seeds) in [(0, "--seeds 0..4"), (3, "--seeds 12..16")] {
+        let text = ran(pod);
+        assert!(text.contains(seeds) && text.contains("4 seeds, 0 failed"), "{text}");
+    }
+}
+
 #[test]
 fn wrong_usage_exits_with_2_and_says_what_is_wrong() {
     for (arguments, says) in [
