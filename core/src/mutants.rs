@@ -67,8 +67,8 @@ mutants! {
     PrefixUncommitted, "C8", "A new tail commits what is ordered in its own version only.";
     NewTailCuts, "C8", "A new tail cuts its log to what it knows committed.";
     SpeakUnmatched, "W3", "A replica probes its successor before it is matched itself.";
-    TrustEarlyWatermark, "W3", "A watermark counts that arrives before matching.";
-    TrimPointNotCompared, "C7", "Logs that do not meet at the trim point are taken to meet.";
+    TrustEarlyWatermark, "W3", "A watermark is sent, and counts, before matching.";
+    TrimPointNotCompared, "C7", "Logs are not compared at the trim point, and a joining replica keeps what it does not know to be committed.";
     TrimUnacked, "W6", "What a successor that is being filled has not acknowledged is forgotten.";
     ScanOfAppliedOnly, "R1", "A scan misses what is committed and not applied.";
     SpillLost, "W6", "A successor is never sent what was kept for it on the disk.";

@@ -85,16 +85,17 @@ pub fn hunt_all(mutants: &[Mutant], seeds: u64, scale: Scale, jobs: usize, mut p
 
 /// What the table does not have, and why.
 const NOT_PLANTED: &str = "
-## Not planted
+## Without effect
 
-Three readings that the rules forbid change nothing here that anybody could see:
+Three readings that the rules forbid change nothing here that anybody could see from the outside; only the last is planted:
 
 * Acknowledgements of an older version are taken (C2). A commit watermark is a fact in every version, and what a wrong `Have` \
 makes the sender skip, the receiver reports as a gap or the next `Poke` finds.
-* An entry is accepted without a look at the one before it (W6). What is sent begins where the logs were matched, and a log \
-takes no gap.
 * A joining replica that has restarted waits for a newer version, as members do (C10). Its source reports that it says nothing, \
 and the coordinator lets it begin anew.
+* A node takes decisions and leases of a deposed leader (C1, EpochIgnored). What that leader has stored holds for its successor, \
+too, which waits for as long as its leases may last, and finds a fence without a plan in the node's reports. \
+`sim/scenarios/late-decision.txt` shows the difference.
 ";
 
 /// The table for `docs/mutants.md`.

@@ -77,10 +77,7 @@ fn a_loss_that_is_not_made_good_is_caught_though_the_coordinator_works_around_it
 
 /// Mutants that need more seeds than a test has time for; `docs/mutants.md` has how many.
 const RARE: &[Mutant] = &[
-    Mutant::TrustEarlyWatermark,
-    Mutant::TrimPointNotCompared,
     Mutant::ResumeFromAcked,
-    Mutant::OnlySenderProbes,
     Mutant::EpochIgnored,
     Mutant::NewLeaderForgetsLeases,
     Mutant::NoDriftMargin,

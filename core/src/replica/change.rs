@@ -104,7 +104,7 @@ impl Replica {
         self.retry_at = Some(cx.now.monotonic);
         if self.damage != Damage::None && matches!(role, Role::Joining | Role::None) {
             self.clear(cx); // another copy has taken its place: it may begin anew (D2)
-        } else if role == Role::Joining && self.committed < self.last() {
+        } else if role == Role::Joining && self.committed < self.last() && !mutant!(TrimPointNotCompared) {
             reached!(JoinerCut);
             self.cut(self.committed, cx); // C11: what it knows committed, and nothing else
         }
@@ -230,6 +230,9 @@ impl Replica {
             return;
         }
         let Some(successor) = self.successor(cx.me) else { return };
+        if mutant!(TrustEarlyWatermark) {
+            self.send(&successor, Message::Append { entries: Vec::new(), durable: self.durable_everywhere() }, cx);
+        }
         self.send(&successor, Message::Probe { log: self.log.summary(), barrier: self.barrier }, cx);
     }
 }

@@ -76,7 +76,7 @@ impl Replica {
     fn on_append(&mut self, from: &NodeId, entries: Vec<Entry>, durable: Seq, cx: &mut Context<'_>) {
         if !self.matched {
             if mutant!(TrustEarlyWatermark) {
-                self.upstream_durable = self.upstream_durable.max(durable);
+                self.committed = self.committed.max(self.durable.min(durable));
             }
             return; // the predecessor hears of it by `Hello`
         }
@@ -85,7 +85,9 @@ impl Replica {
                 reached!(DuplicateDropped);
                 let mine = self.log.id_at(entry.id.seq);
                 invariant!(mine.is_none_or(|id| id == entry.id), "slot {}: offered {}, has {mine:?}", self.slot, entry.id);
-            } else if entry.previous_id() == self.log.last() {
+            } else if entry.id.seq == self.last().next() {
+                let (before, last) = (entry.previous_id(), self.log.last());
+                invariant!(before == last, "slot {}: offered what follows on {before}, ends with {last}", self.slot);
                 if mutant!(SizeAtMiddle) && oversize(&entry, cx) {
                     break;
                 }

@@ -3,6 +3,7 @@
 #[macro_use]
 mod violation;
 
+pub(crate) mod answers;
 pub(crate) mod attention;
 pub(crate) mod configurations;
 pub(crate) mod continuity;

@@ -51,7 +51,7 @@ pub enum Checker {
     Sessions,
     /// A full disk is soon given no more.
     Reserve,
-    /// Who is called silent has been.
+    /// Who is called silent has been, and whoever is asked is not.
     Silence,
     /// After healing, everything comes to rest.
     Progress,

@@ -14,7 +14,7 @@ use super::storage::Pin;
 use super::{Happening, Life, World};
 use crate::check::histories::Watermarks;
 use crate::check::reserve::Reserve;
-use crate::check::{Violation, durable, serving};
+use crate::check::{Violation, answers, durable, serving};
 use crate::chronicle::{About, Kind, State};
 use crate::clock::Clock;
 use crate::disk::{Crash, Damaged, Disk};
@@ -83,6 +83,8 @@ pub(super) struct Process {
     pub(super) calls: BTreeMap<RequestId, Call>,
     /// By slot, as last seen.
     pub(super) marks: Vec<Watermarks>,
+    /// By slot, what it has been asked by neighbours and not answered.
+    pub(super) asked: Vec<answers::Asked>,
     /// Nodes whose address it has heard from the coordinator.
     pub(super) addresses: BTreeSet<NodeId>,
     /// What it holds on to, by slot.
@@ -253,6 +255,7 @@ impl World {
             lease: serving::Lease::default(),
             calls: BTreeMap::new(),
             marks,
+            asked: vec![answers::Asked::default(); slots as usize],
             addresses: BTreeSet::new(),
             pins: BTreeMap::new(),
         });
@@ -332,8 +335,10 @@ impl World {
         }
         match input {
             Input::Event(event) => {
-                if let Event::DiskFull { full } = event {
-                    self.hosts[node].reserve = full.then(Reserve::default);
+                match &event {
+                    Event::DiskFull { full } => self.hosts[node].reserve = full.then(Reserve::default),
+                    Event::Message { from, envelope } => self.note_asked(node, from, envelope)?,
+                    _ => {}
                 }
                 self.step(node, event, None)
             }

@@ -32,6 +32,9 @@ impl World {
     pub(super) fn send(&mut self, from: usize, to: &NodeId, envelope: Envelope) -> Result<(), Violation> {
         let host = &self.hosts[from];
         durable::acted(envelope.slot, envelope.version, host.name(), host.disk.synced(envelope.slot))?;
+        if let Some(process) = &mut self.hosts[from].process {
+            process.asked[envelope.slot.0 as usize].says(to);
+        }
         let to = self.node_of(to);
         let frequency = match envelope.message {
             Message::Append { .. } | Message::Ack { .. } | Message::Poke { .. } => Frequency::Common,
@@ -116,6 +119,18 @@ impl World {
         }
         let from = self.hosts[from].identity.node.clone();
         self.input_any(to, Input::Event(Event::Message { from, envelope }))
+    }
+
+    /// A message reaches a process that is awake. One that acts in its version owes an answer to a neighbour that shows its log.
+    pub(super) fn note_asked(&mut self, node: usize, from: &NodeId, envelope: &Envelope) -> Result<(), Violation> {
+        let Message::Probe { log, .. } = &envelope.message else { return Ok(()) };
+        let (slot, version) = (envelope.slot, envelope.version);
+        let process = self.hosts[node].process.as_mut().expect("it is awake");
+        let marks = &process.marks[slot.0 as usize];
+        if !marks.acting || marks.version != version {
+            return Ok(());
+        }
+        process.asked[slot.0 as usize].asks((slot, version), from, log.trim.seq, self.now, &self.options.node)
     }
 
     pub(super) fn link_up(&mut self, node: usize, peer: usize, connection: Connection) -> Result<(), Violation> {
