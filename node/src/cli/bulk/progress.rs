@@ -56,7 +56,8 @@ impl Progress {
         self.bar.finish_and_clear();
         let (pairs, bytes, took) = (HumanCount(self.pairs), HumanBytes(self.bytes), self.began.elapsed().as_secs_f64());
         let (pairs_rate, bytes_rate) = (HumanCount(self.a_second(self.pairs)), HumanBytes(self.a_second(self.bytes)));
-        format!("{pairs} pairs, {bytes} in {took:.1} s: {pairs_rate} pairs/s, {bytes_rate}/s")
+        let noun = if self.pairs == 1 { "pair" } else { "pairs" };
+        format!("{pairs} {noun}, {bytes} in {took:.1} s: {pairs_rate} pairs/s, {bytes_rate}/s")
     }
 
     #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "for people")]
