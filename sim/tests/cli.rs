@@ -45,6 +45,18 @@ fn a_campaign_goes_on_where_it_was_and_comes_to_the_same() {
     assert_eq!(at_once, in_parts);
 }
 
+#[test]
+fn what_the_documents_show_shrinking_fails_in_this_build() {
+    let documents = [include_str!("../../README.md"), include_str!("../../CONTRIBUTING.md")];
+    let commands = documents.iter().flat_map(|text| text.lines()).filter_map(|line| Some(line.split_once(" shrink ")?.1));
+    let shown: Vec<Vec<&str>> = commands.map(|arguments| arguments.split(' ').take(4).collect()).collect();
+    assert!(shown.len() >= 2, "{shown:?}");
+    for arguments in shown {
+        let output = sim(&[&["replay"], &arguments[..]].concat());
+        assert!(matches!(output.status.code(), Some(10 | 11)), "{arguments:?}: {}", text(&output));
+    }
+}
+
 /// The shell command of deploy/campaign.yaml, as YAML folds it.
 fn command_of_a_pod() -> String {
     let manifest = include_str!("../../deploy/campaign.yaml");
