@@ -1,19 +1,16 @@
-//! Clients: the core's own machines, several calls at a time in each, with clocks of their own. What they send may be lost,
-//! come late or come twice.
+//! Clients: the core's own machines, several calls at a time in each, with clocks of their own.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use catena_core::client::{
-    self, AttemptId, Body, ClientConfig, ClientEffect, ClientError, ClientEvent, ClientRequest, Delivery, Failure,
-};
-use catena_core::{Action, CallError, Command, Kind, Reply, Slot, Target, Time, slot_of};
+use catena_core::client::{self, ClientConfig, ClientEffect, ClientError, ClientEvent, ClientRequest, Delivery};
+use catena_core::{Action, CallError, Command, Kind, Reply, Slot, Time, slot_of};
 
-use super::hosts::{Asked, Input, Silence};
+use super::requests::{Arrival, Nth};
 use super::routes::Subscription;
 use super::{Happening, Phase, World};
-use crate::chronicle::{About, Arrival as Landing, Kind as Sort, Sent, State, Traffic, Way};
+use crate::chronicle::{About, Kind as Sort, State};
 use crate::clock::Clock;
 use crate::describe;
 use crate::faults::Fault;
@@ -65,41 +62,6 @@ pub(super) enum Prompt {
     Wake { at: Time },
     /// A request arrives where it was sent.
     Arrive(Arrival),
-}
-
-/// A request on its way.
-#[derive(Clone, Debug)]
-pub(super) struct Arrival {
-    attempt: AttemptId,
-    nth: Nth,
-    call: Option<CallId>,
-    node: usize,
-    target: Target,
-    body: Body,
-}
-
-/// A request may arrive twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Nth {
-    First,
-    /// Nobody hears its answer.
-    Second,
-}
-
-impl Arrival {
-    /// The try, the call that it is of, and the node that it goes to.
-    pub(super) fn errand(&self) -> (AttemptId, Option<CallId>, usize) {
-        (self.attempt, self.call, self.node)
-    }
-}
-
-/// Tags of what arrives at a node or a client, besides the number of its try.
-const AGAIN: u64 = 1 << 50;
-pub(super) const ROUTE: u64 = 1 << 51;
-
-/// The tag of a client's request.
-fn tag(client: usize, attempt: AttemptId) -> u64 {
-    (client as u64) << 32 | attempt.0
 }
 
 impl Client {
@@ -292,126 +254,6 @@ impl World {
         Some((Wish { key, deed, conditions: Vec::new() }, delivery))
     }
 
-    /// A request leaves: it arrives, late, twice or never.
-    fn send_request(&mut self, client: usize, arrival: Arrival) {
-        let mut delay = self.latency();
-        let place = Place::Client(client);
-        if let Some(late) = self.strikes_as(Fault::DuplicateRequest, place, Rng::lateness) {
-            let again = Arrival { nth: Nth::Second, ..arrival.clone() };
-            self.note_request(client, &again, Way::Arrives(self.now + delay + late, AGAIN + tag(client, arrival.attempt)));
-            self.queue.push(self.now + delay + late, Happening::Prompt { client, prompt: Prompt::Arrive(again) });
-        }
-        if self.strikes(Fault::LostRequest, place) {
-            return self.note_request(client, &arrival, Way::Lost("lost"));
-        }
-        if let Some(late) = self.strikes_as(Fault::LateRequest, place, Rng::lateness) {
-            delay += late;
-        }
-        self.note_request(client, &arrival, Way::Arrives(self.now + delay, tag(client, arrival.attempt)));
-        self.queue.push(self.now + delay, Happening::Prompt { client, prompt: Prompt::Arrive(arrival) });
-    }
-
-    /// A request arrives at a node; where nobody listens, the client learns that.
-    fn arrive(&mut self, client: usize, arrival: Arrival) {
-        let Arrival { attempt, nth, call, node, target, body } = arrival;
-        let tag = if nth == Nth::Second { AGAIN + tag(client, attempt) } else { tag(client, attempt) };
-        let there = self.hosts[node].process.is_some();
-        self.trace.arrived(Landing { to: Place::Node(node), at: self.now, tag }, (!there).then_some("nobody listens"));
-        if nth == Nth::Second && !self.may_be_repeated(call, &body) {
-            return;
-        }
-        let Some(process) = &self.hosts[node].process else {
-            // A machine that is gone as a whole says nothing.
-            if (nth, self.hosts[node].silence) == (Nth::First, Silence::Refusing) {
-                let delay = self.latency();
-                let event = ClientEvent::Failed { attempt, failure: Failure::NotConnected };
-                self.note_reply(client, node, call, Way::Arrives(self.now + delay, attempt.0), || "nobody listens".to_owned());
-                self.queue.push(self.now + delay, Happening::Client { client, event });
-            }
-            return;
-        };
-        let life = process.life;
-        self.last_request.0 += 1;
-        let request = self.last_request;
-        let asked = Asked { heard_by: (nth == Nth::First).then_some((client, attempt)), call };
-        self.queue.push(self.now, Happening::Input { node, life, input: Input::Request { asked, request, target, body } });
-    }
-
-    /// No transport repeats a request that was refused, or one without a session: nothing could be said of such a call. What
-    /// comes again is what was taken in.
-    fn may_be_repeated(&self, call: Option<CallId>, body: &Body) -> bool {
-        match (body, call) {
-            (Body::Write { origin: Some(_), .. }, Some(call)) => self.history.may_be_executed(call),
-            (Body::Write { .. }, _) => false,
-            (Body::Read { .. } | Body::Scan { .. } | Body::OpenSession, _) => true,
-        }
-    }
-
-    /// A try is answered, if anybody hears it.
-    pub(super) fn reply_to(&mut self, node: usize, asked: Asked, result: Result<Reply, CallError>) {
-        let Some((client, attempt)) = asked.heard_by else { return };
-        let text = || describe::answer(&result);
-        if self.strikes(Fault::LostReply, Place::Client(client)) {
-            return self.note_reply(client, node, asked.call, Way::Lost("lost"), text);
-        }
-        let delay = self.latency();
-        self.note_reply(client, node, asked.call, Way::Arrives(self.now + delay, attempt.0), text);
-        self.queue.push(self.now + delay, Happening::Client { client, event: ClientEvent::Answered { attempt, result } });
-    }
-
-    /// A connection broke while a try was waiting.
-    pub(super) fn connection_lost(&mut self, node: usize, asked: Asked) {
-        let Some((client, attempt)) = asked.heard_by else { return };
-        let delay = self.latency();
-        let way = Way::Arrives(self.now + delay, attempt.0);
-        self.note_reply(client, node, asked.call, way, || describe::failure(Failure::Lost));
-        let event = ClientEvent::Failed { attempt, failure: Failure::Lost };
-        self.queue.push(self.now + delay, Happening::Client { client, event });
-    }
-
-    /// For a picture.
-    fn note_request(&mut self, client: usize, arrival: &Arrival, way: Way) {
-        let Arrival { nth, call, node, target, body, .. } = arrival;
-        self.trace.sent(self.now, way, || {
-            let again = if *nth == Nth::Second { " (again)" } else { "" };
-            Sent {
-                from: Place::Client(client),
-                to: Place::Node(*node),
-                kind: Traffic::Request,
-                about: About {
-                    slot: Some(target.slot.0),
-                    keys: describe::body_key(body),
-                    calls: call.iter().map(|call| call.0).collect(),
-                },
-                text: format!("{}{again} (slot {} v{})", describe::body(body), target.slot, target.version),
-            }
-        });
-    }
-
-    /// For a picture.
-    fn note_reply(&mut self, client: usize, node: usize, call: Option<CallId>, way: Way, text: impl FnOnce() -> String) {
-        let made = call.map(|call| self.history.call(call));
-        self.trace.sent(self.now, way, || Sent {
-            from: Place::Node(node),
-            to: Place::Client(client),
-            kind: Traffic::Reply,
-            about: match (made, call) {
-                (Some(made), Some(call)) => about_call(made.slot, &made.wish, call),
-                (_, _) => About::default(),
-            },
-            text: text(),
-        });
-    }
-
-    /// Something arrives at a client.
-    pub(super) fn note_heard(&mut self, client: usize, event: &ClientEvent) {
-        let tag = match event {
-            ClientEvent::Answered { attempt, .. } | ClientEvent::Failed { attempt, .. } => attempt.0,
-            _ => ROUTE,
-        };
-        self.trace.arrived(Landing { to: Place::Client(client), at: self.now, tag }, None);
-    }
-
     fn finish(&mut self, client: usize, call: CallId, result: Result<Reply, ClientError>) {
         let outcome = outcome(result, &self.history.call(call).wish.key);
         let made = self.history.call(call);
@@ -451,7 +293,7 @@ impl World {
     }
 }
 
-fn about_call(slot: Slot, wish: &Wish, call: CallId) -> About {
+pub(super) fn about_call(slot: Slot, wish: &Wish, call: CallId) -> About {
     About { keys: vec![describe::key_text(&wish.key)], calls: vec![call.0], ..About::slot(slot) }
 }
 

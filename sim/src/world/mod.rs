@@ -12,6 +12,7 @@ mod pace;
 mod planned;
 mod realm;
 mod recovery;
+mod requests;
 mod rest;
 mod routes;
 pub(crate) mod script;

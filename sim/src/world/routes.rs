@@ -5,7 +5,7 @@ use std::time::Duration;
 use catena_core::client::ClientEvent;
 use catena_core::{Route, Slot, Time};
 
-use super::clients::ROUTE;
+use super::requests::ROUTE;
 use super::{Happening, Life, World};
 use crate::check::Violation;
 use crate::chronicle::{About, Arrival, Sent, Traffic, Way};
