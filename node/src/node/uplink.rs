@@ -102,14 +102,18 @@ async fn join(endpoints: &[String], register: &Register) -> Result<Joined, NodeE
     let node = &register.node.node;
     let began = Instant::now();
     let (mut wait, mut complaint) = (FIRST_WAIT, began + PATIENCE);
+    let mut taken_since = None;
     loop {
         let error = match coordination::join(endpoints, register).await {
             Ok(joined) => return Ok(joined),
-            Err(error) if is_final(&error, began.elapsed()) => {
-                return Err(NodeError::Refused { node: node.clone(), source: Box::new(error) });
-            }
             Err(error) => error,
         };
+        let now = Instant::now();
+        // A coordinator that was away meanwhile counts anew for how long it has not heard that process.
+        taken_since = if is_taken(&error) { taken_since.or(Some(now)) } else { None };
+        if is_final(&error) || taken_since.is_some_and(|since| now - since >= NAMESAKE_PATIENCE) {
+            return Err(NodeError::Refused { node: node.clone(), source: Box::new(error) });
+        }
         if Instant::now() >= complaint {
             complaint = Instant::now() + COMPLAINT;
             warn!(component = "node", node_id = %node, %error, "no coordinator lets this node in yet");
@@ -119,17 +123,16 @@ async fn join(endpoints: &[String], register: &Register) -> Result<Joined, NodeE
     }
 }
 
-/// Whether another try ends the same, after trying for so long.
-fn is_final(error: &JoinError, tried: Duration) -> bool {
-    match error {
-        JoinError::Refused { refusal: Refusal::Register(reason), .. } => match reason {
-            RegisterError::NotLeading => false,
-            RegisterError::Elsewhere { .. } | RegisterError::AddressTaken { .. } => tried >= NAMESAKE_PATIENCE,
-            RegisterError::OtherLabels { .. } => true,
-        },
-        JoinError::Refused { .. } => true,
-        JoinError::Unreachable { .. } | JoinError::NoEndpoint => false,
-    }
+/// Whether another process is taken for alive that has this node's name or address: it may be this node's own, before it died.
+fn is_taken(error: &JoinError) -> bool {
+    let JoinError::Refused { refusal: Refusal::Register(reason), .. } = error else { return false };
+    matches!(reason, RegisterError::Elsewhere { .. } | RegisterError::AddressTaken { .. })
+}
+
+/// Whether another try ends the same.
+fn is_final(error: &JoinError) -> bool {
+    let JoinError::Refused { refusal, .. } = error else { return false }; // nobody has said anything
+    !is_taken(error) && *refusal != Refusal::Register(RegisterError::NotLeading)
 }
 
 /// Between a half of `wait` and all of it, so that nodes that lost their coordinator together do not all come back at once.
