@@ -8,7 +8,7 @@ use super::Violation;
 
 /// What a predecessor asks a replica, again and again, until it is told something.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct Questions {
     by: Option<(NodeId, ChainVersion)>,
     /// Where the log began that it was shown last.
     begins: Seq,
@@ -22,7 +22,7 @@ struct Unanswered {
     silent: Duration,
 }
 
-impl Asked {
+impl Questions {
     /// A neighbour shows a log that begins here, in the version that the replica acts in.
     pub(crate) fn asks(
         &mut self,
@@ -71,41 +71,41 @@ mod tests {
     }
 
     /// Asked so at a millisecond, of a log that begins at 5.
-    fn asks(asked: &mut Asked, by: &str, version: u64, ms: u64) -> Result<(), Violation> {
+    fn asks(questions: &mut Questions, by: &str, version: u64, ms: u64) -> Result<(), Violation> {
         let at = (Slot(0), ChainVersion(version));
-        asked.asks(at, &name(by), Seq(5), Time(ms * 1_000_000), &NodeConfig::new(1))
+        questions.asks(at, &name(by), Seq(5), Time(ms * 1_000_000), &NodeConfig::new(1))
     }
 
     /// Asked every 50 ms, for 650.
-    fn asks_on(asked: &mut Asked, by: &str, version: u64, from: u64) {
-        assert!((0..14).all(|nth| asks(asked, by, version, from + nth * 50).is_ok()), "from {from}");
+    fn asks_on(questions: &mut Questions, by: &str, version: u64, from: u64) {
+        assert!((0..14).all(|nth| asks(questions, by, version, from + nth * 50).is_ok()), "from {from}");
     }
 
     #[test]
     fn one_that_is_asked_again_and_again_and_says_nothing_is_caught() {
-        let mut asked = Asked::default();
-        asks_on(&mut asked, "n2", 1, 0);
-        asked.says(&name("n3"));
-        asks(&mut asked, "n2", 1, 700).expect_err("700 ms without a word to n2");
+        let mut questions = Questions::default();
+        asks_on(&mut questions, "n2", 1, 0);
+        questions.says(&name("n3"));
+        asks(&mut questions, "n2", 1, 700).expect_err("700 ms without a word to n2");
     }
 
     #[test]
     fn an_answer_a_newer_version_and_another_neighbour_begin_the_time_anew() {
-        let mut asked = Asked::default();
-        asks_on(&mut asked, "n2", 1, 0);
-        asked.says(&name("n2"));
-        asks_on(&mut asked, "n2", 1, 700);
-        asks_on(&mut asked, "n2", 2, 1_400);
-        asks_on(&mut asked, "n3", 2, 2_100);
+        let mut questions = Questions::default();
+        asks_on(&mut questions, "n2", 1, 0);
+        questions.says(&name("n2"));
+        asks_on(&mut questions, "n2", 1, 700);
+        asks_on(&mut questions, "n2", 2, 1_400);
+        asks_on(&mut questions, "n3", 2, 2_100);
     }
 
     #[test]
     fn what_comes_late_and_what_waits_for_a_process_that_stands_still_needs_no_answer() {
-        let mut asked = Asked::default();
-        assert!([0, 10_000, 10_000, 20_000, 20_000].into_iter().all(|ms| asks(&mut asked, "n2", 1, ms).is_ok()));
-        let late = |asked: &mut Asked, ms: u64| {
-            asked.asks((Slot(0), ChainVersion(1)), &name("n2"), Seq(4), Time(ms * 1_000_000), &NodeConfig::new(1))
+        let mut questions = Questions::default();
+        assert!([0, 10_000, 10_000, 20_000, 20_000].into_iter().all(|ms| asks(&mut questions, "n2", 1, ms).is_ok()));
+        let late = |questions: &mut Questions, ms: u64| {
+            questions.asks((Slot(0), ChainVersion(1)), &name("n2"), Seq(4), Time(ms * 1_000_000), &NodeConfig::new(1))
         };
-        assert!((0..100).all(|nth| late(&mut asked, 20_050 + nth * 50).is_ok()));
+        assert!((0..100).all(|nth| late(&mut questions, 20_050 + nth * 50).is_ok()));
     }
 }

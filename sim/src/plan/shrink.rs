@@ -10,7 +10,7 @@ use crate::options::LeftOut;
 
 /// How many ways to choose what a plan does not say are tried before its own choices are kept.
 const DRAWS: u64 = 40;
-/// How many more, when nothing else can be taken out of it: with the few events that it then has, each takes a moment.
+/// And in all, when nothing else can be taken out of it: with the few events that it then has, each takes a moment.
 const LAST_DRAWS: u64 = 4_000;
 
 /// What is left of the time between two events is not made shorter than this.

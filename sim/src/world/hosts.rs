@@ -12,9 +12,10 @@ use catena_core::{
 
 use super::storage::Pin;
 use super::{Happening, Life, World};
+use crate::check::answers::Questions;
 use crate::check::histories::Watermarks;
 use crate::check::reserve::Reserve;
-use crate::check::{Violation, answers, durable, serving};
+use crate::check::{Violation, durable, serving};
 use crate::chronicle::{About, Kind, State};
 use crate::clock::Clock;
 use crate::disk::{Crash, Damaged, Disk};
@@ -84,7 +85,7 @@ pub(super) struct Process {
     /// By slot, as last seen.
     pub(super) marks: Vec<Watermarks>,
     /// By slot, what it has been asked by neighbours and not answered.
-    pub(super) asked: Vec<answers::Asked>,
+    pub(super) questions: Vec<Questions>,
     /// Nodes whose address it has heard from the coordinator.
     pub(super) addresses: BTreeSet<NodeId>,
     /// What it holds on to, by slot.
@@ -255,7 +256,7 @@ impl World {
             lease: serving::Lease::default(),
             calls: BTreeMap::new(),
             marks,
-            asked: vec![answers::Asked::default(); slots as usize],
+            questions: vec![Questions::default(); slots as usize],
             addresses: BTreeSet::new(),
             pins: BTreeMap::new(),
         });

@@ -33,7 +33,7 @@ impl World {
         let host = &self.hosts[from];
         durable::acted(envelope.slot, envelope.version, host.name(), host.disk.synced(envelope.slot))?;
         if let Some(process) = &mut self.hosts[from].process {
-            process.asked[envelope.slot.0 as usize].says(to);
+            process.questions[envelope.slot.0 as usize].says(to);
         }
         let to = self.node_of(to);
         let frequency = match envelope.message {
@@ -130,7 +130,7 @@ impl World {
         if !marks.acting || marks.version != version {
             return Ok(());
         }
-        process.asked[slot.0 as usize].asks((slot, version), from, log.trim.seq, self.now, &self.options.node)
+        process.questions[slot.0 as usize].asks((slot, version), from, log.trim.seq, self.now, &self.options.node)
     }
 
     pub(super) fn link_up(&mut self, node: usize, peer: usize, connection: Connection) -> Result<(), Violation> {
