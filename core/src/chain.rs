@@ -51,7 +51,7 @@ pub enum Role {
 impl Member {
     /// Whether this is the replica of that node and directory.
     pub fn is(&self, identity: &Identity) -> bool {
-        self.node == identity.node && self.incarnation == identity.incarnation
+        self.incarnation == identity.incarnation && self.node == identity.node
     }
 }
 

@@ -43,8 +43,8 @@ impl Clock {
     pub(crate) fn world_at(&self, local: Time) -> Time {
         let shown = local.0.saturating_sub(self.origin);
         let rate = u64::try_from(1_000_000 + self.drift).expect("a clock goes forward");
-        let seconds = u128::from(shown) * 1_000_000 / u128::from(rate);
-        let mut world = Time(u64::try_from(seconds).expect("a world lasts minutes").saturating_sub(2));
+        let elapsed = shown.checked_mul(1_000_000).expect("a world lasts minutes") / rate;
+        let mut world = Time(elapsed.saturating_sub(2));
         while self.local(world) < local {
             world.0 += 1;
         }

@@ -333,16 +333,19 @@ impl Replica {
 
     /// What the coordinator may have to know.
     pub(crate) fn report(&self) -> Report {
-        let state = match self.standing {
+        let (state, fenced, damaged) = (self.state(), self.fenced(), self.damage != Damage::None);
+        Report { slot: self.slot, version: self.version(), state, fenced, damaged, silent: self.quiet.silent().cloned() }
+    }
+
+    fn state(&self) -> ReplicaState {
+        match self.standing {
             Standing::Member | Standing::Joining if self.caught_up => ReplicaState::CaughtUp,
             Standing::Member | Standing::Joining => ReplicaState::Active,
             Standing::Restarted => ReplicaState::Restarted,
             Standing::Astray => ReplicaState::Astray,
             Standing::Removed => ReplicaState::Removed,
             Standing::Dropped => ReplicaState::Dropped,
-        };
-        let (fenced, damaged) = (self.fenced(), self.damage != Damage::None);
-        Report { slot: self.slot, version: self.version(), state, fenced, damaged, silent: self.quiet.silent().cloned() }
+        }
     }
 
     pub(crate) fn load(&self) -> Load {

@@ -52,7 +52,7 @@ impl Replica {
         ReplicaView {
             chain: self.chain.as_ref(),
             role: self.role(me),
-            state: self.report().state,
+            state: self.state(),
             acting: self.acting(),
             matched: self.matched,
             fenced: self.fenced(),

@@ -164,7 +164,7 @@ impl Course {
         let mut wanted = self.table.clone();
         rest.for_each(|entry| apply(&mut wanted, entry));
         demand!(
-            digest_of(table.iter()) == digest(&wanted),
+            table.iter().eq(wanted.iter().map(|(name, session)| (*name, session))),
             Sessions,
             "W8",
             "slot {slot}: {who}'s sessions are {table:?}, its log says {wanted:?}"
@@ -191,10 +191,12 @@ fn apply(table: &mut Table, entry: &Entry) {
         Operation::Nothing { refused: None } => Outcome::Absent,
     };
     let Some((origin, session)) = entry.origin.and_then(|origin| Some((origin, table.get_mut(&origin.session)?))) else { return };
-    let below = session.answered_below.max(origin.answered_below);
+    session.used_at = entry.at;
+    session.answered_below = session.answered_below.max(origin.answered_below);
     session.answers.insert(origin.number, Answered { entry: entry.id, outcome });
-    *session =
-        Session { used_at: entry.at, answered_below: below, answers: std::mem::take(&mut session.answers).split_off(&below) };
+    while session.answers.first_key_value().is_some_and(|(number, _)| *number < session.answered_below) {
+        session.answers.pop_first();
+    }
 }
 
 fn digest(table: &Table) -> u64 {

@@ -78,7 +78,8 @@ struct Search<'a> {
     /// For each put, how many ops that have returned and are not placed can only come right after it.
     wanted: Vec<usize>,
     place: Place,
-    been: HashSet<Place>,
+    /// Where the search has been in vain. Not where it has come through: it cannot come there twice, as each place has an op more.
+    barren: HashSet<Place>,
     frames: Vec<Frame>,
     tries: u64,
 }
@@ -98,7 +99,7 @@ impl<'a> Search<'a> {
             open: sorted.iter().enumerate().map(|(index, op)| (*op, twin(index))).collect(),
             wanted,
             place: Place { placed: vec![0; ops.len().div_ceil(64)].into(), state: None, owes_a_look: false },
-            been: HashSet::new(),
+            barren: HashSet::new(),
             frames: Vec::new(),
             tries: 0,
         }
@@ -161,11 +162,10 @@ impl<'a> Search<'a> {
         let frame = Frame { op, candidate, state, owed_a_look: owes_a_look };
         self.place.flip(op);
         (self.place.state, self.place.owes_a_look) = (after, is_open);
-        if self.been.contains(&self.place) {
+        if self.barren.contains(&self.place) {
             self.restore(&frame);
             return false;
         }
-        self.been.insert(self.place.clone());
         if !is_open {
             self.line.take_out(op);
             self.ops[op].after.into_iter().for_each(|put| self.wanted[put] -= 1);
@@ -185,6 +185,7 @@ impl<'a> Search<'a> {
     fn go_back(&mut self) -> Option<Candidate> {
         loop {
             let frame = self.frames.pop()?;
+            self.barren.insert(self.place.clone());
             self.restore(&frame);
             if self.ops[frame.op].returned.is_some() {
                 self.line.put_back(frame.op);
