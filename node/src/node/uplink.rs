@@ -102,16 +102,13 @@ async fn join(endpoints: &[String], register: &Register) -> Result<Joined, NodeE
     let node = &register.node.node;
     let began = Instant::now();
     let (mut wait, mut complaint) = (FIRST_WAIT, began + PATIENCE);
-    let mut taken_since = None;
+    let mut namesake = Namesake::default();
     loop {
         let error = match coordination::join(endpoints, register).await {
             Ok(joined) => return Ok(joined),
             Err(error) => error,
         };
-        let now = Instant::now();
-        // A coordinator that was away meanwhile counts anew for how long it has not heard that process.
-        taken_since = if is_taken(&error) { taken_since.or(Some(now)) } else { None };
-        if is_final(&error) || taken_since.is_some_and(|since| now - since >= NAMESAKE_PATIENCE) {
+        if namesake.outlasts_patience(&error, Instant::now()) || is_final(&error) {
             return Err(NodeError::Refused { node: node.clone(), source: Box::new(error) });
         }
         if Instant::now() >= complaint {
@@ -120,6 +117,22 @@ async fn join(endpoints: &[String], register: &Register) -> Result<Joined, NodeE
         }
         tokio::time::sleep(jittered(wait)).await;
         wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Another process that is taken for this node.
+#[derive(Debug, Default)]
+struct Namesake {
+    /// Since when coordinators have said so, without a break.
+    since: Option<Instant>,
+}
+
+impl Namesake {
+    /// Whether it is, as `error` says now, for too long. A coordinator that was away counts anew for how long it has not heard
+    /// that process.
+    fn outlasts_patience(&mut self, error: &JoinError, now: Instant) -> bool {
+        self.since = is_taken(error).then(|| self.since.unwrap_or(now));
+        self.since.is_some_and(|since| now - since >= NAMESAKE_PATIENCE)
     }
 }
 
@@ -139,4 +152,32 @@ fn is_final(error: &JoinError) -> bool {
 fn jittered(wait: Duration) -> Duration {
     let random = getrandom::u32().expect("the system gives random numbers");
     wait.mul_f64(0.5 + 0.5 * f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_core::Incarnation;
+    use catena_net::coordination::Unreachable;
+
+    use super::*;
+
+    /// A node whose disk was wiped starts while its coordinator is away, which then takes the process before it for alive.
+    #[test]
+    fn a_namesake_is_waited_for_from_when_a_coordinator_says_that_it_lives() {
+        let endpoint = || "c1:7000".to_owned();
+        let away = JoinError::Unreachable { endpoint: endpoint(), reason: Unreachable::TimedOut };
+        let (node, incarnation) = (NodeId::new("n1").expect("a name"), Incarnation(1));
+        let lives = RegisterError::Elsewhere { node, address: "n1:7001".to_owned(), incarnation };
+        let taken = JoinError::Refused { endpoint: endpoint(), refusal: Refusal::Register(lives) };
+        let began = Instant::now();
+        let mut namesake = Namesake::default();
+        let mut outlasts = |error: &JoinError, after: Duration| namesake.outlasts_patience(error, began + after);
+        let (hour, moment) = (Duration::from_secs(3600), Duration::from_millis(1));
+        assert!(!outlasts(&away, Duration::ZERO));
+        assert!(!outlasts(&taken, hour), "nobody has been able to say so before");
+        assert!(!outlasts(&taken, hour + NAMESAKE_PATIENCE - moment));
+        assert!(!outlasts(&away, hour + NAMESAKE_PATIENCE), "the coordinator starts again");
+        assert!(!outlasts(&taken, hour + NAMESAKE_PATIENCE + moment), "and counts anew");
+        assert!(outlasts(&taken, hour + NAMESAKE_PATIENCE * 2 + moment));
+    }
 }
