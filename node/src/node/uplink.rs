@@ -172,10 +172,10 @@ mod tests {
         let began = Instant::now();
         let mut namesake = Namesake::default();
         let mut outlasts = |error: &JoinError, after: Duration| namesake.outlasts_patience(error, began + after);
-        let (hour, moment) = (Duration::from_secs(3600), Duration::from_millis(1));
+        let (hour, moment) = (Duration::from_hours(1), Duration::from_millis(1));
         assert!(!outlasts(&away, Duration::ZERO));
-        assert!(!outlasts(&taken, hour), "nobody has been able to say so before");
-        assert!(!outlasts(&taken, hour + NAMESAKE_PATIENCE - moment));
+        assert!(!outlasts(&taken, hour + moment), "nobody has been able to say so before");
+        assert!(!outlasts(&taken, hour + NAMESAKE_PATIENCE));
         assert!(!outlasts(&away, hour + NAMESAKE_PATIENCE), "the coordinator starts again");
         assert!(!outlasts(&taken, hour + NAMESAKE_PATIENCE + moment), "and counts anew");
         assert!(outlasts(&taken, hour + NAMESAKE_PATIENCE * 2 + moment));
