@@ -103,6 +103,9 @@ mod replica;
 mod session;
 mod time;
 
+/// Whether planted bugs are compiled in, for a simulator: never in a shipped build.
+pub const PLANTED_BUGS: bool = cfg!(feature = "mutants");
+
 pub use chain::{Chain, Member, Role};
 pub use config::{ClusterConfig, CoordinatorConfig, Identity, Limits, MAX_SLOTS, NodeConfig, Rejoin, Succession};
 pub use coordinator::{

@@ -22,6 +22,11 @@ macro_rules! mutants {
                 match self { $(Mutant::$name => stringify!($name),)* }
             }
 
+            /// The one of that name.
+            pub fn named(name: &str) -> Option<Mutant> {
+                Self::ALL.iter().copied().find(|mutant| mutant.name() == name)
+            }
+
             /// The rule it breaks.
             pub fn rule(self) -> &'static str {
                 match self { $(Mutant::$name => $rule,)* }

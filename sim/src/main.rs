@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use campaigns::Campaign;
 use catena_core::mutants::Mutant;
-use catena_sim::mutation::{hunt_all, named, names, table};
+use catena_sim::mutation::{hunt_all, names, table};
 use catena_sim::{MOST_DRIFT, PROMISED_DRIFT, Printing, Scale, Severity};
 use clap::{Args, Parser, Subcommand};
 use replays::{Case, Wanted, replay_file, replay_seed, shrink_seed};
@@ -150,7 +150,7 @@ impl Clocks {
 
 fn parse_mutant(text: &str) -> Result<Mutant, String> {
     let known = || names();
-    named(text).ok_or_else(|| format!("there is no mutant {text:?}: give one of {}", known()))
+    Mutant::named(text).ok_or_else(|| format!("there is no mutant {text:?}: give one of {}", known()))
 }
 
 fn main() -> ExitCode {

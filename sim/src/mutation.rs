@@ -21,11 +21,6 @@ pub struct Fate {
     pub caught: Option<(u64, Violation)>,
 }
 
-/// The mutant of this name.
-pub fn named(name: &str) -> Option<Mutant> {
-    Mutant::ALL.iter().copied().find(|mutant| mutant.name() == name)
-}
-
 /// The names of all mutants.
 pub fn names() -> String {
     Mutant::ALL.iter().map(|mutant| mutant.name()).collect::<Vec<_>>().join(", ")

@@ -2,14 +2,15 @@
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
-use catena_sim::process::{Campaign, Failure, Plant, Trouble, run as run_campaign};
+use catena_core::mutants::Mutant;
+use catena_sim::process::{Campaign, Failure, MUTANT_VARIABLE, Plant, Trouble, run as run_campaign};
 use clap::Args;
 
 use crate::replays::COMMAND;
-use crate::{exit, say};
+use crate::{exit, parse_mutant, say};
 
 /// Run rounds with real processes.
 #[derive(Debug, Args)]
@@ -21,6 +22,10 @@ whole again and every call has ended. What clients have seen is checked after ea
 The binary must have no planted bugs compiled in. Build both, each by itself; neither overwrites the other:
   cargo build --release -p catena-node
   cargo build --release -p catena-sim
+
+With --mutant it must have them, and each process has that one, which must be noticed:
+  cargo build --release -p catena-node --features mutants --target-dir target/planted
+  catena-sim process --binary target/planted/release/catena --mutant ReadUncommitted --seed 1
 
 Networks are cut and small disks mounted in namespaces of their own, with unshare, ip and mount: as root, or where users may
 have such namespaces. Faults that cannot be had are named at the start.
@@ -45,6 +50,9 @@ pub(crate) struct ProcessArguments {
     /// With this done wrong, which must be noticed: old-disks, repeats-outside-sessions, unhealed or unasked.
     #[arg(long, value_name = "NAME", value_parser = parse_plant)]
     plant: Option<Plant>,
+    /// With this bug in the binary, one of docs/mutants.md, which must be noticed.
+    #[arg(long, value_name = "NAME", value_parser = parse_mutant, requires = "binary")]
+    mutant: Option<Mutant>,
 }
 
 fn parse_plant(text: &str) -> Result<Plant, String> {
@@ -54,16 +62,16 @@ fn parse_plant(text: &str) -> Result<Plant, String> {
 }
 
 pub(crate) fn run(arguments: ProcessArguments) -> ExitCode {
-    let ProcessArguments { rounds, seed, binary, keep, heal_within, plant } = arguments;
+    let ProcessArguments { rounds, seed, binary, keep, heal_within, plant, mutant } = arguments;
     let given = keep.as_ref().map(|keep| format!(" --keep {}", keep.display())).unwrap_or_default();
-    let binary = match binary.map_or_else(beside, Ok).and_then(|binary| there(&binary)) {
+    let binary = match binary.map_or_else(beside, Ok).and_then(|binary| there(&binary, mutant)) {
         Ok(binary) => binary,
         Err(problem) => {
             eprintln!("catena-sim: {problem}");
             return ExitCode::from(2);
         }
     };
-    let campaign = Campaign { rounds, seed, binary, keep, healing: Duration::from_secs(heal_within), plant };
+    let campaign = Campaign { rounds, seed, binary, mutant, keep, healing: Duration::from_secs(heal_within), plant };
     let begun = Instant::now();
     let ended = run_campaign(
         &campaign,
@@ -106,9 +114,10 @@ fn tell(failure: &Failure, campaign: &Campaign, given: &str) -> u8 {
     }
     let planted = Plant::ALL.iter().find(|(_, plant)| Some(*plant) == campaign.plant);
     let plant = planted.map(|(name, _)| format!(" --plant {name}")).unwrap_or_default();
+    let mutant = campaign.mutant.map(|mutant| format!(" --mutant {}", mutant.name())).unwrap_or_default();
     let binary = campaign.binary.display();
     let rounds = round.max(&1);
-    say(&format!("again: {COMMAND} process --seed {seed} --rounds {rounds} --binary {binary}{given}{plant}"));
+    say(&format!("again: {COMMAND} process --seed {seed} --rounds {rounds} --binary {binary}{given}{plant}{mutant}"));
     exit(violation.severity)
 }
 
@@ -118,7 +127,22 @@ fn beside() -> Result<PathBuf, String> {
     Ok(this.with_file_name("catena"))
 }
 
-fn there(binary: &Path) -> Result<PathBuf, String> {
-    let missing = || format!("there is no {}: cargo build --release -p catena-node, or give --binary", binary.display());
-    if binary.is_file() { std::path::absolute(binary).map_err(|error| error.to_string()) } else { Err(missing()) }
+/// Demands that the binary is there, and has the bug that it is to have, or else none.
+fn there(binary: &Path, mutant: Option<Mutant>) -> Result<PathBuf, String> {
+    let (shown, build) = (binary.display(), "cargo build --release -p catena-node");
+    if !binary.is_file() {
+        return Err(format!("there is no {shown}: {build}, or give --binary"));
+    }
+    let mut version = Command::new(binary);
+    version.arg("--version").envs(mutant.map(|mutant| (MUTANT_VARIABLE, mutant.name())));
+    let output = version.output().map_err(|error| format!("{shown} does not run: {error}"))?;
+    let says = |text: &str| [&output.stdout, &output.stderr].into_iter().any(|said| String::from_utf8_lossy(said).contains(text));
+    match mutant {
+        None if says("planted bugs") => return Err(format!("{shown} has planted bugs compiled in: {build}, by itself")),
+        Some(mutant) if !says(&format!("planted bug: {}", mutant.name())) => {
+            return Err(format!("{shown} cannot have a planted bug: {build} --features mutants --target-dir target/planted"));
+        }
+        None | Some(_) => {}
+    }
+    std::path::absolute(binary).map_err(|error| error.to_string())
 }

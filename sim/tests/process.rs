@@ -42,6 +42,22 @@ fn a_missing_binary_and_an_unknown_plant_are_said_in_one_line() {
     assert!(text(&output).contains("give one of old-disks"), "{}", text(&output));
 }
 
+#[test]
+fn a_binary_that_has_other_bugs_than_it_is_to_have_is_refused_in_one_line() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let binary = directory.path().join("catena");
+    let refused = |version: &str, mutant: &[&str], words: &str| {
+        // Written by another process: what this one has open for writing, a child of a test beside may hold on to for a while.
+        let script = format!("printf '#!/bin/sh\necho catena 0.1.0{version}\n' > {0} && chmod +x {0}", binary.display());
+        assert!(Command::new("sh").args(["-c", &script]).status().expect("a shell").success());
+        let output = process(&[&["--seed", "1", "--binary", &binary.display().to_string()], mutant].concat());
+        assert_eq!((output.status.code(), text(&output).lines().count()), (Some(2), 1), "{}", text(&output));
+        assert!(text(&output).contains(words), "{}", text(&output));
+    };
+    refused(", with planted bugs", &[], "has planted bugs compiled in: cargo build --release -p catena-node, by itself");
+    refused("", &["--mutant", "NoResend"], "cannot have a planted bug: cargo build --release -p catena-node --features mutants");
+}
+
 // One test for all: clusters on one machine are in each other's way.
 #[test]
 fn what_is_done_wrong_is_noticed() {

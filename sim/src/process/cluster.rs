@@ -63,7 +63,7 @@ impl<'a> Cluster<'a> {
         let proxy = Proxy::start(front, target).map_err(|error| Trouble::Here(format!("no proxy at {front}: {error}")))?;
         let machine = |host: Host| {
             let command = command(&binary, &directory, network, host, small_disk);
-            Machine::new(host.to_string(), command, directory.join(format!("{host}.log")))
+            Machine::new(host.to_string(), command, directory.join(format!("{host}.log")), campaign.mutant)
         };
         let coordinator = machine(Host::Coordinator);
         let nodes = (1..=NODES).map(|node| machine(Host::Node(node))).collect();

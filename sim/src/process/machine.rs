@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use catena_core::mutants::Mutant;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::{Trouble, crash};
+use super::{MUTANT_VARIABLE, Trouble, crash};
 
 /// How long a process may take to stop in order; it gives itself six seconds.
 const STOPPING: Duration = Duration::from_secs(15);
@@ -33,11 +34,13 @@ pub(super) struct Machine {
     state: State,
     /// Whether it may end by itself: its disk is full.
     may_end: bool,
+    /// The bug that it has.
+    mutant: Option<Mutant>,
 }
 
 impl Machine {
-    pub(super) fn new(name: String, command: Vec<OsString>, log: PathBuf) -> Self {
-        Self { name, command, log, child: None, state: State::Down, may_end: false }
+    pub(super) fn new(name: String, command: Vec<OsString>, log: PathBuf, mutant: Option<Mutant>) -> Self {
+        Self { name, command, log, child: None, state: State::Down, may_end: false, mutant }
     }
 
     /// Starts it, or lets it go on: without effect where it runs.
@@ -53,6 +56,7 @@ impl Machine {
                 for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"CATENA_")) {
                     command.env_remove(name);
                 }
+                command.envs(self.mutant.map(|mutant| (MUTANT_VARIABLE, mutant.name())));
                 let stderr = log.try_clone().map_err(failed)?;
                 // It ends with its standard input, so with this process.
                 command.args(arguments).stdin(Stdio::piped()).stdout(log).stderr(stderr).kill_on_drop(true);

@@ -28,10 +28,15 @@ mod stores;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use catena_core::mutants::Mutant;
+
 use crate::check::{Checker, Severity, Violation};
 
 pub use self::campaign::run;
 pub use self::report::Report;
+
+/// Names to a `catena` that was built with planted bugs the one that it has.
+pub const MUTANT_VARIABLE: &str = "CATENA_MUTANT";
 
 /// Something done wrong on purpose, that the campaign must notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,8 +68,10 @@ pub struct Campaign {
     pub rounds: u64,
     /// Of the first cluster; each later one has the next.
     pub seed: u64,
-    /// The binary under test, built without planted bugs.
+    /// The binary under test.
     pub binary: PathBuf,
+    /// The bug that its processes have, of those that it was built with.
+    pub mutant: Option<Mutant>,
     /// Where data and logs are kept; `None`: only those of a failure are.
     pub keep: Option<PathBuf>,
     /// How long chains may take to be whole again after the last fault.

@@ -13,6 +13,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use catena_core::PLANTED_BUGS;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use self::bulk::{ExportArguments, LoadArguments};
@@ -33,12 +34,16 @@ pub(crate) const STOP_WITH_STDIN: &str = "--stop-with-stdin";
 /// Makes a node print a line once its data is open.
 pub(crate) const SAY_WHEN_OPEN: &str = "--say-when-open";
 
+/// What `--version` says. `catena-sim process` goes by it, so as not to try a binary that has other bugs than it knows of.
+const VERSION: &str =
+    if PLANTED_BUGS { concat!(env!("CARGO_PKG_VERSION"), ", with planted bugs") } else { env!("CARGO_PKG_VERSION") };
+
 /// Catena: a key-value store that answers a write once it is on the disks of every replica in a chain, and never takes
 /// back what anybody has read.
 #[derive(Debug, Parser)]
 #[command(
     name = "catena",
-    version,
+    version = VERSION,
     arg_required_else_help = true,
     after_help = "\
 Begin with:
