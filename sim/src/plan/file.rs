@@ -160,3 +160,18 @@ fn item_line(item: &Item, meaning: &str) -> String {
     let meaning = if meaning.is_empty() { String::new() } else { format!("  # {}", one_line(meaning)) };
     format!("{} {what} {place} {} :{choices}{meaning}\n", seconds(item.at), item.nth)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_that_ends_in_carriage_returns_is_read_as_it_was_written() {
+        let text = "catena-sim replay 2\nseed 1\nops 1000\nnodes 5\ncoordinators drawn\ndrift 1\nmutant none\nwithout-nodes 0\n\
+                    without-coordinators 0\nwithout-slots 0\nrest simple\nheals 74.318618004\nseverity safety\nchecker serving\n\
+                    rule R1\nsentence it ends in\r\r\nviolated 0.983136577\ntrace 0000000b723e3e12\nend unchecked\n";
+        let file = File::parse(text).expect("it is one");
+        assert_eq!(file.expected.sentence, "it ends in\r\r");
+        assert_eq!(File::parse(&file.text(&[])), Ok(file));
+    }
+}

@@ -1,7 +1,8 @@
 //! The lines of a replay file.
 
 use std::fmt::Display;
-use std::str::SplitWhitespace;
+use std::iter::Enumerate;
+use std::str::{SplitTerminator, SplitWhitespace};
 
 use catena_core::Time;
 use catena_core::mutants::Mutant;
@@ -29,7 +30,7 @@ pub(super) struct Line {
 
 /// What is left to read.
 struct Lines<'a> {
-    lines: std::iter::Enumerate<std::str::Lines<'a>>,
+    lines: Enumerate<SplitTerminator<'a, char>>,
     /// Of the line that was read last.
     number: usize,
 }
@@ -57,7 +58,8 @@ impl<'a> Lines<'a> {
 
 /// All of it but the last line.
 pub(super) fn file(text: &str) -> Result<File, Line> {
-    let mut lines = Lines { lines: text.lines().enumerate(), number: 1 };
+    // A carriage return is part of its line: a sentence may end in one.
+    let mut lines = Lines { lines: text.split_terminator('\n').enumerate(), number: 1 };
     lines.next();
     let seed = lines.value("seed", number)?;
     let operations = lines.value("ops", |text| between(text, 1, 1_000_000))?;

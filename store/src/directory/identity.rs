@@ -107,7 +107,9 @@ impl IdentityFile {
         if lines.next().and_then(|line| line.strip_suffix('\n')) != Some(FIRST_LINE) {
             return Err(Fault::Corrupt("its first line is another"));
         }
-        let format = field(lines.next(), "format")?.parse::<u64>().map_err(|_| Fault::Corrupt("its format is no number"))?;
+        let written = field(lines.next(), "format")?;
+        let format = written.parse::<u64>().ok().filter(|format| format.to_string() == written);
+        let format = format.ok_or(Fault::Corrupt("its format is no number"))?;
         if format > FORMAT {
             return Err(Fault::Newer(format));
         }
@@ -210,5 +212,8 @@ mod tests {
             |format: &str| IdentityFile::parse(format!("catena data directory\nformat {format}\nsomething else").as_bytes());
         assert_eq!(parse("9"), Err(Fault::Newer(9)));
         assert_eq!(parse("1"), Err(Fault::Older(1)));
+        for other in ["+3", "03", "", "-1", "3.0"] {
+            assert_eq!(parse(other), Err(Fault::Corrupt("its format is no number")), "{other:?}");
+        }
     }
 }
