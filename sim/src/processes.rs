@@ -25,7 +25,7 @@ The binary must have no planted bugs compiled in. Build both, each by itself; ne
 
 With --mutant it must have them, and each process has that one, which must be noticed:
   cargo build --release -p catena-node --features mutants --target-dir target/planted
-  catena-sim process --binary target/planted/release/catena --mutant ReadUncommitted --seed 1
+  catena-sim process --binary target/planted/release/catena --mutant AnswerBeforeCommit --seed 1
 
 Networks are cut and small disks mounted in namespaces of their own, with unshare, ip and mount: as root, or where users may
 have such namespaces. Faults that cannot be had are named at the start.
