@@ -43,8 +43,8 @@ impl Clock {
     pub(crate) fn world_at(&self, local: Time) -> Time {
         let shown = local.0.saturating_sub(self.origin);
         let rate = u64::try_from(1_000_000 + self.drift).expect("a clock goes forward");
-        let elapsed = shown.checked_mul(1_000_000).expect("a world lasts minutes") / rate;
-        let mut world = Time(elapsed.saturating_sub(2));
+        let elapsed = u128::from(shown) * 1_000_000 / u128::from(rate);
+        let mut world = Time(u64::try_from(elapsed).expect("a world lasts hours").saturating_sub(2));
         while self.local(world) < local {
             world.0 += 1;
         }
@@ -60,7 +60,7 @@ mod tests {
     fn a_deadline_is_due_at_the_first_instant_that_shows_it() {
         for drift in [-10_000, -3, 0, 1, 9_999] {
             let clock = Clock::new(123_456, drift, 0);
-            for local in [123_456, 123_457, 1_000_000, 60_000_000_123] {
+            for local in [123_456, 123_457, 1_000_000, 60_000_000_123, 36_000_000_000_123] {
                 let world = clock.world_at(Time(local));
                 assert!(clock.now(world).monotonic >= Time(local), "drift {drift}, local {local}");
                 assert!(world.0 == 0 || clock.now(Time(world.0 - 1)).monotonic < Time(local), "drift {drift}, local {local}");
