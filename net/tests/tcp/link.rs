@@ -1,7 +1,4 @@
 //! Links over real TCP.
-#![cfg(not(madsim))]
-
-mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +10,12 @@ use catena_net::proto::replication_client::ReplicationClient;
 use catena_net::proto::{Batch, Envelope, Fragment, Frame, Hello, frame::Content};
 use catena_net::server::{Listener, NodeInput, NodeServer, STOP_TIMEOUT};
 use catena_net::{Refusal, WIRE_VERSION};
-use common::*;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
+
+use crate::common::*;
 
 #[tokio::test]
 async fn delivers_in_order_both_ways() {

@@ -1,5 +1,4 @@
 //! Processes in miniature: each has a runtime of its own, so that killing it closes its sockets like a crash does.
-#![allow(dead_code, unreachable_pub, reason = "each test binary uses its part")]
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,53 +15,53 @@ use catena_net::server::{CoordinatorInput, CoordinatorServer, Listener, NodeInpu
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-pub const CLUSTER: ClusterId = ClusterId(0xc1);
-pub const OTHER_CLUSTER: ClusterId = ClusterId(0xc2);
+pub(crate) const CLUSTER: ClusterId = ClusterId(0xc1);
+pub(crate) const OTHER_CLUSTER: ClusterId = ClusterId(0xc2);
 
 /// Far above what anything here takes on a busy machine: reached only when something hangs.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for what must come.
-pub async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
 }
 
-pub fn local(port: u16) -> SocketAddr {
+pub(crate) fn local(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-pub fn node_id(name: &str) -> NodeId {
+pub(crate) fn node_id(name: &str) -> NodeId {
     NodeId::new(name).expect("a legal name")
 }
 
 /// A data directory for each name.
-pub fn incarnation(name: &str) -> Incarnation {
+pub(crate) fn incarnation(name: &str) -> Incarnation {
     Incarnation(name.bytes().fold(1, |sum, byte| sum * 256 + u128::from(byte)))
 }
 
-pub fn identity(name: &str) -> Identity {
+pub(crate) fn identity(name: &str) -> Identity {
     Identity { cluster: CLUSTER, node: node_id(name), incarnation: incarnation(name), process: Run(7) }
 }
 
-pub fn record(name: &str, address: SocketAddr) -> NodeRecord {
+pub(crate) fn record(name: &str, address: SocketAddr) -> NodeRecord {
     let labels = BTreeMap::from([("rack".to_owned(), "r1".to_owned())]);
     NodeRecord { node: node_id(name), incarnation: incarnation(name), address: address.to_string(), labels }
 }
 
 /// A runtime with a thread of its own.
-pub struct Process(Option<Runtime>);
+pub(crate) struct Process(Option<Runtime>);
 
 impl Process {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         Self(Some(runtime.expect("a runtime")))
     }
 
-    pub fn runtime(&self) -> &Runtime {
+    pub(crate) fn runtime(&self) -> &Runtime {
         self.0.as_ref().expect("killed only when dropped")
     }
 
-    pub async fn run<F>(&self, future: F) -> F::Output
+    pub(crate) async fn run<F>(&self, future: F) -> F::Output
     where
         F: Future<Output: Send> + Send + 'static,
     {
@@ -79,24 +78,24 @@ impl Drop for Process {
 }
 
 /// A storage node whose driver is the test.
-pub struct TestNode {
-    pub record: NodeRecord,
-    pub links: Links,
-    pub inputs: mpsc::Receiver<NodeInput>,
-    pub process: Process,
+pub(crate) struct TestNode {
+    pub(crate) record: NodeRecord,
+    pub(crate) links: Links,
+    pub(crate) inputs: mpsc::Receiver<NodeInput>,
+    pub(crate) process: Process,
 }
 
 impl TestNode {
-    pub async fn start(name: &str) -> Self {
+    pub(crate) async fn start(name: &str) -> Self {
         Self::start_at(identity(name), local(0), 1024).await
     }
 
     /// Again, on the address where it was.
-    pub async fn restart(name: &str, address: &str) -> Self {
+    pub(crate) async fn restart(name: &str, address: &str) -> Self {
         Self::start_at(identity(name), address.parse().expect("an address"), 1024).await
     }
 
-    pub async fn start_at(identity: Identity, address: SocketAddr, room: usize) -> Self {
+    pub(crate) async fn start_at(identity: Identity, address: SocketAddr, room: usize) -> Self {
         let process = Process::start();
         let listener = process.run(Listener::bind(address)).await.expect("a free port");
         let address = listener.address().to_string();
@@ -109,17 +108,17 @@ impl TestNode {
         Self { record, links, inputs, process }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.record.address.parse().expect("an address")
     }
 
-    pub fn set_peer(&mut self, record: &NodeRecord) {
+    pub(crate) fn set_peer(&mut self, record: &NodeRecord) {
         let _runtime = self.process.runtime().enter();
         self.links.set_peer(record);
     }
 
     /// The next input but for links that end, which are let go of.
-    pub async fn next(&mut self) -> NodeInput {
+    pub(crate) async fn next(&mut self) -> NodeInput {
         loop {
             match soon("an input", self.inputs.recv()).await.expect("the server runs") {
                 NodeInput::LinkDown(end) => drop(self.links.detach(&end)),
@@ -129,7 +128,7 @@ impl TestNode {
     }
 
     /// Whether nothing has come but that links end.
-    pub fn is_left_alone(&mut self) -> bool {
+    pub(crate) fn is_left_alone(&mut self) -> bool {
         while let Ok(input) = self.inputs.try_recv() {
             match input {
                 NodeInput::LinkDown(end) => drop(self.links.detach(&end)),
@@ -140,7 +139,7 @@ impl TestNode {
     }
 
     /// The next input, which is a fresh link.
-    pub async fn linked(&mut self) -> NodeId {
+    pub(crate) async fn linked(&mut self) -> NodeId {
         match self.next().await {
             NodeInput::LinkUp(link) => self.links.attach(link).expect("a link to the directory that is known"),
             other => panic!("expected a link, got {other:?}"),
@@ -148,7 +147,7 @@ impl TestNode {
     }
 
     /// The next message, from whom and what.
-    pub async fn message(&mut self) -> (NodeId, Envelope) {
+    pub(crate) async fn message(&mut self) -> (NodeId, Envelope) {
         match self.next().await {
             NodeInput::Message { from, envelope } => (from, envelope),
             other => panic!("expected a message, got {other:?}"),
@@ -156,7 +155,7 @@ impl TestNode {
     }
 
     /// The number in the next message, which is an [`ack`].
-    pub async fn number(&mut self) -> u64 {
+    pub(crate) async fn number(&mut self) -> u64 {
         match self.message().await.1.message {
             Message::Ack { committed, .. } => committed.0,
             other => panic!("expected a number, got {other:?}"),
@@ -165,7 +164,7 @@ impl TestNode {
 }
 
 /// Two nodes that know each other, linked; the first dials.
-pub async fn linked_pair() -> (TestNode, TestNode) {
+pub(crate) async fn linked_pair() -> (TestNode, TestNode) {
     let (mut a, mut b) = (TestNode::start("a").await, TestNode::start("b").await);
     a.set_peer(&b.record);
     b.set_peer(&a.record);
@@ -174,12 +173,12 @@ pub async fn linked_pair() -> (TestNode, TestNode) {
 }
 
 /// A message with a number in it.
-pub fn ack(number: u64) -> Envelope {
+pub(crate) fn ack(number: u64) -> Envelope {
     Envelope { slot: Slot(3), version: ChainVersion(1), message: Message::Ack { committed: Seq(number), disk_full: false } }
 }
 
 /// A message with an entry of so many bytes, no two of which in a row are alike.
-pub fn append(seq: u64, bytes: usize) -> Envelope {
+pub(crate) fn append(seq: u64, bytes: usize) -> Envelope {
     let value: Vec<u8> = (0..bytes).map(|index| u8::try_from((index + index / 251) % 256).expect("a byte")).collect();
     let operation = Operation::Put { key: Bytes::from_static(b"key"), value: value.into(), created_at: WallTime(seq) };
     let id = EntryId { version: ChainVersion(1), seq: Seq(seq) };
@@ -188,7 +187,7 @@ pub fn append(seq: u64, bytes: usize) -> Envelope {
 }
 
 /// A part of a snapshot with one object of so many bytes, and a number in its checksum.
-pub fn chunk(number: u32, bytes: usize) -> Envelope {
+pub(crate) fn chunk(number: u32, bytes: usize) -> Envelope {
     let pin = Pin { source: node_id("a"), process: Run(7), at: EntryId { version: ChainVersion(1), seq: Seq(9) } };
     let object = Object { value: vec![7; bytes].into(), metadata: metadata(3) };
     let objects = vec![(Bytes::from_static(b"key"), object)];
@@ -196,30 +195,30 @@ pub fn chunk(number: u32, bytes: usize) -> Envelope {
     Envelope { slot: Slot(3), version: ChainVersion(1), message }
 }
 
-pub fn metadata(version: u64) -> Metadata {
+pub(crate) fn metadata(version: u64) -> Metadata {
     Metadata { version: Seq(version), created_at: WallTime(5), updated_at: WallTime(6) }
 }
 
 /// What a put at `seq` is answered with.
-pub fn written(target: Target, seq: u64) -> Reply {
+pub(crate) fn written(target: Target, seq: u64) -> Reply {
     let entry = EntryId { version: target.version, seq: Seq(seq) };
     Reply::Written { entry: Some(entry), object: Some(metadata(seq)) }
 }
 
 /// What a get is answered with.
-pub fn found(target: Target, value: &'static str) -> Reply {
+pub(crate) fn found(target: Target, value: &'static str) -> Reply {
     let object = Object { value: Bytes::from_static(value.as_bytes()), metadata: metadata(9) };
     Reply::Read { version: target.version, object: Some(object) }
 }
 
 /// The chain of slot 0.
-pub fn chain(version: u64, members: Vec<Member>) -> Chain {
+pub(crate) fn chain(version: u64, members: Vec<Member>) -> Chain {
     let (slot, version, epoch) = (Slot(0), ChainVersion(version), Epoch(1));
     Chain { slot, version, epoch, members, tail_ready: true, joining: None }
 }
 
 /// A route of one slot whose chain are the given nodes, head first.
-pub fn route(revision: u64, version: u64, nodes: &[&NodeRecord]) -> Route {
+pub(crate) fn route(revision: u64, version: u64, nodes: &[&NodeRecord]) -> Route {
     let member =
         |record: &&NodeRecord| Member { node: record.node.clone(), incarnation: record.incarnation, activated: ChainVersion(1) };
     let members = nodes.iter().map(member).collect();
@@ -233,14 +232,14 @@ pub fn route(revision: u64, version: u64, nodes: &[&NodeRecord]) -> Route {
 }
 
 /// A coordinator whose driver is the test.
-pub struct TestCoordinator {
-    pub address: String,
-    pub inputs: mpsc::Receiver<CoordinatorInput>,
-    pub process: Process,
+pub(crate) struct TestCoordinator {
+    pub(crate) address: String,
+    pub(crate) inputs: mpsc::Receiver<CoordinatorInput>,
+    pub(crate) process: Process,
 }
 
 impl TestCoordinator {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let process = Process::start();
         let listener = process.run(Listener::bind(local(0))).await.expect("a free port");
         let address = listener.address().to_string();
@@ -252,7 +251,7 @@ impl TestCoordinator {
     }
 
     /// Answers everybody who asks with the route of the moment, and tells those who watch what changes.
-    pub fn give(self, mut route: tokio::sync::watch::Receiver<Route>) -> (String, Process) {
+    pub(crate) fn give(self, mut route: tokio::sync::watch::Receiver<Route>) -> (String, Process) {
         let Self { address, mut inputs, process } = self;
         process.runtime().spawn(async move {
             let mut watchers = Watchers::new();
@@ -279,7 +278,7 @@ impl TestCoordinator {
         (address, process)
     }
 
-    pub async fn next(&mut self) -> CoordinatorInput {
+    pub(crate) async fn next(&mut self) -> CoordinatorInput {
         soon("an input", self.inputs.recv()).await.expect("the server runs")
     }
 }

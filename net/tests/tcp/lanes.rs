@@ -1,11 +1,9 @@
 //! The two lanes of a link over real TCP.
-#![cfg(not(madsim))]
-
-mod common;
 
 use catena_core::Message;
 use catena_net::link::{BULK_BYTES, FRAME_BYTES};
-use common::*;
+
+use crate::common::*;
 
 /// What a connection takes before the receiver has read anything.
 const STREAM_BYTES: u64 = 4 << 20;

@@ -1,7 +1,4 @@
 //! The service `Admin` over real TCP, in front of coordinators that the test plays.
-#![cfg(not(madsim))]
-
-mod common;
 
 use std::collections::BTreeMap;
 
@@ -13,8 +10,9 @@ use catena_net::proto::OrderRequest;
 use catena_net::proto::admin_client::AdminClient as Raw;
 use catena_net::server::CoordinatorInput;
 use catena_net::{AdminClient, AdminError, Refusal, kind_of};
-use common::*;
 use tokio::sync::oneshot;
+
+use crate::common::*;
 
 fn admin(coordinators: &[&TestCoordinator]) -> AdminClient {
     let endpoints = coordinators.iter().map(|coordinator| coordinator.address.clone()).collect();

@@ -1,7 +1,4 @@
 //! The service `Kv` over real TCP, in front of a node that the test plays.
-#![cfg(not(madsim))]
-
-mod common;
 
 use std::time::Duration;
 
@@ -14,11 +11,12 @@ use catena_net::proto::kv_client::KvClient;
 use catena_net::proto::{DeleteRequest, GetRequest, OpenSessionRequest, PutRequest, ScanRequest, SessionWrite};
 use catena_net::server::{Caller, Listener, NodeInput, NodeServer, ServeError};
 use catena_net::{Refusal, kind_of};
-use common::*;
 use tokio::sync::{mpsc, oneshot};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
+
+use crate::common::*;
 
 const MIB: usize = 1 << 20;
 

@@ -1,7 +1,4 @@
 //! `Kv.Session` over real TCP, in front of a node that the test plays.
-#![cfg(not(madsim))]
-
-mod common;
 
 use std::time::Duration;
 
@@ -15,11 +12,12 @@ use catena_net::proto::{
 };
 use catena_net::server::{Listener, NodeInput, NodeServer, STOP_TIMEOUT};
 use catena_net::{Refusal, kind_of};
-use common::*;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status, Streaming};
+
+use crate::common::*;
 
 const KIB: usize = 1 << 10;
 

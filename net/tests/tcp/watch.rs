@@ -1,7 +1,4 @@
 //! Following the route over real TCP, in front of a coordinator that the test plays.
-#![cfg(not(madsim))]
-
-mod common;
 
 use catena_core::{Chain, ChainVersion, Kind, NodeRecord, Revision, Route, Slot};
 use catena_net::convert::RouteAnswer;
@@ -9,8 +6,9 @@ use catena_net::proto::coordination_client::CoordinationClient;
 use catena_net::proto::{self, GetRouteRequest};
 use catena_net::server::{CoordinatorInput, WATCHED_CHANGES, Watchers};
 use catena_net::{Refusal, kind_of};
-use common::*;
 use tonic::{Status, Streaming};
+
+use crate::common::*;
 
 const SLOTS: u32 = 3;
 

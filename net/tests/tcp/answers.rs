@@ -1,7 +1,4 @@
 //! Answers that clients do not take, in front of a node that the test plays.
-#![cfg(not(madsim))]
-
-mod common;
 
 use bytes::{BufMut, Bytes};
 use catena_core::{CallError, Object, Reply, Resource, Slot, Target};
@@ -11,7 +8,6 @@ use catena_net::proto::session_request::Call;
 use catena_net::proto::session_response::Outcome;
 use catena_net::proto::{GetRequest, GetResponse, SessionRequest, SessionResponse};
 use catena_net::server::{Caller, NoRoom, NodeInput};
-use common::*;
 use prost::Message;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -20,6 +16,8 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
+
+use crate::common::*;
 
 const MIB: usize = 1 << 20;
 

@@ -1,11 +1,9 @@
 //! A node that comes back with another data directory, over real TCP.
-#![cfg(not(madsim))]
-
-mod common;
 
 use catena_core::{Identity, Incarnation, NodeRecord};
 use catena_net::server::NodeInput;
-use common::*;
+
+use crate::common::*;
 
 fn wiped(name: &str) -> Identity {
     Identity { incarnation: Incarnation(99), ..identity(name) }

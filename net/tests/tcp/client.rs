@@ -1,15 +1,13 @@
 //! The client over real TCP, against nodes and a coordinator that the test plays.
-#![cfg(not(madsim))]
-
-mod common;
 
 use std::time::Duration;
 
 use catena_core::{CallError, ChainVersion, Kind, MismatchReason, Page, Reply, Revision, Role, Route, RoutingMismatch, Slot};
 use catena_net::server::NodeInput;
 use catena_net::{Client, ClientError, Options, Refusal};
-use common::*;
 use tokio::sync::watch;
+
+use crate::common::*;
 
 /// A client whose route the test changes.
 struct Setup {

@@ -1,7 +1,4 @@
 //! Endpoints that never answer, on real sockets: a client leaves them when one try's time is over, not the call's.
-#![cfg(not(madsim))]
-
-mod common;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,11 +8,12 @@ use catena_core::{Revision, Route};
 use catena_net::server::{CoordinatorInput, NodeInput, Watchers};
 use catena_net::transport::CONNECT_TIMEOUT;
 use catena_net::{Client, Options};
-use common::*;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
+
+use crate::common::*;
 
 /// A machine that is busy with other tests.
 const SLACK: Duration = Duration::from_secs(3);

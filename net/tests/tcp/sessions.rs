@@ -1,13 +1,11 @@
 //! Writes that take effect exactly once, over real TCP, against nodes that the test plays.
-#![cfg(not(madsim))]
-
-mod common;
 
 use catena_core::{CallError, Kind, Origin, Reply, Route, Seq, Slot};
 use catena_net::server::NodeInput;
 use catena_net::{Client, Options, Refusal};
-use common::*;
 use tokio::sync::watch;
+
+use crate::common::*;
 
 async fn connect(first: Route) -> (Client, watch::Sender<Route>, Process) {
     let (route, receiver) = watch::channel(first);

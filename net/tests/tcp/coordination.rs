@@ -1,7 +1,4 @@
 //! Joining a coordinator over real TCP.
-#![cfg(not(madsim))]
-
-mod common;
 
 use std::time::Duration;
 
@@ -14,8 +11,9 @@ use catena_net::proto::coordination_client::CoordinationClient;
 use catena_net::proto::{GetRouteRequest, NodeMessage, node_message};
 use catena_net::server::{CoordinatorInput, Session, ToNode};
 use catena_net::{Refusal, WIRE_VERSION, kind_of};
-use common::*;
 use tokio::sync::mpsc;
+
+use crate::common::*;
 
 fn register(name: &str) -> Register {
     Register { cluster: None, node: record(name, local(7401)) }
