@@ -9,7 +9,9 @@ use crate::chronicle::{Chronicle, Message, Note};
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+/// One scope, in the order in which each part needs those before.
+const SCRIPT: &str =
+    concat!(include_str!("data.js"), include_str!("layout.js"), include_str!("drawing.js"), include_str!("looking.js"));
 
 /// What stands above the diagram.
 #[derive(Debug, Serialize)]
