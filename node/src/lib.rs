@@ -1,5 +1,5 @@
-//! Catena's processes, apart from what only a real process has: signals, threads, files and command lines are in the
-//! binary, so that the very same code also runs in simulated time, where it is handed simulated ones.
+//! Catena's processes. Signals, threads, files and command lines, which only a real process has, are in `cli` and `dev`; the rest
+//! also runs in simulated time, where it is handed simulated ones.
 //!
 //! ```text
 //!                                   ┌───────────────── run_node ─────────────────┐
@@ -13,28 +13,20 @@
 //! [`run_coordinator`] has the same shape around core's `Coordinator`. What a driver shows of itself is in [`monitor`].
 #![forbid(unsafe_code)]
 
+#[cfg(not(madsim))]
+mod cli;
 mod clock;
 mod coordinator;
+#[cfg(not(madsim))]
+mod dev;
 pub mod monitor;
 mod node;
 mod task;
 mod timer;
 pub mod words;
 
-// The command line, otherwise of the binary alone: for its settings.
-#[cfg(feature = "fuzzing")]
-#[allow(dead_code, reason = "it is not run")]
-mod cli;
-#[cfg(feature = "fuzzing")]
-#[allow(dead_code, unused_imports, reason = "it is not run")]
-mod dev;
-#[cfg(feature = "fuzzing")]
-extern crate self as catena_node;
-
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub use cli::judge_settings;
-
+#[cfg(not(madsim))]
+pub use cli::{judge_settings, run};
 pub use clock::{Clock, tokio_clock, wall_time};
 pub use coordinator::{
     ConfigRequest, ConfigStorage, CoordinatorError, CoordinatorMetrics, CoordinatorMonitor, CoordinatorState, run_coordinator,

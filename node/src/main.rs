@@ -1,8 +1,5 @@
 //! The binary `catena`: a storage node, a coordinator, a whole cluster for development, and the commands that use one.
 
-mod cli;
-mod dev;
-
 use std::process::ExitCode;
 
 /// A write allocates dozens of times in the gRPC stack and the store, which a process on glibc's allocator spends a fifth
@@ -13,7 +10,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     #[cfg(feature = "mutants")]
     plant();
-    cli::run(std::env::args_os().collect())
+    catena_node::run(std::env::args_os().collect())
 }
 
 /// Plants the bug that `CATENA_MUTANT` names, with the core's own assertions switched off: outside there is somebody who is to

@@ -3,8 +3,9 @@
 use std::time::SystemTime;
 
 use catena_core::{Now, Time};
-use catena_node::{Clock, wall_time};
 use rustix::time::{ClockId, clock_gettime};
+
+use crate::{Clock, wall_time};
 
 /// The clock that also runs during suspend, for leases (R1), beside the wall clock.
 pub(super) fn system_clock() -> Clock {

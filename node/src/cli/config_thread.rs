@@ -4,11 +4,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread::{self, JoinHandle};
 
 use catena_core::CoordinatorEvent;
-use catena_node::{ConfigRequest, ConfigStorage};
 use catena_store::{ConfigError, ConfigStore, StoreError};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use super::error::ProcessError;
+use crate::{ConfigRequest, ConfigStorage};
 
 /// Starts the store's thread, which ends with the queue or on the first error.
 pub(super) fn spawn(store: impl ConfigStore + 'static) -> Result<ConfigStorage, ProcessError> {

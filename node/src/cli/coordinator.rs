@@ -2,7 +2,6 @@
 
 use catena_core::{ClusterId, Incarnation};
 use catena_net::server::Listener;
-use catena_node::{CoordinatorMetrics, CoordinatorState, Stop, run_coordinator};
 use catena_store::{ConfigStore, Directory, FjallConfigStore, Opened, Owner};
 
 use super::admin::{Admin, Process};
@@ -10,6 +9,7 @@ use super::arguments::CoordinatorArguments;
 use super::clock::system_clock;
 use super::error::{ProcessError, random_id};
 use super::{config_thread, settings, stop};
+use crate::{CoordinatorMetrics, CoordinatorState, Stop, run_coordinator};
 
 /// Runs a coordinator until it is told to stop.
 pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessError> {

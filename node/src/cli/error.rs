@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use catena_net::server::ServeError;
-use catena_node::{CoordinatorError, NodeError};
 use catena_store::{ConfigError, DirectoryError, StoreError};
 
 use super::settings::SettingsError;
+use crate::{CoordinatorError, NodeError};
 
 /// One sentence each: what is wrong, and what to do.
 #[derive(Debug, thiserror::Error)]

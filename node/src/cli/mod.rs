@@ -33,7 +33,6 @@ use std::process::ExitCode;
 use tokio::runtime::{Builder, Runtime};
 
 use self::arguments::{Command, ConfigWish};
-#[cfg(feature = "fuzzing")]
 pub use self::config::judge as judge_settings;
 use self::config::{Effective, LoadError, Loaded};
 use self::error::ProcessError;
@@ -42,7 +41,7 @@ use self::log::Logger;
 use crate::dev::{self, DevError};
 
 /// Does as told; the exit code is documented in `catena --help`.
-pub(crate) fn run(words: Vec<OsString>) -> ExitCode {
+pub fn run(words: Vec<OsString>) -> ExitCode {
     let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let loaded = match config::load(words, &variable) {
         Ok(loaded) => loaded,

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use catena_core::{ClusterId, Incarnation};
 use catena_net::server::{Listener, Readiness};
-use catena_node::{NodeError, NodeMetrics, NodeOptions, NodeState, Storage, run_node_until};
 use catena_store::{Directory, FjallReader, FjallStore, Opened, Owner, StorageThread, Store, StoreError};
 use tokio::sync::{mpsc, watch};
 
@@ -15,6 +14,7 @@ use super::clock::system_clock;
 use super::error::{ProcessError, random_id};
 use super::output::say;
 use super::{settings, space, stop};
+use crate::{NodeError, NodeMetrics, NodeOptions, NodeState, Storage, run_node_until};
 
 /// Said once the data is open, if that is to be said.
 const OPEN: &str = "open";

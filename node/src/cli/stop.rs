@@ -4,10 +4,11 @@ use std::io::{self, Read};
 use std::thread;
 use std::time::Duration;
 
-use catena_node::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tracing::{error, info};
+
+use crate::Stop;
 
 /// From being told to stop to having stopped.
 pub(crate) const STOP_BOUND: Duration = Duration::from_secs(6);

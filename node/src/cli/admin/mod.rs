@@ -10,12 +10,12 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use catena_net::server::ServeError;
-use catena_node::monitor::{Metrics, Monitor, Window};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tracing::{error, info};
 
 use self::guest::Door;
+use crate::monitor::{Metrics, Monitor, Window};
 
 /// Whose it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

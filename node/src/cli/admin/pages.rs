@@ -12,11 +12,11 @@ use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use catena_net::server::Readiness;
-use catena_node::monitor::{NoState, Window};
 use serde::Serialize;
 
 use super::shared::Shared;
 use super::{Process, page};
+use crate::monitor::{NoState, Window};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const JSON: &str = "application/json";

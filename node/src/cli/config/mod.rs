@@ -8,7 +8,6 @@ mod default_file;
 mod effective;
 mod error;
 mod file;
-#[cfg(feature = "fuzzing")]
 mod fuzzed;
 mod print;
 mod section;
@@ -22,7 +21,6 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 pub(super) use self::default_file::default_file;
 pub(super) use self::effective::Effective;
 use self::error::ConfigError;
-#[cfg(feature = "fuzzing")]
 pub use self::fuzzed::judge;
 pub(super) use self::print::print;
 use self::section::Section;

@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use catena_core::Status;
 use catena_net::admin::{AdminClient, AdminError};
-use catena_node::words;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::arguments::{StatusArguments, ViewFormat};
 use super::exit::{self, Exit, fail};
 use super::output::{complain, write};
+use crate::words;
 
-pub(crate) use catena_node::words::explained;
+pub(crate) use crate::words::explained;
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
