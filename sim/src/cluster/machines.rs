@@ -207,6 +207,15 @@ impl Machines {
         }
     }
 
+    /// A rolling restart: one node after the other, whether or not the one before is caught up again.
+    pub(super) async fn roll(&mut self, death: Death, pause: Duration) {
+        for index in 0..self.count() {
+            self.down(index, death).await;
+            self.up(index);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
     /// The coordinator's process is killed and starts again on its disk after `pause`.
     pub(super) async fn restart_coordinator(&self, pause: Duration) {
         Handle::current().kill(self.coordinator.id());

@@ -10,7 +10,7 @@ use catena_net::client::Client;
 use crate::check::configurations::{Reigns, Server};
 use crate::check::ledger::Ledger;
 use crate::check::state::{self, Stored};
-use crate::check::{Violation, linearize};
+use crate::check::{Violation, linearize, wing_gong};
 use crate::history::{Author, Call, CallId, Deed, History, Outcome, Try, Wish};
 use crate::shipped::perform;
 
@@ -112,7 +112,8 @@ impl Recorder {
             return Err(violation.clone());
         }
         content.attribute_deletes();
-        linearize::check(&content.history, &content.ledger, self.slots)
+        linearize::check(&content.history, &content.ledger, self.slots)?;
+        wing_gong::check(&content.history).map(drop)
     }
 }
 

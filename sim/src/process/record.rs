@@ -9,7 +9,7 @@ use catena_core::slot_of;
 use catena_net::client::Client;
 
 use crate::check::configurations::{Reigns, Server};
-use crate::check::{Violation, seen};
+use crate::check::{Searches, Violation, seen, wing_gong};
 use crate::history::{CallId, History, Outcome, Wish};
 use crate::shipped::perform;
 
@@ -93,10 +93,11 @@ impl Record {
     }
 
     /// Checks everything that has happened so far.
-    pub(super) fn check(&self) -> Result<(), Violation> {
+    pub(super) fn check(&self) -> Result<Searches, Violation> {
         let content = &*self.lock();
         content.violation.clone().map_or(Ok(()), Err)?;
-        seen::check(&content.history)
+        seen::check(&content.history)?;
+        wing_gong::check(&content.history)
     }
 
     pub(super) fn tally(&self) -> Tally {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::fault::Kind;
 use super::host::Means;
 use super::record::Tally;
+use crate::check::Searches;
 
 /// Sums over rounds.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +20,7 @@ pub struct Report {
     longest: Duration,
     healing: Duration,
     replicas: usize,
+    searches: Searches,
     faults: BTreeMap<Kind, u64>,
 }
 
@@ -31,6 +33,11 @@ impl Report {
     pub(super) fn healed(&mut self, took: Duration) {
         self.longest = self.longest.max(took);
         self.healing += took;
+    }
+
+    /// What came of the searches after a round.
+    pub(super) fn searched(&mut self, searches: Searches) {
+        self.searches += searches;
     }
 
     /// A cluster is done with.
@@ -61,6 +68,8 @@ impl fmt::Display for Report {
             self.longest.as_secs_f64()
         )?;
         writeln!(f, "  {:>8} replicas compared on disk", self.replicas)?;
+        let Searches { keys, given_up } = self.searches;
+        writeln!(f, "  {keys:>8} times an order of a key's calls was searched for; {given_up} given up")?;
         writeln!(f, "faults:")?;
         for (kind, count) in &self.faults {
             writeln!(f, "  {count:>8} {}", kind.name())?;

@@ -67,7 +67,7 @@ pub(super) async fn run(
     report.healed(cluster.await_whole().await?);
     clients.stop(record).await?;
     last_look(record, &cluster.endpoint()).await?;
-    record.check().map_err(Trouble::Violated)?;
+    report.searched(record.check().map_err(Trouble::Violated)?);
     cluster.look()?;
     cluster.machines().for_each(|machine| machine.may_end(false));
     cluster.machines().try_for_each(|machine| machine.has_not_panicked())

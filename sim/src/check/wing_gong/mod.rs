@@ -31,8 +31,11 @@ use serde::{Deserialize, Serialize};
 use super::Violation;
 use crate::history::{Call, CallId, Deed, History, Instant, Outcome};
 
-/// Calls tried at a place, for one key, before the search gives up. A healthy key needs a few for each of its calls.
+/// Calls tried at a place, for one key, before the search gives up; or [`PATIENCE_EACH`] for each of its calls, if that is more.
 pub(crate) const PATIENCE: u64 = 1 << 16;
+
+/// A healthy key needs a few for each of its calls.
+const PATIENCE_EACH: u64 = 16;
 
 /// What became of the searches.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -69,7 +72,7 @@ pub(crate) fn check(history: &History) -> Result<Searches, Violation> {
     }
     let mut searches = Searches::default();
     for (key, calls) in keys {
-        let verdict = judge(&calls, PATIENCE);
+        let verdict = judge(&calls, PATIENCE.max(PATIENCE_EACH * calls.len() as u64));
         if let Verdict::Not { placed, then } = verdict {
             demand!(
                 false,
