@@ -54,6 +54,7 @@ marks! {
     SessionGone, "W8", "A write is told that its session is gone.";
     EndedUnknown, "W9", "A call that waits is told that its outcome is not known.";
     PushedBack, "W10", "A write is refused, for there are too many.";
+    TooHeavy, "W10", "A write is refused, for those in flight weigh too much.";
     Applied, "W11", "Committed entries are applied to the stored state.";
     DecisionsBeforeLease, "R1", "An answer renews the lease and carries decisions.";
     ReadWithoutLease, "R1", "A tail without a lease refuses a read.";

@@ -129,9 +129,12 @@ fn place(fault: Fault, at: u8, other: u8, nodes: u8, seats: u8) -> String {
         }
         Fault::LostRequest | Fault::LostReply if other >= 128 => format!("client-{client}>c{seat}"),
         Fault::StaleRoute => format!("client-{client}>c{seat}"),
-        Fault::LostRequest | Fault::LostReply | Fault::LateRequest | Fault::DuplicateRequest | Fault::Misroute => {
-            format!("client-{client}")
-        }
+        Fault::LostRequest
+        | Fault::LostReply
+        | Fault::LateRequest
+        | Fault::DuplicateRequest
+        | Fault::DuplicateElsewhere
+        | Fault::Misroute => format!("client-{client}"),
         Fault::SlowCommit => format!("c{seat}"),
         _ => format!("n{node}"),
     }

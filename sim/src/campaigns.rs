@@ -104,7 +104,7 @@ fn verdict(totals: &Totals, scale: Scale, file: Option<&Path>) -> ExitCode {
     let report = &totals.report;
     for failure in &report.failures {
         say(&format!("\nseed {} failed at {}: {}", failure.seed, totals.commit, failure.violation));
-        say(&format!("options:\n{}", Options::draw(failure.seed, scale)));
+        say(&format!("options:\n{}", Options::draw(failure.seed, scale).table()));
         let case = Case { seed: failure.seed, scale, mutant: None };
         say(&format!("replay: {COMMAND} replay {}", case.arguments()));
         say(&format!("shrink: {}", case.shrink_command()));

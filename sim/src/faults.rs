@@ -46,6 +46,8 @@ faults! {
     LateRequest "request late",
     /// A client's request arrives again, later.
     DuplicateRequest "request duplicated",
+    /// A client's request arrives again, later, and at another node.
+    DuplicateElsewhere "request repeated elsewhere",
     /// The answer to a client is lost.
     LostReply "reply lost",
     /// A client calls by a route that it knows to be old.

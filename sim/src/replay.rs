@@ -132,7 +132,7 @@ impl Subject {
             nodes: options.scale.nodes,
             coordinators: options.coordinators,
             slots: options.slots,
-            options: options.to_string(),
+            options: options.table(),
         }
     }
 }

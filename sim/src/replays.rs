@@ -78,7 +78,7 @@ fn read(file: &Path) -> Result<String, String> {
 fn replay(subject: &Subject, wanted: &Wanted, command: &str) -> ExitCode {
     let printing = if wanted.html.is_some() { Printing::Off } else { Printing::On };
     if printing == Printing::On {
-        say(&format!("options:\n{}", subject.options()));
+        say(&format!("options:\n{}", subject.options().table()));
     }
     let replayed = subject.replay(Look { printing, until: wanted.until, page: wanted.html.is_some() }, command);
     if let (Some(file), Some(page)) = (&wanted.html, &replayed.page) {

@@ -13,11 +13,12 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::faults::Fault;
 
     /// How one knows of a rule at which no mark stands.
     enum Evidence {
-        /// It is for whoever drives the machines: the world follows it wherever it counts a fault of that name.
-        World,
+        /// It is for whoever drives the machines: the world follows it wherever it counts this fault.
+        Counted(Fault),
         /// It is about the store, or about cost: this file tests it.
         File(&'static str),
         /// There is nothing yet that it could hold of.
@@ -30,7 +31,7 @@ mod tests {
         ("R4", Evidence::NotBuilt),
         ("R5", Evidence::NotBuilt),
         ("K6", Evidence::File("core/tests/coordinator/cost.rs")),
-        ("D1", Evidence::World), // `Fault::SyncError`
+        ("D1", Evidence::Counted(Fault::SyncError)),
         ("D4", Evidence::File("store/tests/conformance/random.rs")),
         ("D5", Evidence::File("store/tests/directory.rs")),
     ];
@@ -58,7 +59,10 @@ mod tests {
                 Evidence::File(file) if !Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file).is_file() => {
                     complaints.push(format!("{rule}: there is no {file}"));
                 }
-                Evidence::File(_) | Evidence::World | Evidence::NotBuilt => {}
+                Evidence::Counted(fault) if !Fault::ALL.contains(fault) => {
+                    complaints.push(format!("{rule}: nobody counts {fault}"))
+                }
+                Evidence::File(_) | Evidence::Counted(_) | Evidence::NotBuilt => {}
             }
         }
         complaints.extend(known.iter().filter(|(_, count)| **count == 0).map(|(rule, _)| format!("{rule} has no mark")));

@@ -9,12 +9,17 @@ use catena_core::{Comparison, Condition, Metadata, Seq, WallTime};
 use crate::history::{CallId, Deed, Wish};
 use crate::rng::{Odds, Rng};
 
+/// How many of the values are large, where there are such.
+const LARGE: Odds = Odds::percent(25);
+
 /// Makes up calls.
 #[derive(Debug)]
 pub(crate) struct Workload {
     rng: Rng,
     keys: Vec<Bytes>,
     mix: Mix,
+    /// How long a large value is, at most; 0: there are none.
+    large: usize,
 }
 
 /// How calls are shared out, in percent.
@@ -41,7 +46,23 @@ impl Workload {
             hot: Odds::percent(*rng.pick(&[0, 30, 80])),
             sessions: Odds::percent(*rng.pick(&[0, 50, 80, 100])),
         };
-        Self { rng, keys: (0..keys).map(Self::key).collect(), mix }
+        Self { rng, keys: (0..keys).map(Self::key).collect(), mix, large: 0 }
+    }
+
+    /// With values of up to so many bytes among its puts.
+    pub(crate) fn with_large(self, bytes: usize) -> Self {
+        Self { large: bytes, ..self }
+    }
+
+    /// How calls are shared out, for a table.
+    pub(crate) fn rows(&self) -> [(&'static str, String); 4] {
+        let Mix { get, delete, conditional, hot, sessions } = &self.mix;
+        [
+            ("gets, deletes", format!("{get} %, {delete} %")),
+            ("calls on one hot key", hot.to_string()),
+            ("writes under conditions", conditional.to_string()),
+            ("writes in sessions", sessions.to_string()),
+        ]
     }
 
     /// Its thread's tape hears of all that it draws, or gives it.
@@ -75,7 +96,8 @@ impl Workload {
     /// A put of a value that no other call has.
     pub(crate) fn put(&mut self, call: CallId) -> Deed {
         let mut value = (call.0 as u64).to_be_bytes().to_vec();
-        value.resize(8 + self.rng.index(100), b'.');
+        let most = if self.large > 0 && self.rng.chance(LARGE) { self.large } else { 100 };
+        value.resize(8 + self.rng.index(most), b'.');
         Deed::Put { value: value.into() }
     }
 

@@ -131,7 +131,9 @@ impl Replica {
 
     /// The refusal of a write where something is in too much supply.
     pub(super) fn busy(&self, resource: Resource, current: u64, limit: u64, cx: &Context<'_>) -> CallError {
-        reached!(PushedBack);
+        let heavy = matches!(resource, Resource::SlotBytes | Resource::NodeBytes);
+        reached!(TooHeavy if heavy);
+        reached!(PushedBack if !heavy);
         CallError::Backpressure { slot: self.slot, resource, current, limit, retry_after: self.retry_after(cx.now.wall) }
     }
 

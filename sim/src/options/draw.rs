@@ -9,13 +9,14 @@ use crate::faults::Fault;
 use crate::rng::{Chance, Odds, Rng};
 
 /// Faults that hit one message, call or sync: each has odds. The others are injected.
-pub(super) const ODDS: [(Fault, u32, u32); 17] = [
+pub(super) const ODDS: [(Fault, u32, u32); 18] = [
     (Fault::Drop, 1_000, 60_000),
     (Fault::Delay, 1_000, 60_000),
     (Fault::Duplicate, 1_000, 100_000),
     (Fault::LostRequest, 500, 15_000),
     (Fault::LateRequest, 1_000, 60_000),
     (Fault::DuplicateRequest, 5_000, 200_000),
+    (Fault::DuplicateElsewhere, 5_000, 200_000),
     (Fault::LostReply, 500, 15_000),
     (Fault::StaleRoute, 5_000, 100_000),
     (Fault::Misroute, 1_000, 30_000),
@@ -74,6 +75,9 @@ const LOSSY: [Fault; 13] = [
     Fault::WallJump,
 ];
 
+/// Faults that are drawn from numbers of their own.
+const APART: [Fault; 2] = [Fault::DiskFull, Fault::DuplicateElsewhere];
+
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
 }
@@ -99,6 +103,7 @@ impl Options {
         let fills_up = temper == Temper::Wild && Rng::new(seed ^ 0xd15c_f011).chance(Odds::percent(40));
         let untold = fills_up && Rng::new(seed ^ 0x0d15_c0f0_0e17_0000).chance(Odds::percent(50));
         let breaks_copies = temper == Temper::Wild && Rng::new(seed ^ 0x0b0e_c09e_d000_0000).chance(Odds::percent(25));
+        let large = !breaks_copies && Rng::new(seed ^ 0x1a49_e7a1_0e00_0000).chance(Odds::percent(20));
         let widows = temper == Temper::Wild && Rng::new(seed ^ 0x001d_0e50_0000_0000).chance(Odds::percent(10));
         let mut options = Self {
             seed,
@@ -112,6 +117,7 @@ impl Options {
             clients: usize::try_from(rng.between(3, 10)).expect("10"),
             keys: usize::try_from(rng.between(1, 8)).expect("8"),
             bursts: usize::try_from(rng.between(10, 40)).expect("40"),
+            large: if large { 64 << 10 } else { 0 },
             scans: *rng.pick(&[Odds::NEVER, Odds::percent(20), Odds::percent(50)]),
             think: ms(*rng.pick(&[1, 5, 30, 100])),
             duration: Duration::from_secs(55),
@@ -141,9 +147,17 @@ impl Options {
             // arrive long before a healed world has to be at rest.
             (options.node.limits.chunk_bytes, options.node.copy_rate) = (1, 2 << 10);
         }
+        if large {
+            // Of which a handful is more than may be in flight; and few enough that what there is of them is copied in a second.
+            let limits = &mut options.node.limits;
+            (limits.value_bytes, limits.slot_bytes, limits.node_bytes) = (options.large, 256 << 10, 384 << 10);
+            options.node.copy_rate = 64 << 20;
+        }
         let widowed = widows && !options.on(Fault::LongDeath);
         let besides = [(fills_up, Fault::DiskFull), (widowed, Fault::LongDeath)].into_iter().filter(|(on, _)| *on);
         options.odds.extend(besides.map(|(_, fault)| (fault, Odds(1_000_000))));
+        let elsewhere = Self::draw_fault(Fault::DuplicateElsewhere, &mut Rng::new(seed ^ 0xe15e_04e4_e000_0000));
+        options.odds.extend(elsewhere.filter(|_| temper != Temper::Single));
         options
     }
 
@@ -227,19 +241,22 @@ impl Options {
             Temper::Single => SINGLE.contains(fault),
             Temper::Lossy => LOSSY.contains(fault),
         };
-        let drawn = |fault: &Fault| {
-            let (on, rare) = (rng.chance(Odds::percent(50)), rng.next());
-            let range = ODDS.iter().find(|(listed, ..)| listed == fault);
-            let odds = range.map_or(Odds(1_000_000), |(_, low, high)| {
-                // Rates spread evenly over their orders of magnitude.
-                let spread = u32::try_from(rare % 1_000).expect("1,000");
-                let octaves = (high / low).ilog2();
-                let octave = spread * octaves / 1_000;
-                Odds((low << octave) + (u32::try_from(rng.below(u64::from(low << octave))).expect("a rate"))).min(Odds(*high))
-            });
-            on.then_some((*fault, odds))
-        };
-        Fault::ALL.iter().filter(|fault| **fault != Fault::DiskFull && fits(fault)).filter_map(drawn).collect()
+        let here = |fault: &&Fault| !APART.contains(fault) && fits(fault);
+        Fault::ALL.iter().filter(here).filter_map(|fault| Self::draw_fault(*fault, rng)).collect()
+    }
+
+    /// Whether there is such a fault, and how often.
+    fn draw_fault(fault: Fault, rng: &mut Rng) -> Option<(Fault, Odds)> {
+        let (on, rare) = (rng.chance(Odds::percent(50)), rng.next());
+        let range = ODDS.iter().find(|(listed, ..)| *listed == fault);
+        let odds = range.map_or(Odds(1_000_000), |(_, low, high)| {
+            // Rates spread evenly over their orders of magnitude.
+            let spread = u32::try_from(rare % 1_000).expect("1,000");
+            let octaves = (high / low).ilog2();
+            let octave = spread * octaves / 1_000;
+            Odds((low << octave) + (u32::try_from(rng.below(u64::from(low << octave))).expect("a rate"))).min(Odds(*high))
+        });
+        on.then_some((fault, odds))
     }
 }
 

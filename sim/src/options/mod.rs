@@ -70,6 +70,8 @@ pub struct Options {
     pub(crate) clients: usize,
     pub(crate) keys: usize,
     pub(crate) bursts: usize,
+    /// How long a large value is, at most; 0: there are none.
+    pub(crate) large: usize,
     /// How likely a get that need not be answered is a scan.
     pub(crate) scans: Odds,
     /// How long a client thinks between two operations of a burst, at most.

@@ -10,7 +10,7 @@ impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = &self.node.limits;
         let (coordinator, cluster) = (&self.coordinator, &self.coordinator.cluster);
-        let rows: [(&str, String); 31] = [
+        let rows: [(&str, String); 33] = [
             ("seed", self.seed.to_string()),
             ("temper", format!("{:?}", self.temper)),
             ("nodes, founders, racks", format!("{}, {}, {}", self.scale.nodes, cluster.founders, self.racks)),
@@ -18,6 +18,7 @@ impl fmt::Display for Options {
             ("coordinators", format!("{}, {:?}", self.coordinators, coordinator.succession)),
             ("operations, bursts", format!("{}, {}", self.scale.operations, self.bursts)),
             ("clients, keys", format!("{}, {}", self.clients, self.keys)),
+            ("large values up to", self.large.to_string()),
             ("gets by scan", self.scans.to_string()),
             ("think up to", format!("{:?}", self.think)),
             ("faults for", format!("{:?}", self.duration)),
@@ -38,6 +39,7 @@ impl fmt::Display for Options {
             ("probe, silence", format!("{:?}, {:?}", self.node.probe, self.node.silence)),
             ("apply after", format!("{:?} or {} entries", self.node.apply, limits.apply_entries)),
             ("writes in flight a slot", limits.slot_writes.to_string()),
+            ("bytes a value, in flight", format!("{}, {} or {}", limits.value_bytes, limits.slot_bytes, limits.node_bytes)),
             ("bytes a message, a chunk", format!("{}, {}", limits.message_bytes, limits.chunk_bytes)),
             ("bytes retained, spilled", format!("{}, {}", limits.retain_bytes, limits.spill_bytes)),
             ("bytes copied a s", self.node.copy_rate.to_string()),

@@ -31,8 +31,10 @@ pub(super) struct Client {
     calls: BTreeSet<CallId>,
     /// How many it may have at a time.
     pub(super) lanes: usize,
+    /// How long a call may take.
+    pub(super) deadline: Duration,
     /// How likely a caller gives a call up.
-    impatience: Odds,
+    pub(super) impatience: Odds,
     pub(super) subscription: Subscription,
     /// Of a client that shows after healing that its slot serves.
     pub(super) proof: Proof,
@@ -99,6 +101,7 @@ impl Client {
     }
 
     fn of(config: ClientConfig, clock: Clock, lanes: usize, impatience: Odds) -> Self {
+        let deadline = config.call_timeout;
         let machine = client::Client::new(config, clock.now(Time(0)));
         Self {
             machine,
@@ -107,6 +110,7 @@ impl Client {
             known: Knowledge::new(),
             calls: BTreeSet::new(),
             lanes,
+            deadline,
             impatience,
             subscription: Subscription::default(),
             proof: Proof::Nothing,

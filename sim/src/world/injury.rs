@@ -283,6 +283,7 @@ impl World {
             | Fault::LostReply
             | Fault::LateRequest
             | Fault::DuplicateRequest
+            | Fault::DuplicateElsewhere
             | Fault::StaleRoute
             | Fault::Misroute
             | Fault::LostHeartbeat

@@ -20,6 +20,7 @@ mod seats;
 mod steps;
 mod storage;
 mod streams;
+mod table;
 mod troubles;
 mod watch;
 mod wounds;
@@ -164,7 +165,7 @@ impl World {
         hosts.truncate(nodes);
         seats.truncate(options.coordinators);
         let network = Network::new(nodes, rng.fork());
-        let workload = Workload::new(options.keys, rng.fork());
+        let workload = Workload::new(options.keys, rng.fork()).with_large(options.large);
         let mut clients: Vec<Client> = Vec::new();
         for client in 0..options.clients + options.slots as usize + out.slots {
             let clock = draw_clock(&options, &mut rng);

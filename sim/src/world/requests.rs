@@ -1,5 +1,7 @@
 //! What travels between clients and nodes: requests, which may be lost, come late or come twice, and what is answered.
 
+use std::time::Duration;
+
 use catena_core::client::{AttemptId, Body, ClientEvent, Failure};
 use catena_core::{CallError, Reply, Target};
 
@@ -54,9 +56,13 @@ impl World {
         let mut delay = self.latency();
         let place = Place::Client(client);
         if let Some(late) = self.strikes_as(Fault::DuplicateRequest, place, Rng::lateness) {
-            let again = Arrival { nth: Nth::Second, ..arrival.clone() };
-            self.note_request(client, &again, Way::Arrives(self.now + delay + late, AGAIN + tag(client, arrival.attempt)));
-            self.queue.push(self.now + delay + late, Happening::Prompt { client, prompt: Prompt::Arrive(again) });
+            self.send_again(client, Arrival { nth: Nth::Second, ..arrival.clone() }, delay + late);
+        } else if self.options.on(Fault::DuplicateElsewhere) {
+            let hosts = self.hosts.len();
+            let elsewhere = self.strikes_as(Fault::DuplicateElsewhere, place, |rng| (rng.lateness(), rng.index(hosts)));
+            if let Some((late, node)) = elsewhere {
+                self.send_again(client, Arrival { nth: Nth::Second, node, ..arrival.clone() }, delay + late);
+            }
         }
         if self.strikes(Fault::LostRequest, place) {
             return self.note_request(client, &arrival, Way::Lost("lost"));
@@ -66,6 +72,12 @@ impl World {
         }
         self.note_request(client, &arrival, Way::Arrives(self.now + delay, tag(client, arrival.attempt)));
         self.queue.push(self.now + delay, Happening::Prompt { client, prompt: Prompt::Arrive(arrival) });
+    }
+
+    fn send_again(&mut self, client: usize, again: Arrival, after: Duration) {
+        let at = self.now + after;
+        self.note_request(client, &again, Way::Arrives(at, AGAIN + tag(client, again.attempt)));
+        self.queue.push(at, Happening::Prompt { client, prompt: Prompt::Arrive(again) });
     }
 
     /// A request arrives at a node; where nobody listens, the client learns that.
