@@ -7,7 +7,8 @@ use catena_core::{Batch, ChainVersion, Entry, EntryId, Metadata, Object, Recover
 use catena_store::{Reader, Store};
 
 use crate::build::{SLOT, append, apply, batch, chain, delete, in_version_2, put, truncate};
-use crate::implementation::{Fate, Implementation};
+use crate::implementation::Implementation;
+use crate::twin::Fate;
 
 pub(crate) use crate::random::large_objects_deleted_and_put_again_in_one_group_leave_nothing_over;
 

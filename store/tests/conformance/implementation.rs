@@ -1,20 +1,13 @@
 //! The implementations under test, and how their processes and machines die.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 use catena_core::{Entry, Seq, Slot};
 use catena_store::{FjallStore, MemoryDisk, MemoryStore, Reader, Store, Swept};
 use tempfile::TempDir;
 
-use super::twin::TwinSlot;
-
-/// What became of a batch that was not synced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Kept,
-    Lost,
-}
+use super::records::Records;
+use super::twin::{Fate, Slots};
 
 /// Something that stores can be opened on, one after the other.
 pub(crate) trait Implementation {
@@ -29,10 +22,10 @@ pub(crate) trait Implementation {
     fn crash(&self, store: Self::Store, unsynced: usize, lose: impl FnMut() -> bool) -> Vec<Fate>;
 
     /// Checks, while nobody has it open and after all was swept, that nothing is left over on disk besides what `slots` need.
-    fn check_swept(&self, slots: &BTreeMap<Slot, TwinSlot>);
+    fn check_swept(&self, slots: &Slots);
 
     /// As [`check_swept`](Implementation::check_swept), after another process has swept.
-    fn check_leftovers(&self, slots: &BTreeMap<Slot, TwinSlot>) {
+    fn check_leftovers(&self, slots: &Slots) {
         let mut store = self.recovered();
         sweep_all(&mut store);
         self.kill(store, 0);
@@ -92,7 +85,7 @@ impl Implementation for Memory {
         fates
     }
 
-    fn check_swept(&self, slots: &BTreeMap<Slot, TwinSlot>) {
+    fn check_swept(&self, slots: &Slots) {
         for (&slot, twin) in slots {
             let objects = twin.objects.iter().map(|(key, object)| (key.clone(), object.clone())).collect();
             assert_eq!(self.0.objects(slot), (twin.trim, objects));
@@ -126,16 +119,7 @@ impl Implementation for Fjall {
         self.kill(store, unsynced)
     }
 
-    fn check_swept(&self, slots: &BTreeMap<Slot, TwinSlot>) {
-        let database = fjall::Database::builder(self.0.path()).open().unwrap();
-        let count = |keyspace| database.keyspace(keyspace, || unreachable!("it exists")).unwrap().len().unwrap();
-        let sum = |counted: fn(&TwinSlot) -> usize| slots.values().map(counted).sum::<usize>();
-        assert_eq!(count("log"), sum(|slot| slot.log.len()));
-        assert_eq!(count("objects"), sum(|slot| slot.objects.len() + slot.staged_objects().len()));
-        assert_eq!(count("sessions"), sum(|slot| slot.sessions.len()));
-        assert_eq!(count("values"), sum(TwinSlot::values_apart));
-        let keys = database.keyspace("slots", || unreachable!("it exists")).unwrap();
-        let keys = keys.iter().map(|record| record.key().unwrap());
-        assert_eq!(keys.filter(|key| key[4] == 3).count(), 0, "garbage is left");
+    fn check_swept(&self, slots: &Slots) {
+        assert_eq!(Records::of(self.0.path()), Records::needed_by(slots));
     }
 }

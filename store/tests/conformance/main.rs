@@ -6,9 +6,12 @@ mod cases;
 mod history;
 mod implementation;
 mod random;
+mod records;
+mod shapes;
 mod snapshots;
 mod spills;
 mod twin;
+mod writer;
 
 /// All cases.
 mod list {

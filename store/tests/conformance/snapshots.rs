@@ -6,7 +6,8 @@ use catena_store::{KEPT_PARTS, Part, Pinned, Reader, Store, Swept};
 
 use crate::build::{SLOT, append, apply, batch, chain, end, install, object, pin, put, session, stage};
 use crate::cases::{assert_panics, only_slot, submit_and_sync, value};
-use crate::implementation::{Fate, Implementation, sweep_all};
+use crate::implementation::{Implementation, sweep_all};
+use crate::twin::Fate;
 
 /// The whole of a pin, in parts of about `bytes`.
 fn read_all(pinned: &impl Pinned, bytes: usize) -> Part {

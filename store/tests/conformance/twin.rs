@@ -7,7 +7,12 @@ use catena_core::{
     Batch, Chain, Entry, EntryId, Metadata, Object, Operation, Pin, Recovered, Seq, Session, Slot, WallTime, Write,
 };
 
-use super::implementation::Fate;
+/// What became of a batch that was not synced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Kept,
+    Lost,
+}
 
 /// A history of what reached the disk.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +34,9 @@ enum Step {
 
 /// Parts of a snapshot, in the order in which they came.
 pub(crate) type Staged = Option<(Pin, Vec<(Bytes, Object)>)>;
+
+/// What all slots have.
+pub(crate) type Slots = BTreeMap<Slot, TwinSlot>;
 
 /// What one slot has.
 #[derive(Clone, Debug, Default)]
@@ -89,9 +97,8 @@ impl Twin {
         assert_eq!(fates.len(), self.unsynced.len());
         let mut writer = self.visible();
         for (batch, fate) in std::mem::take(&mut self.unsynced).into_iter().zip(fates) {
-            let slot = writer.entry(batch.slot).or_default();
-            let staged = slot.staged.clone();
-            run(slot, &batch, &staged);
+            let staged = writer.get(&batch.slot).and_then(|slot| slot.staged.clone());
+            run_next(&mut writer, &batch);
             if *fate == Fate::Kept {
                 self.durable.push(Step::Batch { batch, staged });
             }
@@ -99,39 +106,55 @@ impl Twin {
     }
 
     /// What readers see.
-    pub(crate) fn visible(&self) -> BTreeMap<Slot, TwinSlot> {
-        let mut slots = BTreeMap::<Slot, TwinSlot>::new();
+    pub(crate) fn visible(&self) -> Slots {
+        let mut slots = Slots::new();
         for step in &self.durable {
             match step {
                 Step::Batch { batch, staged } => run(slots.entry(batch.slot).or_default(), batch, staged),
-                Step::Recovery => slots.values_mut().for_each(cut),
+                Step::Recovery => recover(&mut slots),
             }
         }
         slots
     }
 
     /// What the writer builds on.
-    pub(crate) fn submitted(&self) -> BTreeMap<Slot, TwinSlot> {
+    pub(crate) fn submitted(&self) -> Slots {
         let mut all = self.clone();
         all.sync();
         all.visible()
     }
 
     pub(crate) fn recovered(&self) -> Vec<Recovered> {
-        let slots = self.visible().into_iter();
-        let known = slots.filter(|(_, slot)| {
-            let content =
-                slot.last() != EntryId::default() || !slot.sessions.is_empty() || slot.staged.is_some() || slot.quarantined;
-            slot.chain.is_some() || content
-        });
-        let recovered = known.map(|(slot, found)| {
-            let sessions = found.sessions();
-            let TwinSlot { chain, trim, trim_at, log, objects: _, sessions: _, staged, spilled: _, quarantined } = found;
-            let staged = staged.map(|(pin, objects)| (pin, objects.last().map(|(key, _)| key.clone())));
-            Recovered { slot, chain, trim, trim_at, sessions, log, staged, quarantined, damaged: None }
-        });
-        recovered.collect()
+        told(&self.visible())
     }
+}
+
+/// Runs a batch where nothing before it was lost.
+pub(crate) fn run_next(slots: &mut Slots, batch: &Batch) {
+    let slot = slots.entry(batch.slot).or_default();
+    let staged = slot.staged.clone();
+    run(slot, batch, &staged);
+}
+
+/// A process ends, and the next one recovers.
+pub(crate) fn recover(slots: &mut Slots) {
+    slots.values_mut().for_each(cut);
+}
+
+/// What recovery says.
+pub(crate) fn told(slots: &Slots) -> Vec<Recovered> {
+    let slots = slots.clone().into_iter();
+    let known = slots.filter(|(_, slot)| {
+        let content = slot.last() != EntryId::default() || !slot.sessions.is_empty() || slot.staged.is_some() || slot.quarantined;
+        slot.chain.is_some() || content
+    });
+    let recovered = known.map(|(slot, found)| {
+        let sessions = found.sessions();
+        let TwinSlot { chain, trim, trim_at, log, objects: _, sessions: _, staged, spilled: _, quarantined } = found;
+        let staged = staged.map(|(pin, objects)| (pin, objects.last().map(|(key, _)| key.clone())));
+        Recovered { slot, chain, trim, trim_at, sessions, log, staged, quarantined, damaged: None }
+    });
+    recovered.collect()
 }
 
 /// Runs a batch, `staged` being what its writer had staged before it. Without effect where it does not follow on what the slot
