@@ -7,13 +7,33 @@
 
 mod decisions;
 mod disk;
+mod history;
+mod node;
+mod picture;
 mod trace;
 mod workload;
+
+// What is written at random, and what must come of it, is the conformance suite's.
+#[path = "../conformance/build.rs"]
+#[expect(dead_code, reason = "most of it is for the cases of the suite")]
+mod build;
+#[path = "../conformance/records.rs"]
+mod records;
+#[path = "../conformance/shapes.rs"]
+mod shapes;
+#[path = "../conformance/twin.rs"]
+#[expect(dead_code, reason = "batches that are lost one by one are for the suite")]
+mod twin;
+#[path = "../conformance/writer.rs"]
+mod writer;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use disk::{Disk, Fate, Honours};
+use history::{Group, Then};
+use node::Trials;
+use tempfile::TempDir;
 use trace::{Call, trace};
 use workload::reported;
 
@@ -37,8 +57,13 @@ fn option(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
 }
 
+/// In memory, where there is such a place: what a sync makes safe is the rig's business, and that of the disk below takes long.
+fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// Looks whether a directory has everything up to what was reported durable.
-type Holds = fn(&Path, u64) -> Result<(), String>;
+type Holds<'a> = &'a mut dyn FnMut(&Path, u64) -> Result<(), String>;
 
 /// Loses power at `moments` moments of a trace, and opens what is left. The first one that lacks something, if any does.
 fn lose_power(calls: &[Call], root: &Path, honours: Honours, moments: u64, seed: u64, holds: Holds) -> Result<Tally, String> {
@@ -46,7 +71,9 @@ fn lose_power(calls: &[Call], root: &Path, honours: Honours, moments: u64, seed:
     let first = calls.iter().position(|call| reported(call).is_some()).expect("something was reported durable");
     // Most is at stake while a sync is under way: half of the moments are such.
     let syncs: Vec<usize> = (first..calls.len()).filter(|call| matches!(calls[*call], Call::SyncBegins { .. })).collect();
-    let mut moment = |half: u64| if half == 0 { syncs[rng.below(syncs.len())] } else { first + rng.below(calls.len() - first) };
+    // After a seek all is as before it.
+    let others: Vec<usize> = (first..calls.len()).filter(|call| !matches!(calls[*call], Call::Seek { .. })).collect();
+    let mut moment = |half: u64| if half == 0 { syncs[rng.below(syncs.len())] } else { others[rng.below(others.len())] };
     let mut moments: Vec<usize> = (0..moments).map(|number| moment(number % 2) + 1).collect();
     moments.sort_unstable();
     let (mut disk, mut durable, mut tally, mut done) = (Disk::new(root, honours), 0, Tally::default(), 0);
@@ -57,7 +84,7 @@ fn lose_power(calls: &[Call], root: &Path, honours: Honours, moments: u64, seed:
         }
         done = moment;
         let fate = [Fate::All, Fate::Nothing, Fate::Part][rng.below(3)];
-        let left = tempfile::tempdir().unwrap();
+        let left = scratch();
         let lost = disk.lose_power(fate, &mut || rng.next(), left.path());
         holds(left.path(), durable).map_err(|lack| format!("call {moment}, {fate:?}, seed {seed}: {lack}"))?;
         tally.moments += 1;
@@ -78,7 +105,7 @@ struct Tally {
 
 fn survives(process: &str, writes: u64, honours: Honours, holds: Holds) {
     let (root, calls) = trace(process, writes);
-    let (moments, seed) = (option("POWER_LOSSES", 100), option("POWER_LOSS_SEED", 1));
+    let (moments, seed) = (option("POWER_LOSSES", 200), option("POWER_LOSS_SEED", 1));
     let tally = lose_power(&calls, root.path(), honours, moments, seed, holds).unwrap_or_else(|lack| panic!("{lack}"));
     println!("{} calls; {tally:?}", calls.len());
     assert!(tally.lossy * 5 > tally.moments, "too little was at stake: {tally:?}");
@@ -86,31 +113,80 @@ fn survives(process: &str, writes: u64, honours: Honours, holds: Holds) {
 
 #[test]
 fn what_was_reported_durable_survives_a_power_loss_at_any_moment() {
-    survives("workload::write_until_told", option("POWER_LOSS_WRITES", 500), Honours::Syncs, workload::assert_holds);
+    survives("workload::write_until_told", option("POWER_LOSS_WRITES", 500), Honours::Syncs, &mut workload::assert_holds);
 }
 
 /// fjall does not sync the names of new files of values, of which there are none before 32 MiB of values but on a full disk.
 #[test]
 fn so_does_what_is_written_while_room_is_made_where_a_new_file_s_sync_makes_its_name_safe() {
     let writes = option("POWER_LOSS_WRITES", 500);
-    survives("workload::write_and_make_room", writes, Honours::SyncsAndNewNames, workload::assert_holds);
+    survives("workload::write_and_make_room", writes, Honours::SyncsAndNewNames, &mut workload::assert_holds);
 }
 
 #[test]
 fn what_a_coordinator_has_decided_survives_a_power_loss_at_any_moment() {
-    survives("decisions::decide_until_told", option("POWER_LOSS_WRITES", 500), Honours::Syncs, decisions::assert_holds);
+    survives("decisions::decide_until_told", option("POWER_LOSS_WRITES", 500), Honours::Syncs, &mut decisions::assert_holds);
 }
 
 /// The rig sees what it is for.
 #[test]
 fn a_disk_that_does_not_honour_syncs_is_noticed() {
-    let processes: [(&str, Holds); 2] =
-        [("workload::write_until_told", workload::assert_holds), ("decisions::decide_until_told", decisions::assert_holds)];
+    let mut trials = Trials::new(node::history(100));
+    let processes: [(&str, Holds); 3] = [
+        ("workload::write_until_told", &mut workload::assert_holds),
+        ("decisions::decide_until_told", &mut decisions::assert_holds),
+        ("node::write_history", &mut |path, durable| trials.assert_holds(path, durable)),
+    ];
     for (process, holds) in processes {
         let (root, calls) = trace(process, 100);
         for lie in [Honours::NoSyncOfData, Honours::NoSyncOfNames] {
-            let caught = lose_power(&calls, root.path(), lie, 100, 1, holds).expect_err("something reported is lost");
+            let caught = lose_power(&calls, root.path(), lie, 100, 1, &mut *holds).expect_err("something reported is lost");
             println!("{process}, {lie:?}: {caught}");
         }
+    }
+}
+
+/// All kinds of writes, of several slots, over several processes.
+fn history_survives(process: &str, honours: Honours) {
+    let groups = option("POWER_LOSS_WRITES", 200);
+    let mut trials = Trials::new(node::history(groups));
+    survives(process, groups, honours, &mut |path, durable| trials.assert_holds(path, durable));
+    println!("at stake (taken, kept): {:?}", trials.at_stake);
+}
+
+#[test]
+fn what_a_node_writes_is_there_after_a_power_loss_batch_by_batch_and_whole() {
+    history_survives("node::write_history", Honours::Syncs);
+}
+
+#[test]
+fn so_it_is_while_room_is_made_where_a_new_file_s_sync_makes_its_name_safe() {
+    history_survives("node::write_history_and_make_room", Honours::SyncsAndNewNames);
+}
+
+/// A history has what it is for: every kind of write several times, and groups of several slots.
+#[test]
+fn a_history_has_every_kind_of_write() {
+    let history = node::history(200);
+    let mut counts = BTreeMap::<_, u64>::new();
+    for write in history.groups.iter().flat_map(|group| &group.batches).flat_map(|batch| &batch.writes) {
+        *counts.entry(history::kind(write)).or_default() += 1;
+    }
+    println!("{counts:?}");
+    assert!(counts.len() == history::KINDS && counts.values().all(|count| *count > 10), "{counts:?}");
+    let of_several_slots = |group: &&Group| group.batches.iter().any(|batch| batch.slot != group.batches[0].slot);
+    assert!(history.groups.iter().filter(of_several_slots).count() > 50);
+    assert!(history.groups.iter().any(|group| group.then == Then::Restart));
+}
+
+/// The check sees what it is for.
+#[test]
+fn a_cut_that_is_not_synced_and_an_install_in_pieces_are_noticed() {
+    for process in ["node::report_cuts_too_early", "node::install_in_pieces"] {
+        let mut trials = Trials::new(node::history(100));
+        let (root, calls) = trace(process, 100);
+        let holds: Holds = &mut |path, durable| trials.assert_holds(path, durable);
+        let caught = lose_power(&calls, root.path(), Honours::Syncs, 200, 1, holds).expect_err("something is lost, or torn");
+        println!("{process}: {caught}");
     }
 }

@@ -62,7 +62,7 @@ pub(crate) enum Call {
 
 /// Runs this test binary's `test` in a process of its own and in a fresh directory; what it did, in order.
 pub(crate) fn trace(test: &str, writes: u64) -> (TempDir, Vec<Call>) {
-    let (root, log) = (tempfile::tempdir().unwrap(), tempfile::NamedTempFile::new().unwrap());
+    let (root, log) = (super::scratch(), tempfile::NamedTempFile::new().unwrap());
     let output = Command::new("strace")
         .args(["-f", "-y", "-xx", "-s", "1000000000", "-e", "trace=%desc,%file", "-o"])
         .arg(log.path())

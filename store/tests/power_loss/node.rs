@@ -1,0 +1,186 @@
+//! A process that writes a history as a node does, and what must be there of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use catena_core::{Batch, Slot, Ticket, Write};
+use catena_store::{FjallStore, Reclaimed, Store, StoreError, Swept};
+
+use super::history::{Group, History, Then, kind, one_batch};
+use super::option;
+use super::picture::{Picture, difference};
+use super::records::Records;
+use super::trace::{DIRECTORY, WRITES};
+use super::twin::{Slots, recover, told};
+use super::writer::{Deed, SLOTS, Shape, Writer};
+
+/// Drawn by the same number in the process that writes and in the one that looks.
+pub(crate) fn history(groups: u64) -> History {
+    History::new(option("POWER_LOSS_SEED", 1), groups)
+}
+
+/// Not a test: writes a history, and says up to which batch everything is durable.
+#[test]
+#[ignore = "another test runs it, in a process of its own"]
+fn write_history() {
+    write(commit, |_, _| {});
+}
+
+/// Not a test: the same on a disk on which room is made now and then, as when it is full.
+#[test]
+#[ignore = "another test runs it, in a process of its own"]
+fn write_history_and_make_room() {
+    write(commit, |store, number| {
+        if number % 40 == 39 {
+            assert_eq!(store.reclaimer().reclaim(|| u64::MAX).unwrap(), Reclaimed::Some);
+        }
+    });
+}
+
+/// Not a test: a planted bug. What cuts a log is reported before it is synced.
+#[test]
+#[ignore = "another test runs it, in a process of its own"]
+fn report_cuts_too_early() {
+    let cut = |write: &Write| matches!(write, Write::Truncate { .. });
+    write(
+        |store, group| {
+            if group.batches.iter().flat_map(|batch| &batch.writes).any(cut) {
+                report(group);
+            }
+            commit(store, group);
+        },
+        |_, _| {},
+    );
+}
+
+/// Not a test: a planted bug. A batch that installs a snapshot is written in pieces.
+#[test]
+#[ignore = "another test runs it, in a process of its own"]
+fn install_in_pieces() {
+    let mut ticket = Ticket(0);
+    let mut submit = move |store: &mut FjallStore, slot, writes| {
+        ticket = ticket.next();
+        store.submit(Batch { ticket, slot, writes }).unwrap();
+    };
+    write(
+        move |store, group| {
+            for Batch { slot, writes, .. } in group.batches.iter().cloned() {
+                if !writes.iter().any(|write| matches!(write, Write::Install { .. })) {
+                    submit(store, slot, writes);
+                    continue;
+                }
+                for write in writes {
+                    submit(store, slot, vec![write]);
+                    store.sync().unwrap();
+                }
+            }
+            store.sync().unwrap();
+        },
+        |_, _| {},
+    );
+}
+
+fn commit(store: &mut FjallStore, group: &Group) {
+    group.batches.iter().for_each(|batch| store.submit(batch.clone()).unwrap());
+    store.sync().unwrap();
+}
+
+fn report(group: &Group) {
+    println!("\ndurable {}.", group.batches.last().unwrap().ticket);
+}
+
+/// How a group is committed, and what is done after it.
+fn write(mut commit: impl FnMut(&mut FjallStore, &Group), mut beside: impl FnMut(&FjallStore, u64)) {
+    let path = std::env::var(DIRECTORY).unwrap();
+    let open = || {
+        let mut store = FjallStore::open_unidentified(Path::new(&path)).unwrap();
+        store.recover().unwrap();
+        store
+    };
+    let history = history(std::env::var(WRITES).unwrap().parse().unwrap());
+    let mut store = open();
+    for (group, number) in history.groups.iter().zip(0..) {
+        commit(&mut store, group);
+        report(group);
+        match group.then {
+            Then::Nothing => {}
+            Then::Sweep => drop(store.sweep().unwrap()),
+            Then::Restart => {
+                drop(store);
+                store = open();
+            }
+        }
+        beside(&store, number);
+    }
+}
+
+/// What a history was, and how often what of it was at stake.
+pub(crate) struct Trials {
+    history: History,
+    /// By kind of write: how many power losses came while one was on its way and took it, and how many did not.
+    pub(crate) at_stake: BTreeMap<&'static str, (u64, u64)>,
+}
+
+impl Trials {
+    pub(crate) fn new(history: History) -> Self {
+        Self { history, at_stake: BTreeMap::new() }
+    }
+
+    /// The slots are as after one of the batches from `durable` on to the end of the group on its way, nothing is left over
+    /// besides, and the store works.
+    pub(crate) fn assert_holds(&mut self, path: &Path, durable: u64) -> Result<(), String> {
+        let durable = usize::try_from(durable).unwrap();
+        let found = self.look(path, durable).map_err(|lack| format!("{durable} was durable: {lack}"))?;
+        for write in self.history.writes_after(durable) {
+            let (taken, kept) = self.at_stake.entry(kind(write)).or_default();
+            *(if found == durable { taken } else { kept }) += 1;
+        }
+        Ok(())
+    }
+
+    /// After how many batches it is.
+    fn look(&self, path: &Path, durable: usize) -> Result<usize, String> {
+        let failed = |error: StoreError| error.to_string();
+        let mut store = FjallStore::open_unidentified(path).map_err(failed)?;
+        let recovered = store.recover().map_err(failed)?;
+        let picture = Picture::of(&store).map_err(failed)?;
+        let last = durable + self.history.group_after(durable).map_or(0, |group| group.batches.len());
+        let mut lacks = Vec::new();
+        let found = (durable..=last).find_map(|batches| {
+            let mut slots = self.history.after[batches].clone();
+            recover(&mut slots);
+            let lack = difference(&recovered, &told(&slots)).or_else(|| picture.difference(&Picture::of_twin(&slots)));
+            lacks.extend(lack.as_ref().map(|lack| format!("\nit is not as after {batches}: it {lack}")));
+            lack.is_none().then_some((batches, slots))
+        });
+        let (found, slots) = found.ok_or_else(|| lacks.concat())?;
+        while store.sweep().map_err(failed)? == Swept::Partly {}
+        drop(store);
+        let (records, needed) = (Records::of(path), Records::needed_by(&slots));
+        if records != needed {
+            return Err(format!("as after {found}: {records:?} are left, {needed:?} are needed"));
+        }
+        go_on(path, slots).map_err(|lack| format!("as after {found}, and written to: {lack}"))?;
+        Ok(found)
+    }
+}
+
+/// What is staged can be installed, what is logged be applied, and more be written.
+fn go_on(path: &Path, mut slots: Slots) -> Result<(), String> {
+    let failed = |error: StoreError| error.to_string();
+    let mut store = FjallStore::open_unidentified(path).map_err(failed)?;
+    let recovered = store.recover().map_err(failed)?;
+    if let Some(lack) = difference(&recovered, &told(&slots)) {
+        return Err(lack);
+    }
+    let mut writer = Writer::default();
+    let more = || Shape::Append { operations: vec![Deed::Put(0, 4), Deed::Delete(1)] };
+    let all = || Shape::Apply { count: usize::MAX, sessions: vec![] };
+    for (slot, ticket) in (0..SLOTS).zip(1..) {
+        let shapes = [more(), all(), Shape::Install, more(), all(), Shape::Spill { operations: vec![Deed::Put(2, 4)] }, more()];
+        let batch = one_batch(&mut writer, &mut slots, Ticket(ticket), Slot(slot), &shapes);
+        store.submit(batch).map_err(failed)?;
+        store.sync().map_err(failed)?;
+    }
+    Picture::of(&store).map_err(failed)?.difference(&Picture::of_twin(&slots)).map_or(Ok(()), Err)
+}
