@@ -11,7 +11,8 @@ use super::twin::TwinSlot;
 
 pub(crate) const SLOTS: u32 = 3;
 pub(crate) const KEYS: [&str; 4] = ["a", "b", "\0", "a\0"];
-pub(crate) const VALUE_BYTES: [usize; 5] = [0, 10, 1024, 1025, 4000];
+/// The last has whole pages of a disk for itself.
+pub(crate) const VALUE_BYTES: [usize; 6] = [0, 10, 1024, 1025, 4000, 20_000];
 
 /// A write, before it is known what it meets.
 #[derive(Clone, Debug)]

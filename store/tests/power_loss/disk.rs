@@ -14,6 +14,8 @@ pub(crate) enum Fate {
     Nothing,
     /// Of data any page, of names the last ones: file systems keep their order.
     Part,
+    /// As a part, of data about one page in eight: so that what says how long the rest is mostly stays.
+    Few,
 }
 
 /// What the disk does of what it promises.
@@ -307,7 +309,7 @@ impl Disk {
         let kept = match fate {
             Fate::All => 0,
             Fate::Nothing => self.naming.len(),
-            Fate::Part => usize::try_from(draw()).unwrap() % (self.naming.len() + 1),
+            Fate::Part | Fate::Few => usize::try_from(draw()).unwrap() % (self.naming.len() + 1),
         };
         self.naming.values().take(kept).for_each(|naming| naming.apply(&mut names));
         let mut lost = self.naming.len() - kept;
@@ -327,7 +329,12 @@ impl Disk {
                     let file = &self.files[*inode];
                     let mut content = file.safe.clone();
                     for change in file.changes.values() {
-                        let keep = fate == Fate::Nothing || fate == Fate::Part && draw().is_multiple_of(2);
+                        let keep = match fate {
+                            Fate::All => false,
+                            Fate::Nothing => true,
+                            Fate::Part => draw().is_multiple_of(2),
+                            Fate::Few => !draw().is_multiple_of(8),
+                        };
                         if keep { content.apply(change) } else { lost += 1 }
                     }
                     content.write_to(&place);

@@ -83,7 +83,7 @@ fn lose_power(calls: &[Call], root: &Path, honours: Honours, moments: u64, seed:
             disk.apply(call);
         }
         done = moment;
-        let fate = [Fate::All, Fate::Nothing, Fate::Part][rng.below(3)];
+        let fate = [Fate::All, Fate::Nothing, Fate::Part, Fate::Few][rng.below(4)];
         let left = scratch();
         let lost = disk.lose_power(fate, &mut || rng.next(), left.path());
         holds(left.path(), durable).map_err(|lack| format!("call {moment}, {fate:?}, seed {seed}: {lack}"))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use catena_core::{Batch, Slot, Ticket, Write};
+use catena_core::{Batch, Recovered, Slot, Ticket, Write};
 use catena_store::{FjallStore, Reclaimed, Store, StoreError, Swept};
 
 use super::history::{Group, History, Then, kind, one_batch};
@@ -119,17 +119,19 @@ pub(crate) struct Trials {
     history: History,
     /// By kind of write: how many power losses came while one was on its way and took it, and how many did not.
     pub(crate) at_stake: BTreeMap<&'static str, (u64, u64)>,
+    moments: u64,
 }
 
 impl Trials {
     pub(crate) fn new(history: History) -> Self {
-        Self { history, at_stake: BTreeMap::new() }
+        Self { history, at_stake: BTreeMap::new(), moments: 0 }
     }
 
     /// The slots are as after one of the batches from `durable` on to the end of the group on its way, nothing is left over
     /// besides, and the store works.
     pub(crate) fn assert_holds(&mut self, path: &Path, durable: u64) -> Result<(), String> {
         let durable = usize::try_from(durable).unwrap();
+        self.moments += 1;
         let found = self.look(path, durable).map_err(|lack| format!("{durable} was durable: {lack}"))?;
         for write in self.history.writes_after(durable) {
             let (taken, kept) = self.at_stake.entry(kind(write)).or_default();
@@ -140,9 +142,7 @@ impl Trials {
 
     /// After how many batches it is.
     fn look(&self, path: &Path, durable: usize) -> Result<usize, String> {
-        let failed = |error: StoreError| error.to_string();
-        let mut store = FjallStore::open_unidentified(path).map_err(failed)?;
-        let recovered = store.recover().map_err(failed)?;
+        let (mut store, recovered) = open(path)?;
         let picture = Picture::of(&store).map_err(failed)?;
         let last = durable + self.history.group_after(durable).map_or(0, |group| group.batches.len());
         let mut lacks = Vec::new();
@@ -153,34 +153,62 @@ impl Trials {
             lacks.extend(lack.as_ref().map(|lack| format!("\nit is not as after {batches}: it {lack}")));
             lack.is_none().then_some((batches, slots))
         });
-        let (found, slots) = found.ok_or_else(|| lacks.concat())?;
-        while store.sweep().map_err(failed)? == Swept::Partly {}
-        drop(store);
-        let (records, needed) = (Records::of(path), Records::needed_by(&slots));
-        if records != needed {
-            return Err(format!("as after {found}: {records:?} are left, {needed:?} are needed"));
+        let (found, mut slots) = found.ok_or_else(|| lacks.concat())?;
+        let lacks = |lack| format!("as after {found}, and gone on with: {lack}");
+        // What is left behind goes before more comes, or meets it.
+        if self.moments.is_multiple_of(2) {
+            sweep(store, path, &slots).map_err(lacks)?;
+            store = reopen(path, &mut slots).map_err(lacks)?;
+            go_on(&mut store, &mut slots).map_err(lacks)?;
+        } else {
+            go_on(&mut store, &mut slots).map_err(lacks)?;
+            drop(store);
+            store = reopen(path, &mut slots).map_err(lacks)?;
+            sweep(store, path, &slots).map_err(lacks)?;
         }
-        go_on(path, slots).map_err(|lack| format!("as after {found}, and written to: {lack}"))?;
         Ok(found)
     }
 }
 
-/// What is staged can be installed, what is logged be applied, and more be written.
-fn go_on(path: &Path, mut slots: Slots) -> Result<(), String> {
-    let failed = |error: StoreError| error.to_string();
+#[expect(clippy::needless_pass_by_value, reason = "errors are mapped by it")]
+fn failed(error: StoreError) -> String {
+    error.to_string()
+}
+
+fn open(path: &Path) -> Result<(FjallStore, Vec<Recovered>), String> {
     let mut store = FjallStore::open_unidentified(path).map_err(failed)?;
     let recovered = store.recover().map_err(failed)?;
-    if let Some(lack) = difference(&recovered, &told(&slots)) {
+    Ok((store, recovered))
+}
+
+/// As the process before has left it.
+fn reopen(path: &Path, slots: &mut Slots) -> Result<FjallStore, String> {
+    recover(slots);
+    let (store, recovered) = open(path)?;
+    difference(&recovered, &told(slots)).map_or(Ok(store), Err)
+}
+
+/// What is left behind can be removed, and nothing else goes.
+fn sweep(mut store: FjallStore, path: &Path, slots: &Slots) -> Result<(), String> {
+    while store.sweep().map_err(failed)? == Swept::Partly {}
+    if let Some(lack) = Picture::of(&store).map_err(failed)?.difference(&Picture::of_twin(slots)) {
         return Err(lack);
     }
+    drop(store);
+    let (records, needed) = (Records::of(path), Records::needed_by(slots));
+    if records == needed { Ok(()) } else { Err(format!("{records:?} are left, {needed:?} are needed")) }
+}
+
+/// What is staged can be installed, what is logged be applied, and more be written.
+fn go_on(store: &mut FjallStore, slots: &mut Slots) -> Result<(), String> {
     let mut writer = Writer::default();
     let more = || Shape::Append { operations: vec![Deed::Put(0, 4), Deed::Delete(1)] };
     let all = || Shape::Apply { count: usize::MAX, sessions: vec![] };
     for (slot, ticket) in (0..SLOTS).zip(1..) {
         let shapes = [more(), all(), Shape::Install, more(), all(), Shape::Spill { operations: vec![Deed::Put(2, 4)] }, more()];
-        let batch = one_batch(&mut writer, &mut slots, Ticket(ticket), Slot(slot), &shapes);
+        let batch = one_batch(&mut writer, slots, Ticket(ticket), Slot(slot), &shapes);
         store.submit(batch).map_err(failed)?;
         store.sync().map_err(failed)?;
     }
-    Picture::of(&store).map_err(failed)?.difference(&Picture::of_twin(&slots)).map_or(Ok(()), Err)
+    Picture::of(store).map_err(failed)?.difference(&Picture::of_twin(slots)).map_or(Ok(()), Err)
 }
