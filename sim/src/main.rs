@@ -83,13 +83,13 @@ enum Command {
     /// Run every planted bug until a checker notices.
     Mutants {
         /// Seeds to try for each, at most.
-        #[arg(long, default_value_t = 10_000)]
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
         seeds: u64,
         #[command(flatten)]
         size: Size,
         /// Threads.
-        #[arg(long, default_value_t = 2)]
-        jobs: usize,
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        jobs: u32,
         /// Only these, separated by commas.
         #[arg(long, value_name = "NAMES", value_parser = parse_mutant, value_delimiter = ',')]
         only: Vec<Mutant>,
@@ -171,7 +171,7 @@ fn main() -> ExitCode {
         }
         Command::Mutants { seeds, size, jobs, only, write } => {
             let chosen = if only.is_empty() { Mutant::ALL } else { &only };
-            mutants(chosen, seeds, size.scale(), jobs, write)
+            mutants(chosen, seeds, size.scale(), jobs as usize, write)
         }
         #[cfg(not(madsim))]
         Command::Process(arguments) => processes::run(arguments),

@@ -94,6 +94,9 @@ fn wrong_usage_exits_with_2_and_says_what_is_wrong() {
         (&["run", "--seeds", "0..1", "--totals", "/nowhere/t.json"], "cannot write /nowhere/t.json"),
         (&["run", "--seeds", "0..1", "--totals", "Cargo.toml"], "Cargo.toml holds no totals"),
         (&["run", "--seeds", "0..1", "--ops", "1", "--record", "Cargo.toml"], "there is no table in Cargo.toml"),
+        (&["run", "--seeds", "0..1", "--jobs", "0"], "0 is not in 1..=1024"),
+        (&["mutants", "--seeds", "0"], "0 is not in 1..=1000000000"),
+        (&["mutants", "--jobs", "0"], "0 is not in 1..=1024"),
         (&["replay", "--seed", "1", "--mutant", "Nobody"], "there is no mutant"),
     ] {
         let output = sim(arguments);
