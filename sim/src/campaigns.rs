@@ -120,10 +120,15 @@ fn verdict(totals: &Totals, scale: Scale, file: Option<&Path>) -> ExitCode {
         let seeds = report.seeds;
         say(&format!("\n{ENOUGH} seeds should come by everything, these {seeds} never came by:\n  {}", lacks.join("\n  ")));
     }
-    match report.failures.first() {
-        Some(failure) => ExitCode::from(exit(failure.severity)),
-        None if lacks.is_empty() => ExitCode::SUCCESS,
-        None => ExitCode::from(NOT_REACHED),
+    ExitCode::from(code(report, &lacks))
+}
+
+/// That of the gravest failure, wherever it stands among the seeds. What was not reached may be so because of a failure.
+fn code(report: &Report, lacks: &[String]) -> u8 {
+    match report.failures.iter().map(|failure| failure.severity).min() {
+        Some(gravest) => exit(gravest),
+        None if lacks.is_empty() => 0,
+        None => NOT_REACHED,
     }
 }
 
@@ -250,4 +255,33 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     };
     let number: u32 = number.parse().map_err(|_| wrong())?;
     if number == 0 { Err(wrong()) } else { Ok(Duration::from_secs(u64::from(number) * unit)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use catena_sim::Severity::{self, Crash, Liveness, Safety};
+    use catena_sim::campaign::Failure;
+
+    use super::*;
+
+    #[test]
+    fn the_exit_code_is_that_of_the_gravest_failure_wherever_it_stands() {
+        let code_of = |severities: &[Severity], lacks: &[String]| {
+            let failure = |(seed, severity)| Failure { seed, severity, checker: Checker::Progress, violation: String::new() };
+            let failures = (0..).zip(severities.iter().copied()).map(failure).collect();
+            code(&Report { failures, ..Report::default() }, lacks)
+        };
+        let lacks = ["fault: nobody came by it".to_owned()];
+        for (severities, expected) in [
+            (&[Liveness, Crash, Safety][..], 10),
+            (&[Safety, Liveness], 10),
+            (&[Liveness, Crash], 12),
+            (&[Crash, Liveness], 12),
+            (&[Liveness], 11),
+        ] {
+            assert_eq!(code_of(severities, &[]), expected, "{severities:?}");
+            assert_eq!(code_of(severities, &lacks), expected, "{severities:?}, and not all was reached");
+        }
+        assert_eq!((code_of(&[], &[]), code_of(&[], &lacks)), (0, NOT_REACHED));
+    }
 }

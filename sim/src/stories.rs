@@ -1,10 +1,11 @@
 //! `catena-sim scenario`: plays scenario files, and compares or writes what they show.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use catena_sim::Printing;
 use catena_sim::scenario::{Played, play};
+use catena_sim::{Printing, Severity};
 
 use super::{exit, say};
 
@@ -23,7 +24,7 @@ enum Fate {
     Same,
     Differs,
     Unusable,
-    Halted(u8),
+    Halted(Reverse<Severity>),
 }
 
 /// Plays these files, or all that there are. The exit code is that of the worst.
@@ -42,7 +43,7 @@ pub(crate) fn tell(files: &[PathBuf], aim: Aim, printing: Printing) -> ExitCode 
         }
         Fate::Differs => ExitCode::from(1),
         Fate::Unusable => ExitCode::from(2),
-        Fate::Halted(code) => ExitCode::from(code),
+        Fate::Halted(Reverse(severity)) => ExitCode::from(exit(severity)),
     }
 }
 
@@ -70,7 +71,7 @@ fn tell_one(file: &Path, aim: Aim, printing: Printing) -> Fate {
             say(&format!("{name}, {difference}"));
         }
         say(&format!("{name}, {halt}"));
-        return Fate::Halted(exit(halt.severity()));
+        return Fate::Halted(Reverse(halt.severity()));
     }
     match aim {
         Aim::Compare if differences.is_empty() => Fate::Same,

@@ -5,19 +5,19 @@ use std::fmt;
 use catena_core::{ChainVersion, EntryId, Seq, Slot};
 use serde::{Deserialize, Serialize};
 
-/// How bad it is; each has an exit code of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+/// How bad it is, the gravest first; each has an exit code of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 pub enum Severity {
     /// Something wrong was done or shown.
     Safety,
+    /// A machine panicked: it stopped before it could do what it had found to be wrong.
+    Crash,
     /// Something right was not done in time.
     Liveness,
-    /// A machine panicked.
-    Crash,
 }
 
 impl Severity {
-    pub(crate) const ALL: &[Severity] = &[Severity::Safety, Severity::Liveness, Severity::Crash];
+    pub(crate) const ALL: &[Severity] = &[Severity::Safety, Severity::Crash, Severity::Liveness];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
