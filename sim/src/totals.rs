@@ -2,18 +2,20 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use catena_sim::Scale;
 use catena_sim::campaign::{Report, Runs};
 use serde::{Deserialize, Serialize};
+
+/// What this was built from, as `build.rs` has found out.
+const COMMIT: &str = env!("CATENA_COMMIT");
 
 /// What a campaign has done, in all its sittings.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub(crate) struct Totals {
     /// The build: seeds mean the same worlds only in the same one.
     build: String,
-    /// The commit of the checkout that it was begun in.
+    /// The commit that the program was built from.
     pub(crate) commit: String,
     /// How large its worlds are, as on the command line, and how often each is run.
     size: String,
@@ -28,7 +30,7 @@ impl Totals {
     pub(crate) fn new(scale: Scale, runs: Runs, first: u64) -> Result<Self, String> {
         let twice = if runs == Runs::Twice { " --twice" } else { "" };
         let (size, report) = (format!("{scale}{twice}"), Report::default());
-        Ok(Self { build: build()?, commit: commit(), size, first, seconds: 0.0, report })
+        Ok(Self { build: build()?, commit: COMMIT.to_owned(), size, first, seconds: 0.0, report })
     }
 
     pub(crate) fn grown(&self, report: &Report, seconds: f64) -> Self {
@@ -111,17 +113,6 @@ fn entered(text: &str, name: &str, row: &str) -> Option<String> {
 fn build() -> Result<String, String> {
     let program = std::env::current_exe().and_then(fs::read);
     program.map(|bytes| format!("{:08x}", crc32fast::hash(&bytes))).map_err(|error| format!("cannot read this program ({error})"))
-}
-
-/// The commit of the checkout that this is started in, if it is one.
-fn commit() -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
-        Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|changes| !changes.is_empty());
-    let commit = git(&["rev-parse", "--short=9", "HEAD"]).unwrap_or_else(|| "unknown".to_owned());
-    if changed { format!("{commit}, changed") } else { commit }
 }
 
 #[cfg(test)]

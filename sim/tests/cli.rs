@@ -46,6 +46,18 @@ fn a_campaign_goes_on_where_it_was_and_comes_to_the_same() {
 }
 
 #[test]
+fn totals_name_the_commit_of_the_build_wherever_the_program_is_started() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_catena-sim"));
+    command.args(["run", "--seeds", "0..1", "--ops", "10", "--totals", "t.json"]).current_dir(&directory);
+    let output = command.env("PATH", "").output().expect("the binary was built");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let written = std::fs::read(directory.path().join("t.json")).expect("written");
+    let totals: serde_json::Value = serde_json::from_slice(&written).expect("JSON");
+    assert_eq!(totals["commit"], env!("CATENA_COMMIT"));
+}
+
+#[test]
 fn what_the_documents_show_shrinking_fails_in_this_build() {
     let documents = [include_str!("../../README.md"), include_str!("../../CONTRIBUTING.md")];
     let commands = documents.iter().flat_map(|text| text.lines()).filter_map(|line| Some(line.split_once(" shrink ")?.1));
