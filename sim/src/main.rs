@@ -19,7 +19,7 @@ use catena_sim::mutation::{hunt_all, names, table};
 use catena_sim::{MOST_DRIFT, PROMISED_DRIFT, Printing, Scale, Severity};
 use clap::{Args, Parser, Subcommand};
 use replays::{Case, Wanted, replay_file, replay_seed, shrink_seed};
-use stories::Aim;
+use stories::{Aim, Telling};
 
 /// Runs Catena's machines in simulated worlds.
 ///
@@ -108,6 +108,9 @@ enum Command {
         /// Print a line for each transition, as it happens.
         #[arg(long)]
         trace: bool,
+        /// With this bug planted, and the core's own assertions switched off: what goes otherwise is shown.
+        #[arg(long, value_name = "NAME", value_parser = parse_mutant, conflicts_with = "write")]
+        mutant: Option<Mutant>,
         /// The files; all of `sim/scenarios` where none is given.
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
@@ -175,10 +178,10 @@ fn main() -> ExitCode {
         }
         #[cfg(not(madsim))]
         Command::Process(arguments) => processes::run(arguments),
-        Command::Scenario { write, trace, files } => {
+        Command::Scenario { write, trace, mutant, files } => {
             let aim = if write { Aim::Write } else { Aim::Compare };
             let printing = if trace { Printing::On } else { Printing::Off };
-            stories::tell(&files, aim, printing)
+            stories::tell(&files, Telling { aim, printing, mutant })
         }
     }
 }

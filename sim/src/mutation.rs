@@ -37,7 +37,7 @@ pub fn with<T>(mutant: Mutant, act: impl FnOnce() -> T) -> T {
 }
 
 /// Runs `act` with a mutant planted, if there is one.
-pub(crate) fn with_any<T>(mutant: Option<Mutant>, act: impl FnOnce() -> T) -> T {
+pub fn with_any<T>(mutant: Option<Mutant>, act: impl FnOnce() -> T) -> T {
     match mutant {
         Some(mutant) => with(mutant, act),
         None => act(),

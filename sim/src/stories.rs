@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use catena_core::mutants::Mutant;
+use catena_sim::mutation::with_any;
 use catena_sim::scenario::{Played, play};
 use catena_sim::{Printing, Severity};
 
@@ -18,6 +20,15 @@ pub(crate) enum Aim {
     Write,
 }
 
+/// How scenarios are played.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Telling {
+    pub(crate) aim: Aim,
+    pub(crate) printing: Printing,
+    /// The bug that is planted.
+    pub(crate) mutant: Option<Mutant>,
+}
+
 /// How a file fared, worst last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {
@@ -28,13 +39,16 @@ enum Fate {
 }
 
 /// Plays these files, or all that there are. The exit code is that of the worst.
-pub(crate) fn tell(files: &[PathBuf], aim: Aim, printing: Printing) -> ExitCode {
+pub(crate) fn tell(files: &[PathBuf], telling: Telling) -> ExitCode {
     let all = || catena_sim::scenario::files().map_err(|error| say_error(&error.to_string()));
     let files = if files.is_empty() { all() } else { Ok(files.to_vec()) };
     let Ok(files) = files else { return ExitCode::from(2) };
+    if let Some(mutant) = telling.mutant {
+        say(&format!("{} breaks rule {}: {}", mutant.name(), mutant.rule(), mutant.story()));
+    }
     let mut worst = Fate::Same;
     for file in &files {
-        worst = worst.max(tell_one(file, aim, printing));
+        worst = worst.max(tell_one(file, telling));
     }
     match worst {
         Fate::Same => {
@@ -47,7 +61,7 @@ pub(crate) fn tell(files: &[PathBuf], aim: Aim, printing: Printing) -> ExitCode 
     }
 }
 
-fn tell_one(file: &Path, aim: Aim, printing: Printing) -> Fate {
+fn tell_one(file: &Path, telling: Telling) -> Fate {
     let name = file.display();
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
@@ -59,7 +73,7 @@ fn tell_one(file: &Path, aim: Aim, printing: Printing) -> Fate {
             return Fate::Unusable;
         }
     };
-    let Played { text: now, differences, halt } = match play(&text, printing) {
+    let Played { text: now, differences, halt } = match with_any(telling.mutant, || play(&text, telling.printing)) {
         Ok(played) => played,
         Err(error) => {
             say_error(&format!("{name}: {error}"));
@@ -73,7 +87,7 @@ fn tell_one(file: &Path, aim: Aim, printing: Printing) -> Fate {
         say(&format!("{name}, {halt}"));
         return Fate::Halted(Reverse(halt.severity()));
     }
-    match aim {
+    match telling.aim {
         Aim::Compare if differences.is_empty() => Fate::Same,
         Aim::Compare => {
             for difference in &differences {

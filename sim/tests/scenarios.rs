@@ -148,6 +148,30 @@ fn exit_codes_tell_a_difference_from_a_mistake_and_from_what_did_not_happen() {
 }
 
 #[test]
+fn a_story_is_told_with_a_planted_bug_and_its_file_is_left_alone() {
+    let story = |name: &str| format!("{}/scenarios/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    let (lost_hop, late_decision) = (story("lost-hop"), story("late-decision"));
+    let before = std::fs::read_to_string(&late_decision).expect("a readable file");
+    for (arguments, code, says) in [
+        (
+            &["scenario", &lost_hop, "--mutant", "NoResend"][..],
+            1,
+            "NoResend breaks rule W6: What a link lost is never sent again.",
+        ),
+        (&["scenario", &late_decision, "--mutant", "EpochIgnored"], 1, "late-decision.txt, line "),
+        (&["scenario", &late_decision, "--mutant", "NoDriftMargin"], 0, "1 scenarios, all as their files say"),
+        (&["scenario", &lost_hop, "--mutant", "Nobody"], 2, "there is no mutant \"Nobody\": give one of Judge"),
+        (&["scenario", "--write", &late_decision, "--mutant", "EpochIgnored"], 2, "cannot be used with"),
+    ] {
+        let output = sim(arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
+    assert_eq!(std::fs::read_to_string(&late_decision).expect("a readable file"), before);
+}
+
+#[test]
 fn a_file_with_an_output_written_into_it_is_clean_afterwards() {
     let file = scenario("written.txt", "# Three.\ncluster nodes=3 replicas=3\n----\n\nput a 1\n----\n");
     let name = file.to_str().expect("UTF-8");
