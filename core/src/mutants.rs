@@ -1,5 +1,7 @@
 //! One-line sabotages, to prove that the simulator would notice. Behind the `mutants` feature, off unless set.
 //!
+//! Most are planted in this crate, some in `catena-store`, and one in the simulator's own storage.
+//!
 //! A mutant is set for the current thread, so that simulated worlds on different threads do not meet.
 
 use std::cell::Cell;

@@ -80,17 +80,18 @@ pub fn hunt_all(mutants: &[Mutant], seeds: u64, scale: Scale, jobs: usize, mut p
 
 /// What the table does not have, and why.
 const NOT_PLANTED: &str = "
-## Without effect
+## Without a violation
 
-Three readings that the rules forbid change nothing here that anybody could see from the outside; only the last is planted:
+Three readings that the rules forbid break no promise that a checker watches over; only the last is planted:
 
 * Acknowledgements of an older version are taken (C2). A commit watermark is a fact in every version, and what a wrong `Have` \
 makes the sender skip, the receiver reports as a gap or the next `Poke` finds.
 * A joining replica that has restarted waits for a newer version, as members do (C10). Its source reports that it says nothing, \
 and the coordinator lets it begin anew.
 * A node takes decisions and leases of a deposed leader (C1, EpochIgnored). What that leader has stored holds for its successor, \
-too, which waits for as long as its leases may last, and finds a fence without a plan in the node's reports. \
-`sim/scenarios/late-decision.txt` shows the difference.
+too, which waits for as long as its leases may last, and finds a fence without a plan in the node's reports. What shows is a \
+pause: in `sim/scenarios/late-decision.txt` a late fence has the tail refuse reads for 10 ms, until the successor has made a \
+version for nothing (`catena-sim scenario sim/scenarios/late-decision.txt --mutant EpochIgnored`).
 ";
 
 /// The table for `docs/mutants.md`.
@@ -100,9 +101,10 @@ pub fn table(fates: &[Fate], seeds: u64, scale: Scale) -> String {
     let median = numbers.get(numbers.len() / 2).map_or("none".to_owned(), u64::to_string);
     let mut text = format!(
         "# Mutants\n\n\
-         Each mutant is one line of the core broken on purpose (`core/src/mutants.rs`). The simulated world runs it under seeds \
-         0, 1, 2 … with the core's own assertions switched off, until a checker notices from the outside. `seeds` is how many \
-         it took.\n\n\
+         Each mutant breaks a rule on purpose, in one line or two. `core/src/mutants.rs` lists them. They \
+         are planted in `core`, but for the seven from ApplyTorn to EpochUnchecked, which are in `store`, and \
+         FailedSyncRetried, which is in the simulator's own storage. The simulated world runs each under seeds 0, 1, 2 … with the \
+         core's own assertions switched off, until a checker notices from the outside. `seeds` is how many it took.\n\n\
          Written by `cargo run --release -p catena-sim -- mutants --seeds {seeds} {scale} --write docs/mutants.md`.\n\n\
          {} of {} caught, median {median} seeds.\n\n\
          | mutant | rule | what is broken | seeds | caught by |\n|---|---|---|---:|---|\n",

@@ -75,20 +75,65 @@ fn a_loss_that_is_not_made_good_is_caught_though_the_coordinator_works_around_it
     assert!(with(Mutant::NoResend, || (0..400).any(worked_around)));
 }
 
-/// Mutants that need more seeds than a test has time for; `docs/mutants.md` has how many.
-const RARE: &[Mutant] = &[
-    Mutant::ResumeFromAcked,
-    Mutant::EpochIgnored,
-    Mutant::NewLeaderForgetsLeases,
-    Mutant::NoDriftMargin,
-    Mutant::DamageForgotten,
-    Mutant::PartialSnapshotInstalled,
-];
+/// As many seeds as a test has time for.
+const SEEDS: u64 = 400;
+
+/// Mutants that need more; `docs/mutants.md` has how many.
+const RARE: &[Mutant] = &[Mutant::ResumeFromAcked, Mutant::EpochIgnored, Mutant::DamageForgotten];
 
 #[test]
 fn every_mutant_is_caught_with_the_cores_assertions_off() {
     let chosen: Vec<Mutant> = Mutant::ALL.iter().copied().filter(|mutant| !RARE.contains(mutant)).collect();
-    let fates = hunt_all(&chosen, 400, Scale::default(), JOBS, |_| {});
+    let fates = hunt_all(&chosen, SEEDS, Scale::default(), JOBS, |_| {});
     let missed: Vec<&str> = fates.iter().filter(|fate| fate.caught.is_none()).map(|fate| fate.mutant.name()).collect();
-    assert!(missed.is_empty(), "not caught in 400 seeds: {missed:?}");
+    assert!(missed.is_empty(), "not caught in {SEEDS} seeds: {missed:?}");
+}
+
+const TABLE: &str = include_str!("../../docs/mutants.md");
+
+/// A row of `docs/mutants.md`: the mutant's name, its rule, its story, and the seeds that it takes; `None`: nobody has caught it.
+type Row = (&'static str, &'static str, &'static str, Option<u64>);
+
+fn rows() -> Vec<Row> {
+    let lines = TABLE.lines().filter_map(|line| line.strip_prefix("| ")).filter(|line| !line.starts_with("mutant |"));
+    let row = |line: &'static str| {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let seeds = cells[3].parse().ok();
+        assert!(seeds.is_some() || cells[3].starts_with("> "), "{line}");
+        (cells[0], cells[1], cells[2], seeds)
+    };
+    lines.map(row).collect()
+}
+
+/// How many mutants are caught within so many seeds, by the table.
+fn within(seeds: u64) -> usize {
+    rows().iter().filter(|(.., took)| took.is_some_and(|took| took <= seeds)).count()
+}
+
+#[test]
+fn the_table_of_mutants_has_a_row_for_each_and_tells_which_are_rare() {
+    let told: Vec<_> = rows().iter().map(|(name, rule, story, _)| (*name, *rule, *story)).collect();
+    let there: Vec<_> = Mutant::ALL.iter().map(|mutant| (mutant.name(), mutant.rule(), mutant.story())).collect();
+    assert_eq!(told, there, "write it anew: the command is in it");
+    let rare: Vec<&str> = rows().iter().filter(|row| row.3.is_none_or(|took| took > SEEDS)).map(|row| row.0).collect();
+    assert_eq!(rare, RARE.iter().map(|mutant| mutant.name()).collect::<Vec<_>>());
+    assert!(TABLE.contains(&format!("\n{} of {} caught, ", within(u64::MAX), told.len())));
+}
+
+#[test]
+fn what_other_documents_say_of_the_mutants_is_so_by_the_table() {
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (readme, contributing) = (include_str!("../../README.md"), include_str!("../../CONTRIBUTING.md"));
+    let (all, soon) = (rows().len(), within(1_000));
+    assert_eq!(within(10_000) - soon, 1, "one more within ten thousand: the README calls it \"another\"");
+    for (text, says) in [
+        (
+            readme,
+            format!("of the {all} planted bugs in [docs/mutants.md](docs/mutants.md) it notices {soon} within a thousand seeds"),
+        ),
+        (readme, "within a thousand seeds, and another within ten thousand.".to_owned()),
+        (contributing, format!(" of the {all}: what every client meets")),
+    ] {
+        assert!(words(text).contains(&says), "it does not say: {says}");
+    }
 }
