@@ -58,7 +58,7 @@ enum Command {
         #[arg(long, value_name = "STEP")]
         until: Option<u64>,
     },
-    /// Make a failing seed small: take faults, calls, nodes and slots out of it, for as long as the same checker fails.
+    /// Make a failing seed small: take faults, calls, nodes and slots out of it, for as long as the same rule is violated.
     Shrink {
         /// The seed.
         #[arg(long)]

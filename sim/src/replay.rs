@@ -167,7 +167,7 @@ pub struct Shrunk {
     pub runs: u64,
 }
 
-/// Makes a failing seed as small as it gets in `time`: so that the same checker still fails. `progress` hears how many events
+/// Makes a failing seed as small as it gets in `time`: so that the same rule is still violated. `progress` hears how many events
 /// are left, and how many worlds were run. `None`: the seed is clean.
 pub fn shrink(
     seed: u64,

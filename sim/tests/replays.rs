@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use catena_core::mutants::Mutant;
 use catena_sim::mutation::hunt;
 use catena_sim::replay::{FileError, Look, Shrunk, Subject, shrink};
-use catena_sim::{Printing, Scale};
+use catena_sim::{Printing, Scale, Violation};
 
 const SILENT: Look = Look { printing: Printing::Off, until: None, page: false };
 const MINUTE: Duration = Duration::from_mins(1);
@@ -61,8 +61,11 @@ fn planted_bugs_shrink_to_a_few_events_that_replay_to_the_same_violation_and_tra
     let work = || {
         while let Some(mutant) = VARIED.get(next.fetch_add(1, Ordering::Relaxed)) {
             let begun = Instant::now();
-            let small = shrunk(*mutant);
+            let (seeds, found) = hunt(*mutant, 100, Scale::default()).caught.expect("caught within 100 seeds");
+            let small = shrink(seeds - 1, Scale::default(), Some(*mutant), MINUTE, |_, _| {}).expect("it fails");
             let took = begun.elapsed();
+            let kind = |violation: &Violation| (violation.checker, violation.rule);
+            assert_eq!(kind(&small.violation), kind(&found), "{}", mutant.name());
             assert!(took < MINUTE * 2, "{}: {took:?}", mutant.name());
             assert!(small.events <= 20, "{}: {} of {} events are left", mutant.name(), small.events, small.events_before);
             assert!(small.file.len() < 10_000, "{}: {} bytes", mutant.name(), small.file.len());

@@ -110,7 +110,7 @@ impl Plan {
     }
 }
 
-/// Makes a plan that fails as small as it gets in `time`, so that the same checker fails. The number of worlds that were run.
+/// Makes a plan that fails as small as it gets in `time`, so that the same rule is violated. The number of worlds that were run.
 pub(crate) fn shrunk(plan: Plan, verdict: Verdict, time: Duration, progress: &mut dyn FnMut(&Plan, u64)) -> (Plan, Verdict, u64) {
     let mut shrinker = shrink::Shrinker::new(plan, verdict, time, progress);
     shrinker.shrink();

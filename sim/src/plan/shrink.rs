@@ -1,4 +1,4 @@
-//! Delta debugging: takes things out of a failing plan for as long as the same checker fails.
+//! Delta debugging: takes things out of a failing plan for as long as the same rule is violated.
 
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
@@ -78,14 +78,17 @@ impl<'a> Shrinker<'a> {
         Instant::now() >= self.deadline
     }
 
-    /// Whether the same checker fails for this plan. Then it is the one to go on with.
+    /// Whether this plan violates the same rule, as the same checker sees it. Then it is the one to go on with.
     fn fails(&mut self, plan: Plan) -> bool {
         if self.is_late() {
             return false;
         }
         self.runs += 1;
         let (verdict, _) = plan.run(View { until: Some(self.patience), ..View::NONE });
-        let kind = |verdict: &Verdict| verdict.violation.as_ref().map(|violation| (violation.checker, violation.severity));
+        // By its checker alone it might slip to something else: that of progress, for one, watches over several rules.
+        let kind = |verdict: &Verdict| {
+            verdict.violation.as_ref().map(|violation| (violation.checker, violation.severity, violation.rule))
+        };
         let same = kind(&verdict) == kind(&self.verdict);
         if same {
             (self.plan, self.verdict) = (plan, verdict);
