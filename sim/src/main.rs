@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod campaigns;
+mod hunts;
 #[cfg(not(madsim))]
 mod processes;
 mod replays;
@@ -15,9 +16,10 @@ use std::time::Duration;
 
 use campaigns::Campaign;
 use catena_core::mutants::Mutant;
-use catena_sim::mutation::{hunt_all, names, table};
+use catena_sim::mutation::names;
 use catena_sim::{MOST_DRIFT, PROMISED_DRIFT, Printing, Scale, Severity};
 use clap::{Args, Parser, Subcommand};
+use hunts::Hunts;
 use replays::{Case, Wanted, replay_file, replay_seed, shrink_seed};
 use stories::{Aim, Telling};
 
@@ -81,22 +83,7 @@ enum Command {
         seconds: u64,
     },
     /// Run every planted bug until a checker notices.
-    Mutants {
-        /// Seeds to try for each, at most.
-        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
-        seeds: u64,
-        #[command(flatten)]
-        size: Size,
-        /// Threads.
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
-        jobs: u32,
-        /// Only these, separated by commas.
-        #[arg(long, value_name = "NAMES", value_parser = parse_mutant, value_delimiter = ',')]
-        only: Vec<Mutant>,
-        /// Write the table to this file too.
-        #[arg(long, value_name = "FILE")]
-        write: Option<PathBuf>,
-    },
+    Mutants(Hunts),
     /// Run rounds with real processes: the binary catena, its store on disk and TCP, while they are killed, paused and cut off.
     #[cfg(not(madsim))]
     Process(processes::ProcessArguments),
@@ -172,10 +159,7 @@ fn main() -> ExitCode {
         Command::Shrink { seed, mutant, size, clocks, out, html, seconds } => {
             shrink_seed(Case { seed, scale: clocks.of(size.scale()), mutant }, &out, html, Duration::from_secs(seconds))
         }
-        Command::Mutants { seeds, size, jobs, only, write } => {
-            let chosen = if only.is_empty() { Mutant::ALL } else { &only };
-            mutants(chosen, seeds, size.scale(), jobs as usize, write)
-        }
+        Command::Mutants(hunts) => hunts.run(),
         #[cfg(not(madsim))]
         Command::Process(arguments) => processes::run(arguments),
         Command::Scenario { write, trace, mutant, files } => {
@@ -184,22 +168,6 @@ fn main() -> ExitCode {
             stories::tell(&files, Telling { aim, printing, mutant })
         }
     }
-}
-
-fn mutants(chosen: &[Mutant], seeds: u64, scale: Scale, jobs: usize, write: Option<PathBuf>) -> ExitCode {
-    let fates = hunt_all(chosen, seeds, scale, jobs, |fate| match &fate.caught {
-        Some((took, violation)) => eprintln!("{:<20} seed {:>6}: {violation}", fate.mutant.name(), took - 1),
-        None => eprintln!("{:<20} NOT CAUGHT in {seeds} seeds", fate.mutant.name()),
-    });
-    let table = table(&fates, seeds, scale);
-    say(&table);
-    if let Some(file) = write
-        && let Err(error) = std::fs::write(&file, table)
-    {
-        eprintln!("cannot write {} ({error}): give a file in a directory that exists", file.display());
-        return ExitCode::from(2);
-    }
-    if fates.iter().all(|fate| fate.caught.is_some()) { ExitCode::SUCCESS } else { ExitCode::from(exit(Severity::Safety)) }
 }
 
 /// Prints a text. A closed pipe (`| head`) is the reader's choice.

@@ -1,16 +1,29 @@
 //! Mutants: planted bugs, each run under seeds until a checker notices, with the core's own assertions switched off.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use catena_core::mutants::{Assertions, Mutant, set, set_assertions};
 
 use crate::campaign::run_seed;
 use crate::check::Violation;
 use crate::options::Scale;
+use crate::replay::shrink;
 use crate::trace::Printing;
+
+/// What is spent on a mutant.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Seeds to try, at most.
+    pub seeds: u64,
+    /// How large their worlds are.
+    pub scale: Scale,
+    /// How long the seed by which it is caught is made smaller, at most; `None`: that is left as it is.
+    pub shrinking: Option<Duration>,
+}
 
 /// What became of a mutant.
 #[derive(Clone, Debug)]
@@ -19,6 +32,17 @@ pub struct Fate {
     pub mutant: Mutant,
     /// How many seeds it took, and what was violated; `None`: it was not caught.
     pub caught: Option<(u64, Violation)>,
+    /// What the seed was shrunk to, if it was.
+    pub small: Option<Small>,
+}
+
+/// What a seed was shrunk to.
+#[derive(Clone, Copy, Debug)]
+pub struct Small {
+    /// Faults and calls that are left.
+    pub events: usize,
+    /// How long that took, by the clock.
+    pub took: Duration,
 }
 
 /// The names of all mutants.
@@ -47,11 +71,23 @@ pub fn with_any<T>(mutant: Option<Mutant>, act: impl FnOnce() -> T) -> T {
 /// Runs one mutant under seeds 0, 1, 2 … until it is caught, at most `seeds` of them.
 pub fn hunt(mutant: Mutant, seeds: u64, scale: Scale) -> Fate {
     let run = |seed| Some((seed + 1, run_seed(seed, scale, Printing::Off).err()?));
-    Fate { mutant, caught: with(mutant, || (0..seeds).find_map(run)) }
+    Fate { mutant, caught: with(mutant, || (0..seeds).find_map(run)), small: None }
+}
+
+/// The same, and shrinks the seed by which it is caught, where that is wanted.
+fn hunt_and_shrink(mutant: Mutant, effort: Effort) -> Fate {
+    let Effort { seeds, scale, shrinking } = effort;
+    let fate = hunt(mutant, seeds, scale);
+    let small = fate.caught.as_ref().zip(shrinking).and_then(|((took, _), time)| {
+        let begun = Instant::now();
+        let small = shrink(took - 1, scale, Some(mutant), time, |_, _| {})?;
+        Some(Small { events: small.events, took: begun.elapsed() })
+    });
+    Fate { small, ..fate }
 }
 
 /// Runs mutants, on `jobs` threads. `progress` hears of each fate; the result is in the order of `mutants`.
-pub fn hunt_all(mutants: &[Mutant], seeds: u64, scale: Scale, jobs: usize, mut progress: impl FnMut(&Fate)) -> Vec<Fate> {
+pub fn hunt_all(mutants: &[Mutant], effort: Effort, jobs: usize, mut progress: impl FnMut(&Fate)) -> Vec<Fate> {
     let next = AtomicUsize::new(0);
     let mut fates: Vec<(usize, Fate)> = Vec::new();
     thread::scope(|scope| {
@@ -62,7 +98,7 @@ pub fn hunt_all(mutants: &[Mutant], seeds: u64, scale: Scale, jobs: usize, mut p
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(mutant) = mutants.get(index) else { return };
-                    if results.send((index, hunt(*mutant, seeds, scale))).is_err() {
+                    if results.send((index, hunt_and_shrink(*mutant, effort))).is_err() {
                         return;
                     }
                 }
@@ -94,32 +130,57 @@ pause: in `sim/scenarios/late-decision.txt` a late fence has the tail refuse rea
 version for nothing (`catena-sim scenario sim/scenarios/late-decision.txt --mutant EpochIgnored`).
 ";
 
+/// What the column says that there is where seeds are shrunk.
+const SHRUNK_TO: &str = " `shrunk to` is what is left of the last of them after `catena-sim shrink`: faults and calls, and how long \
+that took. After a minute no more is tried.";
+
+/// What was shrunk to so many events can be read off a page.
+const FEW: usize = 20;
+
 /// The table for `docs/mutants.md`.
-pub fn table(fates: &[Fate], seeds: u64, scale: Scale) -> String {
+pub fn table(fates: &[Fate], effort: Effort) -> String {
+    let Effort { seeds, scale, shrinking } = effort;
     let mut numbers: Vec<u64> = fates.iter().filter_map(|fate| fate.caught.as_ref().map(|(seeds, _)| *seeds)).collect();
     numbers.sort_unstable();
     let median = numbers.get(numbers.len() / 2).map_or("none".to_owned(), u64::to_string);
+    let (option, title, line, column) =
+        if shrinking.is_some() { (" --shrink", " shrunk to |", "---|", SHRUNK_TO) } else { ("", "", "", "") };
     let mut text = format!(
         "# Mutants\n\n\
          Each mutant breaks a rule on purpose, in one line or two. `core/src/mutants.rs` lists them. They \
          are planted in `core`, but for the seven from ApplyTorn to EpochUnchecked, which are in `store`, and \
          FailedSyncRetried, which is in the simulator's own storage. The simulated world runs each under seeds 0, 1, 2 … with the \
-         core's own assertions switched off, until a checker notices from the outside. `seeds` is how many it took.\n\n\
-         Written by `cargo run --release -p catena-sim -- mutants --seeds {seeds} {scale} --write docs/mutants.md`.\n\n\
+         core's own assertions switched off, until a checker notices from the outside. `seeds` is how many it took.{column}\n\n\
+         Written by `cargo run --release -p catena-sim -- mutants --seeds {seeds} {scale}{option} --write docs/mutants.md`.\n\n\
          {} of {} caught, median {median} seeds.\n\n\
-         | mutant | rule | what is broken | seeds | caught by |\n|---|---|---|---:|---|\n",
+         | mutant | rule | what is broken | seeds | caught by |{title}\n|---|---|---|---:|---|{line}\n",
         numbers.len(),
         fates.len(),
     );
-    for fate in fates {
-        let mutant = fate.mutant;
-        let (took, checker) = match &fate.caught {
-            Some((took, violation)) => (took.to_string(), violation.checker.to_string()),
-            None => (format!("> {seeds}"), "nobody".to_owned()),
-        };
-        writeln!(text, "| {} | {} | {} | {took} | {checker} |", mutant.name(), mutant.rule(), mutant.story())
-            .expect("a string takes everything");
+    text.extend(fates.iter().map(|fate| row(fate, effort)));
+    if shrinking.is_some() {
+        let small: Vec<Small> = fates.iter().filter_map(|fate| fate.small).collect();
+        let few = small.iter().filter(|small| small.events <= FEW).count();
+        writeln!(text, "\n{few} of {} shrink to at most {FEW} events.", small.len()).expect("a string takes everything");
     }
     text.push_str(NOT_PLANTED);
     text
+}
+
+fn row(fate: &Fate, effort: Effort) -> String {
+    let mutant = fate.mutant;
+    let (took, checker) = match &fate.caught {
+        Some((took, violation)) => (took.to_string(), violation.checker.to_string()),
+        None => (format!("> {}", effort.seeds), "nobody".to_owned()),
+    };
+    let small = fate.small.map_or_else(String::new, |small| small.to_string());
+    let small = effort.shrinking.map_or_else(String::new, |_| format!(" {small} |"));
+    format!("| {} | {} | {} | {took} | {checker} |{small}\n", mutant.name(), mutant.rule(), mutant.story())
+}
+
+impl fmt::Display for Small {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let events = if self.events == 1 { "event" } else { "events" };
+        write!(f, "{} {events}, {:.1} s", self.events, self.took.as_secs_f64())
+    }
 }

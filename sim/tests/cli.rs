@@ -58,6 +58,19 @@ fn totals_name_the_commit_of_the_build_wherever_the_program_is_started() {
 }
 
 #[test]
+fn mutants_are_shrunk_where_that_is_wanted() {
+    let arguments = ["mutants", "--only", "CountUnsynced,AnswerOfAnotherSession", "--seeds", "10"];
+    let (plain, small) = (sim(&arguments), sim(&[&arguments[..], &["--shrink"]].concat()));
+    for output in [&plain, &small] {
+        assert_eq!(output.status.code(), Some(0), "{}", text(output));
+        assert!(text(output).contains("2 of 2 caught, "), "{}", text(output));
+    }
+    let says = "2 of 2 shrink to at most 20 events.";
+    assert!(text(&small).contains("| shrunk to |") && text(&small).contains(says), "{}", text(&small));
+    assert!(!text(&plain).contains("shrunk") && !text(&plain).contains(says), "{}", text(&plain));
+}
+
+#[test]
 fn what_the_documents_show_shrinking_fails_in_this_build() {
     let documents = [include_str!("../../README.md"), include_str!("../../CONTRIBUTING.md")];
     let commands = documents.iter().flat_map(|text| text.lines()).filter_map(|line| Some(line.split_once(" shrink ")?.1));

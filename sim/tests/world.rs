@@ -3,7 +3,7 @@
 
 use catena_core::mutants::Mutant;
 use catena_sim::campaign::{Runs, run, run_seed};
-use catena_sim::mutation::{hunt_all, with};
+use catena_sim::mutation::{Effort, hunt_all, with};
 use catena_sim::{Checker, Printing, Scale};
 
 const JOBS: usize = 2;
@@ -84,7 +84,8 @@ const RARE: &[Mutant] = &[Mutant::ResumeFromAcked, Mutant::EpochIgnored, Mutant:
 #[test]
 fn every_mutant_is_caught_with_the_cores_assertions_off() {
     let chosen: Vec<Mutant> = Mutant::ALL.iter().copied().filter(|mutant| !RARE.contains(mutant)).collect();
-    let fates = hunt_all(&chosen, SEEDS, Scale::default(), JOBS, |_| {});
+    let effort = Effort { seeds: SEEDS, scale: Scale::default(), shrinking: None };
+    let fates = hunt_all(&chosen, effort, JOBS, |_| {});
     let missed: Vec<&str> = fates.iter().filter(|fate| fate.caught.is_none()).map(|fate| fate.mutant.name()).collect();
     assert!(missed.is_empty(), "not caught in {SEEDS} seeds: {missed:?}");
 }

@@ -1,0 +1,64 @@
+//! `catena-sim mutants`: every planted bug, until a checker notices.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use catena_core::mutants::Mutant;
+use catena_sim::Severity;
+use catena_sim::mutation::{Effort, Fate, hunt_all, table};
+use clap::Args;
+
+use crate::{Size, exit, parse_mutant, say};
+
+/// How long a seed is made smaller: as `catena-sim shrink` does it unless it is told otherwise.
+const SHRINKING: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Args)]
+pub(crate) struct Hunts {
+    /// Seeds to try for each, at most.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    seeds: u64,
+    #[command(flatten)]
+    size: Size,
+    /// Threads.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    jobs: u32,
+    /// Only these, separated by commas.
+    #[arg(long, value_name = "NAMES", value_parser = parse_mutant, value_delimiter = ',')]
+    only: Vec<Mutant>,
+    /// Shrink the seed that each is caught by, for a minute at most, and say how many events are left and how long it took.
+    #[arg(long)]
+    shrink: bool,
+    /// Write the table to this file too.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+}
+
+impl Hunts {
+    pub(crate) fn run(self) -> ExitCode {
+        let chosen = if self.only.is_empty() { Mutant::ALL } else { &self.only };
+        let effort = Effort { seeds: self.seeds, scale: self.size.scale(), shrinking: self.shrink.then_some(SHRINKING) };
+        let fates = hunt_all(chosen, effort, self.jobs as usize, |fate| tell(fate, self.seeds));
+        let table = table(&fates, effort);
+        say(&table);
+        if let Some(file) = self.write
+            && let Err(error) = std::fs::write(&file, table)
+        {
+            eprintln!("cannot write {} ({error}): give a file in a directory that exists", file.display());
+            return ExitCode::from(2);
+        }
+        if fates.iter().all(|fate| fate.caught.is_some()) { ExitCode::SUCCESS } else { ExitCode::from(exit(Severity::Safety)) }
+    }
+}
+
+fn tell(fate: &Fate, seeds: u64) {
+    let name = fate.mutant.name();
+    match &fate.caught {
+        Some((took, violation)) => eprintln!("{name:<20} seed {:>6}: {violation}", took - 1),
+        None => eprintln!("{name:<20} NOT CAUGHT in {seeds} seeds"),
+    }
+    if let Some(small) = fate.small {
+        eprintln!("{:<20} shrunk to {small}", "");
+    }
+}
