@@ -3,8 +3,9 @@
 
 use arbitrary::{Result, Unstructured};
 
-use self::history::{Action, Deed, KEYS, SLOTS, Shape, VALUE_BYTES};
+use self::history::Action;
 use self::implementation::{Fjall, Memory};
+use self::writer::{Deed, KEYS, SLOTS, Shape, VALUE_BYTES};
 
 #[path = "../../store/tests/conformance"]
 #[allow(dead_code, clippy::unwrap_used, clippy::pedantic, reason = "a test's, of which not everything is used here")]
@@ -12,9 +13,11 @@ mod conformance {
     pub(super) mod build;
     pub(super) mod history;
     pub(super) mod implementation;
+    pub(super) mod records;
     pub(super) mod twin;
+    pub(super) mod writer;
 }
-use conformance::{history, implementation};
+use conformance::{history, implementation, writer};
 
 /// Longer histories find nothing that shorter ones do not.
 const STEPS: usize = 60;

@@ -60,7 +60,7 @@ mod tests {
                     complaints.push(format!("{rule}: there is no {file}"));
                 }
                 Evidence::Counted(fault) if !Fault::ALL.contains(fault) => {
-                    complaints.push(format!("{rule}: nobody counts {fault}"))
+                    complaints.push(format!("{rule}: nobody counts {fault}"));
                 }
                 Evidence::File(_) | Evidence::Counted(_) | Evidence::NotBuilt => {}
             }

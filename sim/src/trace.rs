@@ -78,7 +78,8 @@ impl Trace {
     }
 
     fn keep_note(&mut self, now: Time, at: Place, kind: Kind, about: About, state: Option<State>, text: String) {
-        if kind.is_printed() {
+        // Of a state that something begins with, only pictures are told.
+        if kind.is_printed() && !text.is_empty() {
             self.line(now, || match at {
                 Place::World => text.clone(),
                 at => format!("{at} {text}"),

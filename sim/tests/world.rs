@@ -79,7 +79,13 @@ fn a_loss_that_is_not_made_good_is_caught_though_the_coordinator_works_around_it
 const SEEDS: u64 = 400;
 
 /// Mutants that need more; `docs/mutants.md` has how many.
-const RARE: &[Mutant] = &[Mutant::ResumeFromAcked, Mutant::EpochIgnored, Mutant::DamageForgotten];
+const RARE: &[Mutant] = &[
+    Mutant::DiskFullForEver,
+    Mutant::ResumeFromAcked,
+    Mutant::EpochIgnored,
+    Mutant::DamageForgotten,
+    Mutant::PartialSnapshotInstalled,
+];
 
 #[test]
 fn every_mutant_is_caught_with_the_cores_assertions_off() {

@@ -1,5 +1,7 @@
 //! What a seed has drawn, as people read it before its run and where it has failed: its options, and what its clients want.
 
+use std::fmt::Write as _;
+
 use super::World;
 use super::clients::Client;
 use crate::options::Options;
@@ -22,6 +24,10 @@ impl World {
             ("deadlines", each(|client| format!("{:?}", client.deadline))),
             ("calls given up", each(|client| client.impatience.to_string())),
         ];
-        self.workload.rows().into_iter().chain(clients).map(|(name, value)| format!("    {name:<26}{value}\n")).collect()
+        let mut rows = String::new();
+        for (name, value) in self.workload.rows().into_iter().chain(clients) {
+            let _ = writeln!(rows, "    {name:<26}{value}");
+        }
+        rows
     }
 }
