@@ -113,6 +113,7 @@ mutants! {
     CorruptIsAbsent, "D2", "A member whose log is damaged goes on as one that has nothing.";
     DamageForgotten, "D2", "A replica with a damaged object is as good as any other after a restart.";
     DamagedCopyCounts, "D2", "A copy that says that it is damaged counts as one.";
+    LabelsIgnored, "K5", "Replicas of a chain are placed without regard to labels.";
     OneBlocksAll, "K1", "While one slot waits, no other is looked at.";
     RouteBeforeChain, "C1", "A route names a chain that is being stored.";
     TrimUncommitted, "W11", "Entries are applied and trimmed before they are committed.";

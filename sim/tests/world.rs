@@ -28,6 +28,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (160_828_552, "of two neighbours that did not reach each other each was fenced in turn, and neither went (K2)"),
     (912_017, "a late probe matched anew what had been left behind in the same version: committed entries were to be cut (C7)"),
     (944_438, "each newer version gave a silent neighbour its whole time anew: 2.55 s without a commit (K2)"),
+    (20_009, "a drain that was taken back, and another member that left, left two members of one rack in a chain for good (K5)"),
     (3_003_748, "a checker took a node that K4 spares for neglected (K1)"),
 ];
 

@@ -69,7 +69,14 @@ impl Leader {
         state.absent.retain(|node, until| *until > now.monotonic && expected(node));
         let absent = state.absent.len();
         let usable = |member: &&Member| nodes[&member.node].stored.standing == Standing::Member && !kept.contains(member);
-        let staying: Vec<&Member> = chain.members.iter().filter(usable).collect();
+        // Of two in one failure domain one is as good as missing (K5): they come together where a replica was moved or drained,
+        // and before the other left the chain, that was taken back, or a third one left.
+        let mut staying: Vec<&Member> = Vec::new();
+        for member in chain.members.iter().filter(usable) {
+            if staying.iter().all(|other| self.compatible(&member.node, &other.node)) {
+                staying.push(member);
+            }
+        }
         if staying.len() >= wanted {
             if let Some((from, to)) = self.state(slot).moving.take()
                 && self.nodes[&to].placeable()

@@ -13,7 +13,7 @@ const LOOKS: usize = 8192;
 
 /// Whether two nodes may hold replicas of one chain: every label that both have differs.
 pub(super) fn distinct(a: &StoredNode, b: &StoredNode) -> bool {
-    a.record.labels.iter().all(|(key, value)| b.record.labels.get(key) != Some(value))
+    a.record.labels.iter().all(|(key, value)| b.record.labels.get(key) != Some(value)) || mutant!(LabelsIgnored)
 }
 
 impl Leader {

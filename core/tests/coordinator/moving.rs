@@ -151,6 +151,32 @@ fn a_drain_that_is_taken_back_leaves_the_member() {
     assert_eq!(bench.shape(0).split(' ').count(), 3);
 }
 
+/// Found by seed 20009 of the simulated world, once it looked at racks.
+#[test]
+fn a_chain_that_is_left_with_two_of_one_rack_is_spread_again() {
+    let mut config = config(1, 3, 3);
+    config.restraint_percent = 100;
+    let mut bench = Bench::new(config);
+    bench.until("leading", |bench| bench.leading().is_some());
+    for (name, rack) in [("a", "1"), ("b", "2"), ("c", "3"), ("d", "1")] {
+        bench.add(name, &[("rack", rack)]);
+    }
+    bench.until("placed", |bench| bench.shape(0).split(' ').count() == 3);
+    let of_rack = |bench: &Bench| bench.shape(0).split(' ').filter(|name| ["a", "d", "+a", "+d"].contains(name)).count();
+    let (drained, joins) = if bench.shape(0).contains('a') { ("a", "d") } else { ("d", "a") };
+    bench.node(joins).stalled = true;
+    bench.obeyed(Order::Drain(id(drained)));
+    bench.until("joining", |bench| bench.shape(0).contains('+'));
+    bench.obeyed(Order::Readmit(id(drained)));
+    bench.kill("b");
+    bench.until("cut", |bench| !bench.shape(0).contains('b'));
+    bench.node(joins).stalled = false;
+    bench.run(3_000);
+    assert_eq!(of_rack(&bench), 2, "{}", bench.shape(0));
+    bench.start("b");
+    bench.until("spread", |bench| of_rack(bench) == 1 && bench.shape(0).split(' ').count() == 3);
+}
+
 #[test]
 fn a_new_node_gets_its_share_and_balancing_stops() {
     let mut bench = Bench::placed(config(24, 2, 2), &["a", "b"]);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use catena_core::{Chain, ChainVersion, EntryId, Seq, Slot};
+use catena_core::{Chain, ChainVersion, EntryId, Member, Seq, Slot};
 
 use super::histories::Watermarks;
 use super::{Checker, Severity, Violation};
@@ -14,6 +14,7 @@ pub(crate) enum Unrest {
     TooShort { slot: Slot, members: usize, wanted: usize },
     StillJoining { slot: Slot, node: String },
     TailNotReady(Slot),
+    OneDomain { slot: Slot, one: String, other: String },
     Down(String),
     OtherVersion { slot: Slot, node: String, has: ChainVersion, decided: ChainVersion },
     NotActing { slot: Slot, node: String },
@@ -38,6 +39,9 @@ impl fmt::Display for Unrest {
             }
             Unrest::StillJoining { slot, node } => write!(f, "slot {slot}: {node} is still joining"),
             Unrest::TailNotReady(slot) => write!(f, "slot {slot}: the tail does not count as a copy yet"),
+            Unrest::OneDomain { slot, one, other } => {
+                write!(f, "slot {slot}: {one} and {other} are of one failure domain (K5)")
+            }
             Unrest::Down(node) => write!(f, "{node} is down"),
             Unrest::OtherVersion { slot, node, has, decided } => {
                 write!(f, "slot {slot}: {node} is at version {has}, decided is {decided}")
@@ -113,6 +117,20 @@ pub(crate) fn chain(chain: &Chain, wanted: usize) -> Result<(), Unrest> {
     Ok(())
 }
 
+/// Whether no two members of a chain are of one failure domain; `None`: they are of none (K5). On the way to that they may be: where
+/// a replica is moved, or drained.
+pub(crate) fn spread<D: PartialEq>(chain: &Chain, domain: impl Fn(&Member) -> Option<D>) -> Result<(), Unrest> {
+    let members = chain.members.iter().filter_map(|member| Some((member, domain(member)?)));
+    let members: Vec<(&Member, D)> = members.collect();
+    for (index, (one, domain)) in members.iter().enumerate() {
+        if let Some((other, _)) = members[index + 1..].iter().find(|(_, other)| other == domain) {
+            let (one, other) = (one.node.to_string(), other.node.to_string());
+            return Err(Unrest::OneDomain { slot: chain.slot, one, other });
+        }
+    }
+    Ok(())
+}
+
 /// The world had so long, and has not come to rest.
 pub(crate) fn overdue(seconds: u64, why: &Unrest) -> Violation {
     Violation {
@@ -125,7 +143,7 @@ pub(crate) fn overdue(seconds: u64, why: &Unrest) -> Violation {
 
 #[cfg(test)]
 mod tests {
-    use catena_core::{Epoch, Incarnation, Member, NodeId};
+    use catena_core::{Epoch, Incarnation, NodeId};
 
     use super::*;
 
@@ -184,6 +202,9 @@ mod tests {
         assert_eq!(chain(&whole, 2), Ok(()));
         assert_eq!(chain(&whole, 3), Err(Unrest::TooShort { slot: SLOT, members: 2, wanted: 3 }));
         chain(&Chain { tail_ready: false, ..whole.clone() }, 2).expect_err("the tail is no copy");
-        chain(&Chain { joining: Some(member("c")), ..whole }, 2).expect_err("c is on its way");
+        chain(&Chain { joining: Some(member("c")), ..whole.clone() }, 2).expect_err("c is on its way");
+        assert_eq!(spread(&whole, |_| None::<u8>), Ok(()), "no node says where it is");
+        assert_eq!(spread(&whole, |member| Some(member.node.to_string())), Ok(()));
+        spread(&whole, |_| Some(1)).expect_err("a and b are in one rack");
     }
 }

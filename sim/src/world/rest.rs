@@ -74,6 +74,7 @@ impl World {
     fn slot_unrest(&self, slot: Slot) -> Result<(), Unrest> {
         let chain = self.realm.chain(slot).ok_or(Unrest::NoChain(slot))?;
         progress::chain(chain, self.options.full())?;
+        progress::spread(chain, |member| self.hosts[self.node_of(&member.node)].rack)?;
         for host in &self.hosts {
             let process = host.process.as_ref().ok_or_else(|| Unrest::Down(host.name().to_owned()))?;
             if chain.members.iter().any(|member| member.is(&host.identity)) {
