@@ -11,9 +11,10 @@ use catena_core::{
     WallTime,
 };
 use catena_net::link::Links;
-use catena_net::server::{CoordinatorInput, CoordinatorServer, Listener, NodeInput, NodeServer, Watchers};
+use catena_net::server::{CoordinatorInput, CoordinatorServer, Listener, NodeInput, NodeServer, ServeError, Watchers};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 pub(crate) const CLUSTER: ClusterId = ClusterId(0xc1);
 pub(crate) const OTHER_CLUSTER: ClusterId = ClusterId(0xc2);
@@ -160,6 +161,28 @@ impl TestNode {
             Message::Ack { committed, .. } => committed.0,
             other => panic!("expected a number, got {other:?}"),
         }
+    }
+}
+
+/// A node's server that can be told to stop, by dropping `stop`.
+pub(crate) struct Stoppable {
+    pub(crate) address: SocketAddr,
+    pub(crate) inputs: mpsc::Receiver<NodeInput>,
+    pub(crate) stop: oneshot::Sender<()>,
+    pub(crate) serving: JoinHandle<Result<(), ServeError>>,
+    pub(crate) links: Links,
+}
+
+impl Stoppable {
+    pub(crate) async fn start() -> Self {
+        let listener = Listener::bind(local(0)).await.expect("a free port");
+        let address = listener.address();
+        let (sender, inputs) = mpsc::channel(8);
+        let (links, acceptor) = Links::new(identity("a"), sender.clone());
+        let server = NodeServer::new(identity("a"), &Limits::default(), sender, acceptor);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+        Self { address, inputs, stop, serving, links }
     }
 }
 

@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes};
 use catena_core::{
-    CallError, ChainVersion, Command, Kind, Limits, MismatchReason, Origin, Page, Reply, Resource, Role, RoutingMismatch, Seq,
-    Slot, Target,
+    CallError, ChainVersion, Command, Kind, MismatchReason, Origin, Page, Reply, Resource, Role, RoutingMismatch, Seq, Slot,
+    Target,
 };
 use catena_net::proto::kv_client::KvClient;
 use catena_net::proto::{DeleteRequest, GetRequest, OpenSessionRequest, PutRequest, ScanRequest, SessionWrite};
-use catena_net::server::{Caller, Listener, NodeInput, NodeServer, ServeError};
+use catena_net::server::{Caller, Listener, NodeInput, ServeError};
 use catena_net::{Refusal, kind_of};
-use tokio::sync::{mpsc, oneshot};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -339,13 +338,7 @@ async fn a_taken_port_is_named() {
 /// Calls that are open when the node is told to stop hold it up for the documented time, and no longer.
 #[tokio::test]
 async fn stops_within_its_bound_though_a_call_is_open() {
-    let listener = Listener::bind(local(0)).await.expect("a free port");
-    let address = listener.address();
-    let (sender, mut inputs) = mpsc::channel(8);
-    let (_links, acceptor) = catena_net::link::Links::new(identity("a"), sender.clone());
-    let server = NodeServer::new(identity("a"), &Limits::default(), sender, acceptor);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+    let Stoppable { address, mut inputs, stop, serving, links: _links } = Stoppable::start().await;
     let mut client = KvClient::connect(format!("http://{address}")).await.expect("connects");
     let call = tokio::spawn(async move { client.put(put(Bytes::new())).await });
     let held = soon("the write", inputs.recv()).await.expect("a write");

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use catena_core::{CallError, Kind, Limits, Object, Reply, Seq, Slot};
+use catena_core::{CallError, Kind, Object, Reply, Seq, Slot};
 use catena_net::proto::kv_client::KvClient;
 use catena_net::proto::session_request::Call;
 use catena_net::proto::session_response::Outcome;
 use catena_net::proto::{
     Condition, DeleteRequest, GetRequest, OpenSessionRequest, PutRequest, Refused, SessionRequest, SessionResponse,
 };
-use catena_net::server::{Listener, NodeInput, NodeServer, STOP_TIMEOUT};
+use catena_net::server::{NodeInput, STOP_TIMEOUT};
 use catena_net::{Refusal, kind_of};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status, Streaming};
@@ -230,13 +230,7 @@ async fn a_request_over_the_limit_ends_the_stream_once_the_others_are_answered()
 
 #[tokio::test]
 async fn a_node_that_stops_answers_what_it_has_and_says_that_it_has_no_more() {
-    let listener = Listener::bind(local(0)).await.expect("a free port");
-    let address = listener.address();
-    let (sender, mut inputs) = mpsc::channel(8);
-    let (_links, acceptor) = catena_net::link::Links::new(identity("a"), sender.clone());
-    let server = NodeServer::new(identity("a"), &Limits::default(), sender, acceptor);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));
+    let Stoppable { address, mut inputs, stop, serving, links: _links } = Stoppable::start().await;
     let mut stream = Stream::open(&address.to_string()).await;
     let mut idle = Stream::open(&address.to_string()).await;
     stream.send(1, put("key", "value"));
