@@ -108,6 +108,7 @@ mutants! {
     NoDriftMargin, "C4", "A lease is taken to have run out without regard to drift.";
     NeighboursNotParted, "K2", "Two neighbours that do not reach each other stay neighbours.";
     StallUnnoticed, "K2", "A node whose disk does nothing tells the coordinator that all is well.";
+    UnheardNeverDies, "K2", "A node that its leader has never heard does not die.";
     FlapHistoryLost, "K3", "Flaps are not stored.";
     WipedDiskAccepted, "C11", "A wiped disk is accepted as the member that it was.";
     CorruptIsAbsent, "D2", "A member whose log is damaged goes on as one that has nothing.";

@@ -36,6 +36,10 @@ faults! {
     CutOneWay "link cut one way",
     /// Nothing arrives in either direction for a while.
     Cut "link cut",
+    /// A link is cut again and again, each time for a moment.
+    FlappingLink "link flapping",
+    /// For a while, everything takes long between two nodes.
+    SlowLink "link slow",
     /// Two neighbours of a chain do not reach each other, one way or both, for longer than it takes to be dead.
     NeighboursCut "neighbours cut for long",
     /// A node reaches no other node, but the coordinators.
@@ -86,6 +90,8 @@ faults! {
     PowerLoss "node lost power",
     /// Several storage nodes die at once, each in its own way.
     KillSome "several nodes killed",
+    /// All nodes of a failure domain lose power at once, for longer than it takes to be dead.
+    RackDeath "whole rack lost power",
     /// All storage nodes die at once.
     KillAll "all nodes killed",
     /// All storage nodes lose power at once.
@@ -96,6 +102,8 @@ faults! {
     LongDeath "node gone for good",
     /// A node goes silent again and again, each time too briefly to be dead.
     Flapping "node flapping",
+    /// A process dies again soon after each start.
+    CrashLoop "node in a crash loop",
     /// A process ends in order and comes back.
     Stop "node stopped in order",
     /// A data directory is wiped; its node comes back under the same id.
@@ -118,6 +126,8 @@ faults! {
     CoordinatorKill "coordinator killed",
     /// All coordinators are down, for seconds.
     AllCoordinatorsDown "all coordinators down",
+    /// All coordinators are down, for minutes.
+    LongOutage "long coordinator outage",
     /// A store operation of a coordinator takes long.
     SlowCommit "slow store operation",
     /// For a while, all of them do.
@@ -132,8 +142,10 @@ faults! {
     TwoLeaders "leader paused past its claim",
     /// Clocks run fast or slow, and wall clocks differ.
     Skew "clocks skewed",
-    /// A wall clock jumps forward or back.
+    /// A node's wall clock jumps forward or back.
     WallJump "wall clock jumped",
+    /// That of a coordinator or a client does.
+    WallJumpElsewhere "wall clock jumped elsewhere",
 }
 
 impl fmt::Display for Fault {

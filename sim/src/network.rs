@@ -31,6 +31,9 @@ struct Stream {
     last: Time,
     /// Cut by so many faults.
     cuts: u32,
+    /// Everything takes so much longer, until then.
+    slow: Duration,
+    slow_until: Time,
 }
 
 /// When a message that was sent arrives; none, one or more times.
@@ -92,7 +95,7 @@ impl Network {
             return Fate::Lost(Fault::Drop);
         }
         let mut faults = Vec::new();
-        let mut delay = self.rng.duration(options.latency / 8, options.latency);
+        let mut delay = self.rng.duration(options.latency / 8, options.latency) + self.slowness(from, to, now);
         let longer = |rng: &mut Rng| rng.heavy_tail(Duration::from_millis(2));
         if let Some(longer) = self.rng.strikes(Fault::Delay, options.odds(Fault::Delay), place, longer) {
             delay += longer;
@@ -143,7 +146,7 @@ impl Network {
         *self.connection(a, b) = Some(connection);
         let mut learns = |from: usize, to: usize| {
             self.stream(from, to).last = now;
-            let delay = self.rng.duration(options.latency / 8, options.latency);
+            let delay = self.rng.duration(options.latency / 8, options.latency) + self.slowness(from, to, now);
             self.deliver(from, to, now + delay)
         };
         Some((connection, [learns(b, a), learns(a, b)]))
@@ -159,9 +162,21 @@ impl Network {
         self.stream(from, to).cuts -= 1;
     }
 
-    /// Ends all cuts.
+    /// Makes everything take longer in one direction, until then.
+    pub(crate) fn slow(&mut self, from: usize, to: usize, by: Duration, until: Time) {
+        let stream = self.stream(from, to);
+        (stream.slow, stream.slow_until) = (by, until);
+    }
+
+    /// By how much a message that is sent now takes longer than on a healthy link.
+    fn slowness(&mut self, from: usize, to: usize, now: Time) -> Duration {
+        let stream = self.stream(from, to);
+        if now < stream.slow_until { stream.slow } else { Duration::ZERO }
+    }
+
+    /// Ends all cuts, and nothing is slow.
     pub(crate) fn mend_all(&mut self) {
-        self.streams.iter_mut().for_each(|stream| stream.cuts = 0);
+        self.streams.iter_mut().for_each(|stream| (stream.cuts, stream.slow_until) = (0, Time(0)));
     }
 }
 
@@ -225,5 +240,19 @@ mod tests {
         assert_eq!(network.connect(0, 1, SECOND, &options), None);
         network.mend(0, 1);
         assert!(network.connect(0, 1, SECOND, &options).is_some());
+    }
+
+    #[test]
+    fn a_slow_link_is_slow_in_its_direction_until_its_time() {
+        let options = Options { latency: Duration::from_millis(1), ..options(&[]) };
+        let mut network = connected(&options);
+        network.slow(0, 1, Duration::from_millis(300), SECOND + Duration::from_secs(1));
+        let mut takes = |from, to, at: Time| match network.send(from, to, Frequency::Common, at, &options) {
+            Fate::Arrives(arrivals) => arrivals.first.since(at),
+            other => panic!("nothing loses it: {other:?}"),
+        };
+        let slow = Duration::from_millis(300);
+        assert!(takes(1, 0, SECOND) < slow && takes(0, 1, SECOND) >= slow);
+        assert!(takes(0, 1, SECOND + Duration::from_secs(1)) < slow);
     }
 }

@@ -60,6 +60,7 @@ impl Leader {
                     self.set_health(&id, Health::Suspect, out);
                     self.count_flap(&id, config, now, out);
                 }
+                Health::Unheard if mutant!(UnheardNeverDies) => {}
                 Health::Suspect | Health::Unheard if silence >= dead_after => {
                     reached!(Died);
                     self.set_health(&id, Health::Dead, out);

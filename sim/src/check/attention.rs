@@ -43,7 +43,7 @@ impl Attention {
         Err(Violation {
             severity: Severity::Liveness,
             checker: Checker::Progress,
-            rule: "K1",
+            rule: "K1, K2",
             sentence: format!(
                 "slot {slot}: somebody is dead in version {version} for {:?}, another copy is well, and nothing is done",
                 now.since(since)

@@ -76,7 +76,22 @@ const LOSSY: [Fault; 13] = [
 ];
 
 /// Faults that are drawn from numbers of their own.
-const APART: [Fault; 2] = [Fault::DiskFull, Fault::DuplicateElsewhere];
+const APART: [Fault; 8] = [
+    Fault::DiskFull,
+    Fault::DuplicateElsewhere,
+    Fault::FlappingLink,
+    Fault::SlowLink,
+    Fault::RackDeath,
+    Fault::CrashLoop,
+    Fault::LongOutage,
+    Fault::WallJumpElsewhere,
+];
+
+/// Those of them that some wild worlds have, and others do without.
+const SOME: [Fault; 5] = [Fault::FlappingLink, Fault::SlowLink, Fault::RackDeath, Fault::CrashLoop, Fault::WallJumpElsewhere];
+
+/// How long faults go on where coordinators may be down for minutes.
+const LONG: Duration = Duration::from_secs(240);
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
@@ -105,6 +120,7 @@ impl Options {
         let breaks_copies = temper == Temper::Wild && Rng::new(seed ^ 0x0b0e_c09e_d000_0000).chance(Odds::percent(25));
         let large = !breaks_copies && Rng::new(seed ^ 0x1a49_e7a1_0e00_0000).chance(Odds::percent(20));
         let widows = temper == Temper::Wild && Rng::new(seed ^ 0x001d_0e50_0000_0000).chance(Odds::percent(10));
+        let outage = temper == Temper::Wild && Rng::new(seed ^ 0x0070_a6e0_0000_0000).chance(Odds::percent(2));
         let mut options = Self {
             seed,
             scale,
@@ -120,7 +136,7 @@ impl Options {
             large: if large { 64 << 10 } else { 0 },
             scans: *rng.pick(&[Odds::NEVER, Odds::percent(20), Odds::percent(50)]),
             think: ms(*rng.pick(&[1, 5, 30, 100])),
-            duration: Duration::from_secs(55),
+            duration: if outage { LONG } else { Duration::from_secs(55) },
             calm: ms(rng.between(1_000, 6_000)),
             latency: us(*rng.pick(&[150, 500, 2_000, 10_000])),
             sync: us(*rng.pick(&[200, 1_000, 5_000])),
@@ -154,10 +170,15 @@ impl Options {
             options.node.copy_rate = 64 << 20;
         }
         let widowed = widows && !options.on(Fault::LongDeath);
-        let besides = [(fills_up, Fault::DiskFull), (widowed, Fault::LongDeath)].into_iter().filter(|(on, _)| *on);
+        let besides = [(fills_up, Fault::DiskFull), (widowed, Fault::LongDeath), (outage, Fault::LongOutage)];
+        let besides = besides.into_iter().filter(|(on, _)| *on);
         options.odds.extend(besides.map(|(_, fault)| (fault, Odds(1_000_000))));
         let elsewhere = Self::draw_fault(Fault::DuplicateElsewhere, &mut Rng::new(seed ^ 0xe15e_04e4_e000_0000));
         options.odds.extend(elsewhere.filter(|_| temper != Temper::Single));
+        if temper == Temper::Wild {
+            // By this number, seeds that are kept for what they have found (tests/world.rs) have none of these.
+            options.odds.extend(Self::draw_some(&mut Rng::new(seed ^ 0x50e0_0008_0000_0000)));
+        }
         options
     }
 
@@ -245,6 +266,13 @@ impl Options {
         Fault::ALL.iter().filter(here).filter_map(|fault| Self::draw_fault(*fault, rng)).collect()
     }
 
+    /// Mostly many of them, or none.
+    fn draw_some(rng: &mut Rng) -> Vec<(Fault, Odds)> {
+        let any = rng.chance(Odds::percent(60));
+        let drawn = SOME.into_iter().filter(|_| rng.chance(Odds::percent(70))).filter(|_| any);
+        drawn.map(|fault| (fault, Odds(1_000_000))).collect()
+    }
+
     /// Whether there is such a fault, and how often.
     fn draw_fault(fault: Fault, rng: &mut Rng) -> Option<(Fault, Odds)> {
         let (on, rare) = (rng.chance(Odds::percent(50)), rng.next());
@@ -269,7 +297,9 @@ mod tests {
         let drawn: Vec<Options> = (0..200).map(|seed| Options::draw(seed, Scale::default())).collect();
         for fault in Fault::ALL {
             let on = drawn.iter().filter(|options| options.on(*fault)).count();
-            assert!((40..140).contains(&on), "{fault}: on in {on} of 200 seeds");
+            // A world with outages of minutes takes several times as long as another.
+            let expected = if *fault == Fault::LongOutage { 1..10 } else { 40..140 };
+            assert!(expected.contains(&on), "{fault}: on in {on} of 200 seeds");
         }
         for (fault, low, high) in ODDS {
             let rates = drawn.iter().map(|options| options.odds(fault)).filter(|odds| *odds > Odds::NEVER);

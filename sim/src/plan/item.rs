@@ -73,6 +73,8 @@ steps! {
     Synced "synced",
     Leave "leave",
     Silence "silence",
+    Relapse "relapse",
+    Sever "sever",
     Dial "dial",
     Up "to-coordinator",
     Down "from-coordinator",

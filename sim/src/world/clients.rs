@@ -24,7 +24,7 @@ use crate::workload::Knowledge;
 #[derive(Debug)]
 pub(super) struct Client {
     machine: client::Client,
-    clock: Clock,
+    pub(super) clock: Clock,
     wake_at: Option<Time>,
     known: Knowledge,
     /// Calls under way.

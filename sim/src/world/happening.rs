@@ -4,6 +4,7 @@ use catena_core::client::ClientEvent;
 use catena_core::{Envelope, Time};
 
 use super::Life;
+use super::bouts::Bout;
 use super::clients::Prompt;
 use super::hosts::Input;
 use super::recovery::Undo;
@@ -56,11 +57,8 @@ pub(super) enum Happening {
         life: Life,
         until: Time,
     },
-    /// A process stands still, until then.
-    Silence {
-        node: usize,
-        until: Time,
-    },
+    /// A fault that comes again and again does.
+    Bout(Bout),
     /// A node dials the next coordinator.
     OpenStream {
         node: usize,
@@ -133,7 +131,7 @@ impl Happening {
             Happening::Wake { node, .. } => (Step::Wake, Place::Node(*node)),
             Happening::Synced { node, .. } => (Step::Synced, Place::Node(*node)),
             Happening::Leave { node, .. } => (Step::Leave, Place::Node(*node)),
-            Happening::Silence { node, .. } => (Step::Silence, Place::Node(*node)),
+            Happening::Bout(bout) => (bout.step(), bout.place()),
             Happening::OpenStream { node, .. } => (Step::Dial, Place::Node(*node)),
             Happening::ToCoordinator { node, seat, .. } => (Step::Up, Place::Line(*node, *seat)),
             Happening::FromCoordinator { node, .. } => (Step::Down, Place::Node(*node)),

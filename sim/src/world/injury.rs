@@ -19,6 +19,8 @@ const INJECTED: &[Fault] = &[
     Fault::Reset,
     Fault::CutOneWay,
     Fault::Cut,
+    Fault::FlappingLink,
+    Fault::SlowLink,
     Fault::NeighboursCut,
     Fault::DataCut,
     Fault::StreamReset,
@@ -30,11 +32,13 @@ const INJECTED: &[Fault] = &[
     Fault::Kill,
     Fault::PowerLoss,
     Fault::KillSome,
+    Fault::RackDeath,
     Fault::KillAll,
     Fault::PowerLossAll,
     Fault::SilentDeath,
     Fault::LongDeath,
     Fault::Flapping,
+    Fault::CrashLoop,
     Fault::Stop,
     Fault::Wipe,
     Fault::TornLog,
@@ -45,12 +49,14 @@ const INJECTED: &[Fault] = &[
     Fault::Readmit,
     Fault::CoordinatorKill,
     Fault::AllCoordinatorsDown,
+    Fault::LongOutage,
     Fault::SlowStore,
     Fault::StoreCut,
     Fault::CoordinatorPause,
     Fault::LongCoordinatorPause,
     Fault::TwoLeaders,
     Fault::WallJump,
+    Fault::WallJumpElsewhere,
     // Twice as often: what changes chains is what is to be tried.
     Fault::Kill,
     Fault::SilentDeath,
@@ -64,17 +70,19 @@ impl Fault {
 }
 
 impl Fault {
-    /// Whether it hits a coordinator or its store, and no node.
-    fn hits_coordinators(self) -> bool {
+    /// Whether it hits a coordinator, its store or a client, and no node.
+    fn spares_nodes(self) -> bool {
         matches!(
             self,
             Fault::CoordinatorKill
                 | Fault::AllCoordinatorsDown
+                | Fault::LongOutage
                 | Fault::SlowStore
                 | Fault::StoreCut
                 | Fault::CoordinatorPause
                 | Fault::LongCoordinatorPause
                 | Fault::TwoLeaders
+                | Fault::WallJumpElsewhere
         )
     }
 }
@@ -200,6 +208,12 @@ impl World {
         }
     }
 
+    /// How far a wall clock jumps, in nanoseconds: mostly by seconds, either way.
+    fn leap(&mut self) -> i64 {
+        const SECOND: u64 = 1_000_000_000;
+        self.rng.below(10 * SECOND).cast_signed() - self.rng.below(10 * SECOND).cast_signed()
+    }
+
     /// Whether a fault may hit this node now: where one at a time is to be in trouble, nobody else may be.
     fn may_injure(&self, node: usize) -> bool {
         let well = |other: usize| other == node || self.troubles.until(other) + SETTLING <= self.now;
@@ -240,6 +254,8 @@ impl World {
                 None => false,
             },
             Fault::CutOneWay | Fault::Cut | Fault::NeighboursCut | Fault::DataCut => self.cut_links(fault, node),
+            Fault::FlappingLink => self.flap_link(node),
+            Fault::SlowLink => self.slow_link(node),
             Fault::StreamReset => self.break_stream(node),
             Fault::StreamCut | Fault::StreamCutOneWay | Fault::CoordinatorCut => self.cut_streams(fault, node),
             Fault::Stall => self.stall(node),
@@ -247,11 +263,13 @@ impl World {
             Fault::Kill => self.take_down(node, Crash::Kill),
             Fault::PowerLoss => self.take_down(node, Crash::PowerLoss),
             Fault::KillSome => self.take_some_down(),
+            Fault::RackDeath => self.take_rack_down(node),
             Fault::KillAll => self.take_all_down(Crash::Kill),
             Fault::PowerLossAll => self.take_all_down(Crash::PowerLoss),
             Fault::SilentDeath => self.silence(node),
             Fault::LongDeath => self.bury(node),
             Fault::Flapping => self.flap(node),
+            Fault::CrashLoop => self.crash_again_and_again(node),
             Fault::Stop => self.stop_for_a_while(node)?,
             Fault::Wipe => self.wipe(node),
             Fault::TornLog => self.tear(node),
@@ -265,15 +283,23 @@ impl World {
             Fault::Drain | Fault::Evict | Fault::Readmit => self.operate(fault, node)?,
             Fault::CoordinatorKill
             | Fault::AllCoordinatorsDown
+            | Fault::LongOutage
             | Fault::SlowStore
             | Fault::StoreCut
             | Fault::CoordinatorPause
             | Fault::LongCoordinatorPause
             | Fault::TwoLeaders => self.injure_coordinators(fault)?,
             Fault::WallJump => {
-                const SECOND: u64 = 1_000_000_000;
-                let by = self.rng.below(10 * SECOND).cast_signed() - self.rng.below(10 * SECOND).cast_signed();
+                let by = self.leap();
                 self.hosts[node].clock.jump(by);
+                true
+            }
+            Fault::WallJumpElsewhere => {
+                let (by, seats) = (self.leap(), self.seats.len());
+                match self.rng.index(seats + self.clients.len()) {
+                    seat if seat < seats => self.seats[seat].clock.jump(by),
+                    client => self.clients[client - seats].clock.jump(by),
+                }
                 true
             }
             Fault::Drop
@@ -298,7 +324,7 @@ impl World {
         };
         if occurred {
             self.count(fault);
-            let place = if fault.hits_coordinators() { Place::World } else { Place::Node(node) };
+            let place = if fault.spares_nodes() { Place::World } else { Place::Node(node) };
             self.trace.note(self.now, place, Kind::Fault, About::default(), || format!("fault: {fault}"));
         }
         Ok(())

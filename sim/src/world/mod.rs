@@ -3,6 +3,7 @@
 //! Everything that happens is a [`Happening`] in the queue. A step takes the earliest, lets it happen, and hands what
 //! comes of it back to the queue; checkers look on after every step of a node. One thread, one seed, no real time.
 
+mod bouts;
 mod clients;
 mod happening;
 mod hosts;
@@ -293,10 +294,8 @@ impl World {
                 self.leave(node, life, until);
                 Ok(())
             }
-            Happening::Silence { node, until } => {
-                if self.options.on(Fault::Flapping) {
-                    self.pause_until(node, until);
-                }
+            Happening::Bout(bout) => {
+                self.suffer(bout);
                 Ok(())
             }
             Happening::OpenStream { node, life } => {

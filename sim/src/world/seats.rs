@@ -26,7 +26,7 @@ const ORDERED: Duration = Duration::from_secs(10);
 /// A coordinator's machine.
 #[derive(Debug)]
 pub(super) struct Seat {
-    clock: Clock,
+    pub(super) clock: Clock,
     process: Option<Process>,
     /// It does not reach the store until then.
     pub(super) store_cut_until: Time,

@@ -83,14 +83,18 @@ impl World {
                 let chain = self.realm.chain(slot)?;
                 let health = |member: &Member| status.nodes.iter().find(|node| node.stored.record.node == member.node);
                 let is = |member: &Member, wanted| health(member).is_some_and(|node| node.health == wanted);
+                // One that this leader has never heard dies, too (K2); where it has not heard most, that takes its time (C5).
+                let settled = status.nodes.iter().filter(|node| node.health == Health::Healthy).count() * 2 >= status.nodes.len();
+                let silent = |member: &Member| is(member, Health::Dead) || (settled && is(member, Health::Unheard));
                 // Also where all may be taken out, one is spared when others have died too often of late (K4).
                 let spared = |member: &Member| leader.is_some_and(|seat| seat.spares(&member.node));
-                let dead =
-                    |member: &Member| gone.contains(&self.node_of(&member.node)) && is(member, Health::Dead) && !spared(member);
+                let dead = |member: &Member| gone.contains(&self.node_of(&member.node)) && silent(member) && !spared(member);
+                // One that has told of damage is no copy, also where what was damaged has been written anew since (D2).
+                let tells = |member: &Member, node| leader.is_some_and(|seat| seat.knows_damaged(node, slot, member.incarnation));
                 let well = |member: &Member| {
                     let node = self.node_of(&member.node);
                     let whole = member.is(&self.hosts[node].identity) && !self.hosts[node].disk.is_damaged(slot);
-                    whole && self.troubles.until(node) <= self.now && is(member, Health::Healthy)
+                    whole && !tells(member, node) && self.troubles.until(node) <= self.now && is(member, Health::Healthy)
                 };
                 let due = chain.members.iter().any(dead) && chain.copies().iter().any(well);
                 due.then_some((chain.version, status.epoch))

@@ -54,6 +54,20 @@ impl World {
         Some(if self.rng.below(2) == 0 { (a, b) } else { (b, a) })
     }
 
+    pub(super) fn cut_link(&mut self, from: usize, to: usize, both_ways: bool, until: Time) {
+        self.trace.note(self.now, Place::Link(from, to), Kind::Fault, About::default(), || cut_until(both_ways, until));
+        self.network.cut(from, to);
+        self.undo_at(until, Undo::Mend { from, to });
+        if both_ways {
+            self.network.cut(to, from);
+            self.undo_at(until, Undo::Mend { from: to, to: from });
+        }
+        // Keep-alives notice some cuts and miss others.
+        if self.rng.below(2) == 0 {
+            self.reset_link(from, to);
+        }
+    }
+
     pub(super) fn cut_links(&mut self, fault: Fault, node: usize) -> bool {
         let dead_after = self.options.coordinator.dead_after;
         let pairs: Vec<(usize, usize)> = match fault {
@@ -72,18 +86,7 @@ impl World {
             _ => true,
         };
         for (from, to) in &pairs {
-            let (from, to) = (*from, *to);
-            self.trace.note(self.now, Place::Link(from, to), Kind::Fault, About::default(), || cut_until(both_ways, until));
-            self.network.cut(from, to);
-            self.undo_at(until, Undo::Mend { from, to });
-            if both_ways {
-                self.network.cut(to, from);
-                self.undo_at(until, Undo::Mend { from: to, to: from });
-            }
-            // Keep-alives notice some cuts and miss others.
-            if self.rng.below(2) == 0 {
-                self.reset_link(from, to);
-            }
+            self.cut_link(*from, *to, both_ways, until);
         }
         match self.options.temper {
             // Whoever of them is to go: the others can go on.
@@ -91,6 +94,22 @@ impl World {
             Temper::Wild | Temper::Lossy => self.troubles.common(until),
         }
         !pairs.is_empty()
+    }
+
+    /// Everything takes longer between two nodes, one way or both: by a little, or by more than it takes to be silent.
+    pub(super) fn slow_link(&mut self, node: usize) -> bool {
+        let Some(peer) = self.peer_of(node) else { return false };
+        let by = self.rng.heavy_tail(ms(5)).min(ms(1_000));
+        let until = self.now + self.rng.duration(ms(200), ms(6_000));
+        let both_ways = self.rng.below(2) == 0;
+        self.network.slow(node, peer, by, until);
+        if both_ways {
+            self.network.slow(peer, node, by, until);
+        }
+        let text = || format!("takes {by:?} longer until {:.3} s", Duration::from_nanos(until.0).as_secs_f64());
+        self.trace.note(self.now, Place::Link(node, peer), Kind::Fault, About::default(), text);
+        self.troubles.common(until);
+        true
     }
 
     pub(super) fn cut_streams(&mut self, fault: Fault, node: usize) -> bool {
@@ -165,6 +184,13 @@ impl World {
             hit += usize::from(self.rng.below(2) == 0 && self.take_down(node, crash));
         }
         hit > 1
+    }
+
+    /// Whoever shares the node's failure domain goes with it.
+    pub(super) fn take_rack_down(&mut self, node: usize) -> bool {
+        let Some(rack) = self.hosts[node].rack else { return false };
+        let of_it: Vec<usize> = (0..self.hosts.len()).filter(|other| self.hosts[*other].rack == Some(rack)).collect();
+        of_it.into_iter().filter(|other| self.silence(*other)).count() > 0
     }
 
     pub(super) fn take_all_down(&mut self, crash: Crash) -> bool {
@@ -278,21 +304,6 @@ impl World {
         self.pause_until(node, until)
     }
 
-    /// Silences about as long as it takes to be suspect, and not dead, one after the other.
-    pub(super) fn flap(&mut self, node: usize) -> bool {
-        let mut at = self.now;
-        for _ in 0..self.rng.between(4, 7) {
-            let until = at + self.rng.duration(ms(450), ms(650));
-            self.queue.push(at, Happening::Silence { node, until });
-            at = until + self.rng.duration(ms(100), ms(400));
-        }
-        let there = self.hosts[node].process.is_some();
-        if there {
-            self.troubles.node(node, at);
-        }
-        there
-    }
-
     /// An operator's orders. What is taken out comes back some time.
     pub(super) fn operate(&mut self, fault: Fault, node: usize) -> Result<bool, Violation> {
         let id = self.hosts[node].identity.node.clone();
@@ -318,13 +329,11 @@ impl World {
                 self.undo_at(until, Undo::RestartCoordinator { seat });
                 (self.kill_coordinator(seat)?, until)
             }
-            Fault::AllCoordinatorsDown => {
-                for seat in 0..self.seats.len() {
-                    self.kill_coordinator(seat)?;
-                    let after = self.rng.duration(Duration::ZERO, ms(200));
-                    self.undo_at(later + after, Undo::RestartCoordinator { seat });
-                }
-                (true, later)
+            Fault::AllCoordinatorsDown => (true, self.take_coordinators_down(later)?),
+            Fault::LongOutage if self.occurrences.of(fault) > 0 => (false, self.now), // once is long enough
+            Fault::LongOutage => {
+                let until = self.now + self.rng.duration(Duration::from_secs(60), Duration::from_secs(180));
+                (true, self.take_coordinators_down(until)?)
             }
             Fault::SlowStore => {
                 self.realm.slow_until = later;
@@ -345,6 +354,16 @@ impl World {
             self.troubles.common(until);
         }
         Ok(occurred)
+    }
+
+    /// All of them, until then or a little later. Says until when.
+    fn take_coordinators_down(&mut self, until: Time) -> Result<Time, Violation> {
+        for seat in 0..self.seats.len() {
+            self.kill_coordinator(seat)?;
+            let after = self.rng.duration(Duration::ZERO, ms(200));
+            self.undo_at(until + after, Undo::RestartCoordinator { seat });
+        }
+        Ok(until)
     }
 
     pub(super) fn pause_coordinator(&mut self, seat: usize, until: Time) -> bool {
