@@ -54,6 +54,8 @@ mutants! {
     CountUnsynced, "W3", "Entries count as durable before they are synced.";
     CompareLastSeq, "C7", "Logs are matched by last seq only.";
     SkipMatching, "C7", "A replica takes its whole log for matched.";
+    MatchRestartedOnly, "C7", "Only a replica that has restarted compares its log with its predecessor's.";
+    DurableBySeq, "C7", "What was synced at a seq before a cut vouches for what is appended there after it.";
     NoResendToNew, "W6", "A successor is not sent what its predecessor had before the version began.";
     TellUnsynced, "W3", "What is passed on counts as synced here.";
     WaitingSurvives, "W5", "Calls go on waiting for a seq when their head is a head no more.";

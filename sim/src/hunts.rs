@@ -27,6 +27,9 @@ pub(crate) struct Hunts {
     /// Only these, separated by commas.
     #[arg(long, value_name = "NAMES", value_parser = parse_mutant, value_delimiter = ',')]
     only: Vec<Mutant>,
+    /// Hunt each a second time with nothing but the checkers of histories and of liveness, under so many seeds at most.
+    #[arg(long, value_name = "SEEDS", default_value_t = 0)]
+    outside: u64,
     /// Shrink the seed that each is caught by, for a minute at most, and say how many events are left and how long it took.
     #[arg(long)]
     shrink: bool,
@@ -38,7 +41,12 @@ pub(crate) struct Hunts {
 impl Hunts {
     pub(crate) fn run(self) -> ExitCode {
         let chosen = if self.only.is_empty() { Mutant::ALL } else { &self.only };
-        let effort = Effort { seeds: self.seeds, scale: self.size.scale(), shrinking: self.shrink.then_some(SHRINKING) };
+        let effort = Effort {
+            seeds: self.seeds,
+            outside: self.outside,
+            scale: self.size.scale(),
+            shrinking: self.shrink.then_some(SHRINKING),
+        };
         let fates = hunt_all(chosen, effort, self.jobs as usize, |fate| tell(fate, self.seeds));
         let table = table(&fates, effort);
         say(&table);
@@ -57,6 +65,9 @@ fn tell(fate: &Fate, seeds: u64) {
     match &fate.caught {
         Some((took, violation)) => eprintln!("{name:<20} seed {:>6}: {violation}", took - 1),
         None => eprintln!("{name:<20} NOT CAUGHT in {seeds} seeds"),
+    }
+    if let Some((took, violation)) = &fate.outside {
+        eprintln!("{:<20} from the outside, seed {:>6}: {violation}", "", took - 1);
     }
     if let Some(small) = fate.small {
         eprintln!("{:<20} shrunk to {small}", "");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use catena_core::mutants::{Assertions, Mutant, set, set_assertions};
 
 use crate::campaign::run_seed;
-use crate::check::Violation;
+use crate::check::{Checker, Judges, Violation, judged_by};
 use crate::options::Scale;
 use crate::replay::shrink;
 use crate::trace::Printing;
@@ -19,6 +19,8 @@ use crate::trace::Printing;
 pub struct Effort {
     /// Seeds to try, at most.
     pub seeds: u64,
+    /// Seeds to try with the checkers of histories and of liveness alone, at most; 0: that is not tried.
+    pub outside: u64,
     /// How large their worlds are.
     pub scale: Scale,
     /// How long the seed by which it is caught is made smaller, at most; `None`: that is left as it is.
@@ -32,6 +34,8 @@ pub struct Fate {
     pub mutant: Mutant,
     /// How many seeds it took, and what was violated; `None`: it was not caught.
     pub caught: Option<(u64, Violation)>,
+    /// The same by the checkers of histories and of liveness alone.
+    pub outside: Option<(u64, Violation)>,
     /// What the seed was shrunk to, if it was.
     pub small: Option<Small>,
 }
@@ -71,19 +75,29 @@ pub fn with_any<T>(mutant: Option<Mutant>, act: impl FnOnce() -> T) -> T {
 /// Runs one mutant under seeds 0, 1, 2 … until it is caught, at most `seeds` of them.
 pub fn hunt(mutant: Mutant, seeds: u64, scale: Scale) -> Fate {
     let run = |seed| Some((seed + 1, run_seed(seed, scale, Printing::Off).err()?));
-    Fate { mutant, caught: with(mutant, || (0..seeds).find_map(run)), small: None }
+    Fate { mutant, caught: with(mutant, || (0..seeds).find_map(run)), outside: None, small: None }
 }
 
-/// The same, and shrinks the seed by which it is caught, where that is wanted.
+/// The same with the checkers of histories and of liveness alone. A machine that panics tells nothing here.
+fn hunt_from_outside(mutant: Mutant, seeds: u64, scale: Scale) -> Option<(u64, Violation)> {
+    let run = |seed| {
+        let violation = run_seed(seed, scale, Printing::Off).err()?;
+        (violation.checker != Checker::Assertion).then_some((seed + 1, violation))
+    };
+    judged_by(Judges::Outside, || with(mutant, || (0..seeds).find_map(run)))
+}
+
+/// The same, also from the outside, and shrinks the seed by which it is caught: what of that is wanted.
 fn hunt_and_shrink(mutant: Mutant, effort: Effort) -> Fate {
-    let Effort { seeds, scale, shrinking } = effort;
+    let Effort { seeds, outside, scale, shrinking } = effort;
     let fate = hunt(mutant, seeds, scale);
+    let outside = hunt_from_outside(mutant, outside, scale);
     let small = fate.caught.as_ref().zip(shrinking).and_then(|((took, _), time)| {
         let begun = Instant::now();
         let small = shrink(took - 1, scale, Some(mutant), time, |_, _| {})?;
         Some(Small { events: small.events, took: begun.elapsed() })
     });
-    Fate { small, ..fate }
+    Fate { outside, small, ..fate }
 }
 
 /// Runs mutants, on `jobs` threads. `progress` hears of each fate; the result is in the order of `mutants`.
@@ -128,36 +142,67 @@ and the coordinator lets it begin anew.
 too, which waits for as long as its leases may last, and finds a fence without a plan in the node's reports. What shows is a \
 pause: in `sim/scenarios/late-decision.txt` a late fence has the tail refuse reads for 10 ms, until the successor has made a \
 version for nothing (`catena-sim scenario sim/scenarios/late-decision.txt --mutant EpochIgnored`).
+
+Of the readings in [why.md](why.md) these are not planted:
+
+* A gap that is accepted (J1, W6): a log is indexed by seq, and takes none.
+* A chain that is stored before its member is fenced (C4): it differs from EvictWithoutFence only in leaders that are followed by \
+another in between.
+* A tail that waits for what its log had before its own cut (C9): that is over with the next write. `core/tests/chain/steady.rs` \
+holds it.
+* Reads of any replica (R3) and without a lease (R4), which there are not.
 ";
 
 /// What the column says that there is where seeds are shrunk.
 const SHRUNK_TO: &str = " `shrunk to` is what is left of the last of them after `catena-sim shrink`: faults and calls, and how long \
 that took. After a minute no more is tried.";
 
+/// What the column says that there is where mutants are hunted from the outside, too.
+fn by_outside(seeds: u64) -> String {
+    format!(
+        " `from the outside` is how many it took of the first {seeds} with every checker switched off that looks at replicas or \
+         at single steps: left are those of clients' histories (linearizability by versions, and a search without them) and of \
+         liveness (progress, silence). A panic counts for nothing there."
+    )
+}
+
 /// What was shrunk to so many events can be read off a page.
 const FEW: usize = 20;
 
 /// The table for `docs/mutants.md`.
 pub fn table(fates: &[Fate], effort: Effort) -> String {
-    let Effort { seeds, scale, shrinking } = effort;
+    let Effort { seeds, outside, scale, shrinking } = effort;
     let mut numbers: Vec<u64> = fates.iter().filter_map(|fate| fate.caught.as_ref().map(|(seeds, _)| *seeds)).collect();
     numbers.sort_unstable();
     let median = numbers.get(numbers.len() / 2).map_or("none".to_owned(), u64::to_string);
-    let (option, title, line, column) =
-        if shrinking.is_some() { (" --shrink", " shrunk to |", "---|", SHRUNK_TO) } else { ("", "", "", "") };
+    let (mut options, mut titles, mut lines, mut columns) = (String::new(), String::new(), String::new(), String::new());
+    if outside > 0 {
+        options = format!(" --outside {outside}");
+        (titles, lines, columns) = (" from the outside |".to_owned(), "---|".to_owned(), by_outside(outside));
+    }
+    if shrinking.is_some() {
+        options.push_str(" --shrink");
+        titles.push_str(" shrunk to |");
+        lines.push_str("---|");
+        columns.push_str(SHRUNK_TO);
+    }
     let mut text = format!(
         "# Mutants\n\n\
          Each mutant breaks a rule on purpose, in one line or two. `core/src/mutants.rs` lists them. They \
          are planted in `core`, but for the seven from ApplyTorn to EpochUnchecked, which are in `store`, and \
          FailedSyncRetried, which is in the simulator's own storage. The simulated world runs each under seeds 0, 1, 2 … with the \
-         core's own assertions switched off, until a checker notices from the outside. `seeds` is how many it took.{column}\n\n\
-         Written by `cargo run --release -p catena-sim -- mutants --seeds {seeds} {scale}{option} --write docs/mutants.md`.\n\n\
+         core's own assertions switched off, until a checker notices. `seeds` is how many it took.{columns}\n\n\
+         Written by `cargo run --release -p catena-sim -- mutants --seeds {seeds} {scale}{options} --write docs/mutants.md`.\n\n\
          {} of {} caught, median {median} seeds.\n\n\
-         | mutant | rule | what is broken | seeds | caught by |{title}\n|---|---|---|---:|---|{line}\n",
+         | mutant | rule | what is broken | seeds | caught by |{titles}\n|---|---|---|---:|---|{lines}\n",
         numbers.len(),
         fates.len(),
     );
     text.extend(fates.iter().map(|fate| row(fate, effort)));
+    if outside > 0 {
+        let caught = fates.iter().filter(|fate| fate.outside.is_some()).count();
+        writeln!(text, "\n{caught} of {} caught from the outside.", fates.len()).expect("a string takes everything");
+    }
     if shrinking.is_some() {
         let small: Vec<Small> = fates.iter().filter_map(|fate| fate.small).collect();
         let few = small.iter().filter(|small| small.events <= FEW).count();
@@ -173,9 +218,14 @@ fn row(fate: &Fate, effort: Effort) -> String {
         Some((took, violation)) => (took.to_string(), violation.checker.to_string()),
         None => (format!("> {}", effort.seeds), "nobody".to_owned()),
     };
+    let outside = match &fate.outside {
+        Some((took, violation)) => format!(" {took}, {} |", violation.checker),
+        None if effort.outside > 0 => " |".to_owned(),
+        None => String::new(),
+    };
     let small = fate.small.map_or_else(String::new, |small| small.to_string());
     let small = effort.shrinking.map_or_else(String::new, |_| format!(" {small} |"));
-    format!("| {} | {} | {} | {took} | {checker} |{small}\n", mutant.name(), mutant.rule(), mutant.story())
+    format!("| {} | {} | {} | {took} | {checker} |{outside}{small}\n", mutant.name(), mutant.rule(), mutant.story())
 }
 
 impl fmt::Display for Small {

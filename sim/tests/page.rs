@@ -83,6 +83,7 @@ fn a_shrunk_bug_is_shown_with_what_was_violated() {
     assert!(shown.starts_with(&format!("><b>serving (R1): </b>{sentence}</p>")), "{shown:.500}");
     assert!(document.contains("ReadWithoutLease breaks rule R1"), "what was planted is named");
     assert!(document.contains("the line that replays it"));
+    assert_ne!(figure(&document, "highlighted"), "0", "the page begins where it was violated, and marks it");
     let story = document.split_once("id=\"story\"").expect("there is a place for it").1;
     let told = story.split_once("</ol>").expect("it ends").0.matches("<li").count();
     assert!((small.events + 1..=small.events + 4).contains(&told), "{told} lines about {} events", small.events);
@@ -97,4 +98,5 @@ fn a_whole_seed_of_thousands_of_messages_is_drawn_quickly() {
     assert!(messages > 5_000, "{messages}");
     let took: f64 = figure(&document, "took").parse().expect("milliseconds");
     assert!(took < 5_000.0, "laid out and drawn in {took} ms");
+    assert_eq!(figure(&document, "highlighted"), "0", "nothing was violated");
 }

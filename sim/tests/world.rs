@@ -92,10 +92,23 @@ const RARE: &[Mutant] = &[
 #[test]
 fn every_mutant_is_caught_with_the_cores_assertions_off() {
     let chosen: Vec<Mutant> = Mutant::ALL.iter().copied().filter(|mutant| !RARE.contains(mutant)).collect();
-    let effort = Effort { seeds: SEEDS, scale: Scale::default(), shrinking: None };
+    let effort = Effort { seeds: SEEDS, outside: 0, scale: Scale::default(), shrinking: None };
     let fates = hunt_all(&chosen, effort, JOBS, |_| {});
     let missed: Vec<&str> = fates.iter().filter(|fate| fate.caught.is_none()).map(|fate| fate.mutant.name()).collect();
     assert!(missed.is_empty(), "not caught in {SEEDS} seeds: {missed:?}");
+}
+
+#[test]
+fn histories_and_liveness_alone_notice_what_a_look_at_replicas_notices_at_once() {
+    let mutants = [Mutant::CountUnsynced, Mutant::RefuseBeforeCommit, Mutant::KeepStaleKeys, Mutant::JoinBehindUnready];
+    let effort = Effort { seeds: 10, outside: 60, scale: Scale::default(), shrinking: None };
+    for fate in hunt_all(&mutants, effort, JOBS, |_| {}) {
+        let checker = |caught: Option<(u64, catena_sim::Violation)>| caught.map(|(_, violation)| violation.checker);
+        let outside = [Some(Checker::Linearizability), Some(Checker::BlackBox), Some(Checker::Progress)];
+        let (by_all, from_outside) = (checker(fate.caught), checker(fate.outside));
+        assert!(by_all.is_some() && !outside.contains(&by_all), "{}: {by_all:?}", fate.mutant.name());
+        assert!(outside.contains(&from_outside), "{}: {from_outside:?}", fate.mutant.name());
+    }
 }
 
 const TABLE: &str = include_str!("../../docs/mutants.md");
@@ -127,6 +140,18 @@ fn the_table_of_mutants_has_a_row_for_each_and_tells_which_are_rare() {
     let rare: Vec<&str> = rows().iter().filter(|row| row.3.is_none_or(|took| took > SEEDS)).map(|row| row.0).collect();
     assert_eq!(rare, RARE.iter().map(|mutant| mutant.name()).collect::<Vec<_>>());
     assert!(TABLE.contains(&format!("\n{} of {} caught, ", within(u64::MAX), told.len())));
+}
+
+#[test]
+fn forty_mutants_at_least_are_caught_by_histories_and_liveness_alone() {
+    let lines = TABLE.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| mutant |"));
+    let cell = |line: &str| line.split('|').nth(6).expect("the table has such a column").trim().to_owned();
+    let caught: Vec<String> = lines.map(cell).filter(|cell| !cell.is_empty()).collect();
+    let outside = ["linearizability", "black box", "progress", "silence"];
+    let (by, told) = (|cell: &String| outside.iter().any(|checker| cell.ends_with(checker)), rows().len());
+    assert!(caught.iter().all(by), "{caught:?}");
+    assert!(caught.len() >= 40, "only {} of {told}", caught.len());
+    assert!(TABLE.contains(&format!("\n{} of {told} caught from the outside.", caught.len())));
 }
 
 #[test]

@@ -76,6 +76,7 @@ impl Replica {
         reached!(HeadGoesOn if self.begins_as(role, Role::is_head, cx) && self.committed < self.last());
         reached!(TailGoesOn if self.begins_as(role, Role::is_tail, cx) && self.committed < self.last());
         reached!(TookPartAgain if self.standing == Standing::Restarted && !matches!(role, Role::Joining | Role::None));
+        let unmatched = mutant!(SkipMatching) || mutant!(MatchRestartedOnly) && self.standing != Standing::Restarted;
         self.standing = match role {
             Role::Joining => Standing::Joining,
             _ if self.damage == Damage::All && role != Role::None => Standing::Astray,
@@ -112,9 +113,7 @@ impl Replica {
             self.cut(self.committed, cx);
         }
         self.barrier = self.last();
-        if mutant!(SkipMatching) {
-            self.matched = true;
-        }
+        self.matched |= unmatched;
         if !role.is_head() {
             self.end_waiting(Seq(0), cx);
         }
@@ -195,7 +194,9 @@ impl Replica {
     fn cut(&mut self, last: Seq, cx: &mut Context<'_>) {
         self.log.cut(last);
         self.submitted = self.submitted.min(last);
-        self.durable = self.durable.min(last);
+        if !mutant!(DurableBySeq) {
+            self.durable = self.durable.min(last);
+        }
         self.recount_sessions();
         // A version is durable when it is adopted, and tickets are in order: whatever was appended before is synced.
         let unsynced = self.promises.iter().any(|(_, promise)| matches!(promise, Promise::Appended(_)));

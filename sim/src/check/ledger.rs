@@ -87,10 +87,9 @@ impl Ledger {
 
     /// An object is shown to a client: it must be a committed one, as written (W4).
     pub(crate) fn expose(&self, slot: Slot, key: &Bytes, object: &Object, by: &str) -> Result<(), Violation> {
-        let entry = self.expose_metadata(slot, key, &object.metadata, by)?;
-        let Operation::Put { value, .. } = &entry.operation else { unreachable!("it has metadata") };
+        let written = self.expose_metadata(slot, key, &object.metadata, by)?.map(|entry| &entry.operation);
         demand!(
-            *value == object.value,
+            matches!(written, Some(Operation::Put { value, .. }) if *value == object.value),
             Exposure,
             "W4",
             "slot {slot}: {by} shows {key:?} at version {} with another value than was written",
@@ -100,7 +99,13 @@ impl Ledger {
     }
 
     /// As [`Self::expose`], of an object's metadata.
-    pub(crate) fn expose_metadata(&self, slot: Slot, key: &Bytes, shown: &Metadata, by: &str) -> Result<&Entry, Violation> {
+    pub(crate) fn expose_metadata(
+        &self,
+        slot: Slot,
+        key: &Bytes,
+        shown: &Metadata,
+        by: &str,
+    ) -> Result<Option<&Entry>, Violation> {
         let last = self.last(slot);
         let entry = self.at(slot, shown.version);
         demand!(
@@ -110,10 +115,9 @@ impl Ledger {
             "slot {slot}: {by} shows {key:?} at version {}, committed is only {last}",
             shown.version
         );
-        let entry = entry.expect("just demanded");
-        let written = metadata(entry);
+        let written = entry.and_then(metadata);
         demand!(
-            entry.operation.key() == Some(key) && written.as_ref() == Some(shown),
+            entry.and_then(|entry| entry.operation.key()) == Some(key) && written.as_ref() == Some(shown),
             Exposure,
             "W2, W4",
             "slot {slot}: {by} shows {key:?} as {shown:?}, committed there is {entry:?}"

@@ -21,6 +21,6 @@ pub(crate) mod silence;
 pub(crate) mod state;
 pub(crate) mod wing_gong;
 
-pub(crate) use violation::named_entries;
 pub use violation::{Checker, Severity, Violation};
+pub(crate) use violation::{Judges, is_heard, judged_by, named_entries};
 pub use wing_gong::Searches;

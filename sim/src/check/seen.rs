@@ -82,7 +82,7 @@ fn sight(id: CallId, call: &Call, history: &History, places: &mut Places) -> Res
     let differs = place.author.zip(known.author).is_some_and(|(one, other)| one != other);
     demand!(
         place.key == known.key && place.object == known.object && !differs,
-        Exposure,
+        Linearizability,
         "W2, W4",
         "slot {}: {id:?} shows {known:?} at {seq}, where others saw {place:?}",
         call.slot
@@ -103,7 +103,7 @@ fn writer(id: CallId, call: &Call, object: &Object, history: &History) -> Result
     };
     demand!(
         writer.is_some_and(wrote),
-        Exposure,
+        Linearizability,
         "W4",
         "{id:?} was shown a value of {:?} that nobody wrote: {:?}",
         call.wish.key,

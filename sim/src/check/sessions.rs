@@ -115,7 +115,7 @@ impl Course {
             "W8",
             "slot {slot}: {by} commits {id}, write {number} of session {name}, which is not open"
         );
-        let below = session.expect("just demanded").answered_below;
+        let below = session.map_or(0, |session| session.answered_below);
         demand!(
             number >= below,
             Sessions,

@@ -173,9 +173,10 @@ function drawMessages() {
   });
 }
 
-/** Marks at the places where something happens; watermarks beside replicas. */
+/** Marks at the places where something happens; watermarks beside replicas. How many are of what was violated is said on the body. */
 function drawNotes() {
   pen.font = "10px system-ui, sans-serif";
+  let highlighted = 0;
   rows.forEach((row) => {
     if (!inView(row)) return;
     row.items.forEach((item) => {
@@ -189,15 +190,20 @@ function drawNotes() {
       places.forEach((place) => {
         const x = xOf(place);
         if (note.kind === "fault") bolt(x, y);
-        else if (note.kind === "violation") ring(x, y);
+        else if (note.kind === "violation") ring(x, y), highlighted++;
         else if (note.state && note.state.is === "down") cross(x, y);
         else if (note.kind === "process" || note.kind === "operator") dot(x, y, COLOURS.process, 4);
         else if (note.kind === "coordinator") dot(x, y, COLOURS.coordinator, 3);
-        else if (note.kind === "call") dot(x + (calls.get(note.calls[0])?.lane || 0) * 8, y, atFault.calls.has(note.calls[0]) ? "#c53030" : "#2c5282", 4);
+        else if (note.kind === "call") {
+          const bad = atFault.calls.has(note.calls[0]);
+          dot(x + (calls.get(note.calls[0])?.lane || 0) * 8, y, bad ? "#c53030" : "#2c5282", 4);
+          highlighted += bad;
+        }
         if (note.state && note.state.is === "replica") drawMarks(note, x, y);
       });
     });
   });
+  document.body.dataset.highlighted = highlighted;
 }
 
 function drawMarks(note, x, y) {
