@@ -56,6 +56,10 @@ pub(super) struct Engine {
 }
 
 pub(crate) fn open_database(path: &Path) -> Result<Database, StoreError> {
+    if path.exists() {
+        // Those that a killed process has not synced: fjall removes, and syncs, what they no longer lead to.
+        sync_names(path)?;
+    }
     cut_torn_batch(path)?;
     Database::builder(path)
         .cache_size(CACHE_BYTES)
