@@ -9,7 +9,8 @@ use catena_core::{
 };
 use catena_store::{ConfigStore, FjallConfigStore};
 
-use super::trace::{DIRECTORY, WRITES};
+use super::trace::Task;
+use super::workload::report;
 
 const SLOTS: u64 = 5;
 
@@ -41,13 +42,13 @@ fn stored_after(number: u64) -> Vec<Change> {
 #[test]
 #[ignore = "another test runs it, in a process of its own"]
 fn decide_until_told() {
-    let writes: u64 = std::env::var(WRITES).unwrap().parse().unwrap();
-    let mut store = FjallConfigStore::open_unidentified(Path::new(&std::env::var(DIRECTORY).unwrap())).unwrap();
+    let Task { directory, writes, .. } = Task::told();
+    let mut store = FjallConfigStore::open_unidentified(&directory).unwrap();
     store.establish(&config()).unwrap();
     let (mut leadership, _) = store.lead(Leadership::default()).unwrap().unwrap();
     for number in 1..=writes {
         store.commit(Epoch(1), &decision(number)).unwrap();
-        println!("\ndurable {number}.");
+        report(number);
         if number % 3 == 0 {
             leadership = store.renew(leadership).unwrap().unwrap();
         }

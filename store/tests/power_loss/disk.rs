@@ -1,10 +1,10 @@
 //! A disk as POSIX promises it, and no better: data is safe once its file was synced, a name once its directory was.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::inode::{Change, Inode};
 use super::trace::Call;
 
 /// What a power loss takes of that which was not synced.
@@ -28,17 +28,13 @@ pub(crate) enum Honours {
     NoSyncOfNames,
 }
 
-/// In bytes: what is written as a whole or not at all.
-const PAGE: u64 = 4096;
-const PAGE_LEN: usize = 4096;
-
 /// What a process has done to the files below a directory, and what of it is safe.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Disk {
     root: PathBuf,
     honours: Honours,
     files: Vec<Inode>,
-    /// As the process sees them.
+    /// As the process sees them, from the directory on.
     names: BTreeMap<PathBuf, Named>,
     safe_names: BTreeMap<PathBuf, Named>,
     /// Changes of names that are not safe, by number.
@@ -58,105 +54,31 @@ enum Named {
     Directory,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Naming {
     Is(PathBuf, Named),
     IsNot(PathBuf),
     Moves { from: PathBuf, to: PathBuf },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Opened {
     File { inode: usize, position: u64, appends: bool },
     Directory(PathBuf),
-}
-
-/// What lies behind a name.
-#[derive(Debug, Default)]
-struct Inode {
-    len: u64,
-    safe: Content,
-    /// Changes that are not safe, by number.
-    changes: BTreeMap<u64, Change>,
-    changed: u64,
-}
-
-#[derive(Clone, Debug)]
-enum Change {
-    /// Within one page.
-    Write {
-        offset: u64,
-        data: Vec<u8>,
-    },
-    SetLen(u64),
-}
-
-/// Pages that were never written hold zeros.
-#[derive(Clone, Debug, Default)]
-struct Content {
-    len: u64,
-    pages: BTreeMap<u64, Vec<u8>>,
-}
-
-impl Content {
-    fn apply(&mut self, change: &Change) {
-        match change {
-            Change::Write { offset, data } => {
-                let page = self.pages.entry(offset / PAGE).or_insert_with(|| vec![0; PAGE_LEN]);
-                let start = usize::try_from(offset % PAGE).unwrap();
-                page[start..start + data.len()].copy_from_slice(data);
-                self.len = self.len.max(offset + data.len() as u64);
-            }
-            Change::SetLen(len) => {
-                self.len = *len;
-                self.pages.split_off(&len.div_ceil(PAGE));
-                if let Some(page) = self.pages.get_mut(&(len / PAGE)) {
-                    page[usize::try_from(len % PAGE).unwrap()..].fill(0);
-                }
-            }
-        }
-    }
-
-    fn write_to(&self, path: &Path) {
-        let file = File::create(path).unwrap();
-        for (number, page) in &self.pages {
-            file.write_all_at(page, number * PAGE).unwrap();
-        }
-        file.set_len(self.len).unwrap();
-    }
-}
-
-impl Inode {
-    fn change(&mut self, change: Change) {
-        match &change {
-            Change::Write { offset, data } => self.len = self.len.max(offset + data.len() as u64),
-            Change::SetLen(len) => self.len = *len,
-        }
-        self.changes.insert(self.changed, change);
-        self.changed += 1;
-    }
-
-    fn write(&mut self, mut offset: u64, mut data: &[u8]) {
-        while !data.is_empty() {
-            let room = usize::try_from(PAGE - offset % PAGE).unwrap();
-            let (page, rest) = data.split_at(room.min(data.len()));
-            self.change(Change::Write { offset, data: page.to_vec() });
-            (offset, data) = (offset + page.len() as u64, rest);
-        }
-    }
-
-    fn sync(&mut self, covered: u64) {
-        let rest = self.changes.split_off(&covered);
-        for change in std::mem::replace(&mut self.changes, rest).values() {
-            self.safe.apply(change);
-        }
-    }
 }
 
 impl Naming {
     fn directory(&self) -> &Path {
         let (Self::Is(path, _) | Self::IsNot(path) | Self::Moves { from: _, to: path }) = self;
         path.parent().unwrap()
+    }
+
+    /// Whether what a name stands for is changed.
+    fn changes(&self, name: &Path) -> bool {
+        match self {
+            Self::Is(path, _) | Self::IsNot(path) => path == name,
+            Self::Moves { from, to } => from == name || to == name,
+        }
     }
 
     fn apply(&self, names: &mut BTreeMap<PathBuf, Named>) {
@@ -174,7 +96,7 @@ impl Naming {
 
 impl Disk {
     pub(crate) fn new(root: &Path, honours: Honours) -> Self {
-        let names = BTreeMap::from([(root.to_owned(), Named::Directory)]);
+        let names = BTreeMap::from([(PathBuf::new(), Named::Directory)]);
         Self {
             root: root.to_owned(),
             honours,
@@ -219,19 +141,20 @@ impl Disk {
             }
             Call::SyncBegins { fd, process } => self.begin_sync(*fd, *process),
             Call::SyncEnds { fd, process } => self.end_sync(*fd, *process),
-            Call::Rename { from, to } if self.has(from) => {
-                assert_eq!(from.parent(), to.parent(), "which directory makes it safe?");
-                self.name(Naming::Moves { from: from.clone(), to: to.clone() });
+            Call::Rename { from, to } => {
+                if let Some((from, to)) = self.below(from).zip(self.below(to)) {
+                    assert_eq!(from.parent(), to.parent(), "which directory makes it safe?");
+                    self.name(Naming::Moves { from, to });
+                }
             }
-            Call::Remove { path } if self.has(path) => self.name(Naming::IsNot(path.clone())),
-            Call::MakeDirectory { path } if self.has(path) => self.name(Naming::Is(path.clone(), Named::Directory)),
-            Call::Rename { .. } | Call::Remove { .. } | Call::MakeDirectory { .. } => {}
+            Call::Remove { path } => drop(self.below(path).map(|path| self.name(Naming::IsNot(path)))),
+            Call::MakeDirectory { path } => drop(self.below(path).map(|path| self.name(Naming::Is(path, Named::Directory)))),
         }
     }
 
-    /// Whether a path is below the directory that is looked at.
-    fn has(&self, path: &Path) -> bool {
-        path.starts_with(&self.root)
+    /// A path from the directory on that is looked at, if it is below that.
+    fn below(&self, path: &Path) -> Option<PathBuf> {
+        path.strip_prefix(&self.root).ok().map(Path::to_owned)
     }
 
     fn name(&mut self, naming: Naming) {
@@ -242,11 +165,9 @@ impl Disk {
 
     fn open(&mut self, path: &Path, flags: &str, fd: u64) {
         self.descriptors.remove(&fd);
-        if !self.has(path) {
-            return;
-        }
-        let opened = match self.names.get(path).copied() {
-            Some(Named::Directory) => Opened::Directory(path.to_owned()),
+        let Some(path) = self.below(path) else { return };
+        let opened = match self.names.get(&path).copied() {
+            Some(Named::Directory) => Opened::Directory(path),
             Some(Named::File(inode)) => {
                 if flags.contains("O_TRUNC") && self.files[inode].len > 0 {
                     self.files[inode].change(Change::SetLen(0));
@@ -257,7 +178,7 @@ impl Disk {
                 assert!(flags.contains("O_CREAT"), "{} was never made", path.display());
                 self.files.push(Inode::default());
                 let inode = self.files.len() - 1;
-                self.name(Naming::Is(path.to_owned(), Named::File(inode)));
+                self.name(Naming::Is(path, Named::File(inode)));
                 Opened::File { inode, position: 0, appends: flags.contains("O_APPEND") }
             }
         };
@@ -280,8 +201,15 @@ impl Disk {
             Some(Opened::File { inode, .. }) if self.honours != Honours::NoSyncOfData => {
                 let new = Named::File(*inode);
                 self.files[*inode].sync(covered);
-                if self.honours == Honours::SyncsAndNewNames {
-                    self.make_safe(|_, naming| matches!(naming, Naming::Is(_, named) if *named == new));
+                let is_new = |(number, naming): (&u64, &Naming)| match naming {
+                    Naming::Is(path, named) if *named == new => Some((*number, path.clone())),
+                    _ => None,
+                };
+                if self.honours == Honours::SyncsAndNewNames
+                    && let Some((last, path)) = self.naming.iter().find_map(is_new)
+                {
+                    // And that the name stood for nothing before.
+                    self.make_safe(|number, naming| number <= last && naming.changes(&path));
                 }
             }
             Some(Opened::Directory(path)) if self.honours != Honours::NoSyncOfNames => {
@@ -303,8 +231,15 @@ impl Disk {
         });
     }
 
-    /// Writes down what a power loss leaves. How many changes it has taken.
-    pub(crate) fn lose_power(&self, fate: Fate, draw: &mut impl FnMut() -> u64, into: &Path) -> usize {
+    /// Whether a power loss could take anything.
+    pub(crate) fn is_at_stake(&self) -> bool {
+        let named = self.names.values().chain(self.safe_names.values());
+        let unsafe_data = |named: &Named| matches!(named, Named::File(inode) if !self.files[*inode].is_safe());
+        !self.naming.is_empty() || named.into_iter().any(unsafe_data)
+    }
+
+    /// The disk after a power loss, all safe; and how many changes that has taken.
+    pub(crate) fn lose_power(&self, fate: Fate, draw: &mut impl FnMut() -> u64) -> (Self, usize) {
         let mut names = self.safe_names.clone();
         let kept = match fate {
             Fate::All => 0,
@@ -312,36 +247,44 @@ impl Disk {
             Fate::Part | Fate::Few => usize::try_from(draw()).unwrap() % (self.naming.len() + 1),
         };
         self.naming.values().take(kept).for_each(|naming| naming.apply(&mut names));
-        let mut lost = self.naming.len() - kept;
+        let (mut left, mut lost) = (Self::new(&self.root, self.honours), self.naming.len() - kept);
         // In order: a directory comes before what is in it.
-        let mut directories = BTreeSet::new();
-        for (path, named) in &names {
-            let place = into.join(path.strip_prefix(&self.root).unwrap());
-            if *path != self.root && !directories.contains(path.parent().unwrap()) {
-                continue; // nothing leads there
+        for (path, named) in names {
+            if path.parent().is_none_or(|directory| left.names.get(directory) != Some(&Named::Directory)) {
+                continue; // nothing leads there, or it is the directory that all is in
             }
-            match named {
-                Named::Directory => {
-                    fs::create_dir_all(&place).unwrap();
-                    directories.insert(path.clone());
-                }
-                Named::File(inode) => {
-                    let file = &self.files[*inode];
-                    let mut content = file.safe.clone();
-                    for change in file.changes.values() {
-                        let keep = match fate {
-                            Fate::All => false,
-                            Fate::Nothing => true,
-                            Fate::Part => draw().is_multiple_of(2),
-                            Fate::Few => !draw().is_multiple_of(8),
-                        };
-                        if keep { content.apply(change) } else { lost += 1 }
-                    }
-                    content.write_to(&place);
-                }
+            if let Named::File(inode) = named {
+                let (file, taken) = self.files[inode].lose_power(|| match fate {
+                    Fate::All => false,
+                    Fate::Nothing => true,
+                    Fate::Part => draw().is_multiple_of(2),
+                    Fate::Few => !draw().is_multiple_of(8),
+                });
+                lost += taken;
+                left.names.insert(path, Named::File(left.files.len()));
+                left.files.push(file);
+            } else {
+                left.names.insert(path, named);
             }
         }
-        lost
+        left.safe_names.clone_from(&left.names);
+        (left, lost)
+    }
+
+    /// The disk after its process was killed: nothing is lost, and nothing more is safe.
+    pub(crate) fn kill(&self) -> Self {
+        Self { opened: Vec::new(), descriptors: HashMap::new(), syncs: HashMap::new(), ..self.clone() }
+    }
+
+    /// Writes down what is on it, as the next process sees it, which finds it there.
+    pub(crate) fn mount(&mut self, at: &Path) {
+        at.clone_into(&mut self.root);
+        for (path, named) in &self.names {
+            match named {
+                Named::Directory => fs::create_dir_all(at.join(path)).unwrap(),
+                Named::File(inode) => self.files[*inode].write_to(&at.join(path)),
+            }
+        }
     }
 }
 

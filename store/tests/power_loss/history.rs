@@ -10,10 +10,11 @@ use super::twin::{Slots, recover, run_next};
 use super::writer::{SLOTS, Shape, Writer};
 
 /// What one process after the other writes.
+#[derive(Default)]
 pub(crate) struct History {
     pub(crate) groups: Vec<Group>,
-    /// What the slots have after so many batches.
-    pub(crate) after: Vec<Slots>,
+    /// What the slots have after each batch.
+    after: Vec<Slots>,
 }
 
 /// Batches that share a sync.
@@ -41,26 +42,48 @@ fn group() -> impl Strategy<Value = (Shapes, Then)> {
     (prop::collection::vec(batch, 1..5), then)
 }
 
+impl Group {
+    /// The number of its first batch.
+    pub(crate) fn first(&self) -> usize {
+        usize::try_from(self.batches[0].ticket.0).unwrap()
+    }
+}
+
 impl History {
     /// The same for each `seed`.
     pub(crate) fn new(seed: u64, groups: u64) -> Self {
         let seed = seed.to_le_bytes().repeat(4);
         let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
-        let (mut history, mut writer) = (Self { groups: vec![], after: vec![Slots::new()] }, Writer::default());
+        let (mut history, mut writer) = (Self::default(), Writer::default());
         for _ in 0..groups {
             let (shapes, then) = group().new_tree(&mut runner).unwrap().current();
             let batches = shapes.iter().map(|(slot, shapes)| history.batch(&mut writer, Slot(*slot), shapes)).collect();
             history.groups.push(Group { batches, then });
             if then == Then::Restart {
-                recover(history.after.last_mut().unwrap());
+                history.restart();
             }
         }
         history
     }
 
+    /// What the slots have after so many batches.
+    pub(crate) fn after(&self, batches: usize) -> Slots {
+        batches.checked_sub(1).map_or_else(Slots::new, |last| self.after[last].clone())
+    }
+
+    /// The process that has written all this ends, and another one recovers.
+    pub(crate) fn restart(&mut self) {
+        self.groups.last_mut().expect("something is written").then = Then::Restart;
+        recover(self.after.last_mut().expect("something is written"));
+    }
+
+    fn next(&self) -> Ticket {
+        Ticket(self.after.len() as u64 + 1)
+    }
+
     fn batch(&mut self, writer: &mut Writer, slot: Slot, shapes: &[Shape]) -> Batch {
-        let mut slots = self.after.last().unwrap().clone();
-        let batch = one_batch(writer, &mut slots, Ticket(self.after.len() as u64), slot, shapes);
+        let mut slots = self.after(self.after.len());
+        let batch = one_batch(writer, &mut slots, self.next(), slot, shapes);
         self.after.push(slots);
         batch
     }
@@ -71,8 +94,7 @@ impl History {
     }
 
     pub(crate) fn group_after(&self, batches: usize) -> Option<&Group> {
-        let after = |group: &&Group| group.batches[0].ticket.0 > batches as u64;
-        self.groups.iter().find(after)
+        self.groups.iter().find(|group| group.first() > batches)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a real store has after a power loss (D1, D5). A process writes under `strace`; from what it did to its files the
 //! directory is rebuilt as a power loss at some moment may leave it, with what was not synced dropped in part; the store is
-//! opened on that, and must have what was reported durable by then.
+//! opened on that, and must have what was reported durable by then. Or another process goes on with what is left, under `strace`
+//! too, and power is lost once more.
 //!
 //! `POWER_LOSSES=N` tries so many moments, `POWER_LOSS_SEED=S` others, of `POWER_LOSS_WRITES=W` writes; see `docs/storage.md`.
 #![expect(clippy::unwrap_used, reason = "tests")]
@@ -8,6 +9,8 @@
 mod decisions;
 mod disk;
 mod history;
+mod inode;
+mod losses;
 mod node;
 mod picture;
 mod trace;
@@ -28,14 +31,13 @@ mod twin;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use disk::{Disk, Fate, Honours};
+use disk::Honours;
 use history::{Group, Then};
+use losses::{Holds, lose_power, lose_power_after_renames, lose_power_twice};
 use node::Trials;
 use tempfile::TempDir;
-use trace::{Call, trace};
-use workload::reported;
+use trace::Traced;
 
 /// Draws numbers: splitmix64.
 struct Rng(u64);
@@ -62,58 +64,31 @@ fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// Looks whether a directory has everything up to what was reported durable.
-type Holds<'a> = &'a mut dyn FnMut(&Path, u64) -> Result<(), String>;
-
-/// Loses power at `moments` moments of a trace, and opens what is left. The first one that lacks something, if any does.
-fn lose_power(calls: &[Call], root: &Path, honours: Honours, moments: u64, seed: u64, holds: Holds) -> Result<Tally, String> {
-    let mut rng = Rng(seed);
-    let first = calls.iter().position(|call| reported(call).is_some()).expect("something was reported durable");
-    // Most is at stake while a sync is under way: half of the moments are such.
-    let syncs: Vec<usize> = (first..calls.len()).filter(|call| matches!(calls[*call], Call::SyncBegins { .. })).collect();
-    // After a seek all is as before it.
-    let others: Vec<usize> = (first..calls.len()).filter(|call| !matches!(calls[*call], Call::Seek { .. })).collect();
-    let mut moment = |half: u64| if half == 0 { syncs[rng.below(syncs.len())] } else { others[rng.below(others.len())] };
-    let mut moments: Vec<usize> = (0..moments).map(|number| moment(number % 2) + 1).collect();
-    moments.sort_unstable();
-    let (mut disk, mut durable, mut tally, mut done) = (Disk::new(root, honours), 0, Tally::default(), 0);
-    for moment in moments {
-        for call in &calls[done..moment] {
-            durable = reported(call).unwrap_or(durable);
-            disk.apply(call);
-        }
-        done = moment;
-        let fate = [Fate::All, Fate::Nothing, Fate::Part, Fate::Few][rng.below(4)];
-        let left = scratch();
-        let lost = disk.lose_power(fate, &mut || rng.next(), left.path());
-        holds(left.path(), durable).map_err(|lack| format!("call {moment}, {fate:?}, seed {seed}: {lack}"))?;
-        tally.moments += 1;
-        *tally.fates.entry(fate).or_default() += 1;
-        tally.lossy += u64::from(lost > 0);
-    }
-    Ok(tally)
-}
-
-/// What was tried.
-#[derive(Debug, Default)]
-struct Tally {
-    moments: u64,
-    fates: BTreeMap<Fate, u64>,
-    /// Moments at which something was lost.
-    lossy: u64,
-}
-
-fn survives(process: &str, writes: u64, honours: Honours, holds: Holds) {
-    let (root, calls) = trace(process, writes);
+fn survives(process: &'static str, writes: u64, honours: Honours, holds: Holds) {
+    let traced = Traced::new(process, writes);
     let (moments, seed) = (option("POWER_LOSSES", 200), option("POWER_LOSS_SEED", 1));
-    let tally = lose_power(&calls, root.path(), honours, moments, seed, holds).unwrap_or_else(|lack| panic!("{lack}"));
-    println!("{} calls; {tally:?}", calls.len());
+    let tally = lose_power(&traced, honours, moments, seed, holds).unwrap_or_else(|lack| panic!("{lack}"));
+    println!("{process}, {} calls: {tally:?}", traced.calls.len());
     assert!(tally.lossy * 5 > tally.moments, "too little was at stake: {tally:?}");
+}
+
+/// The same of what goes on after a power loss, or a `kill -9`, when power is lost once more.
+fn survives_twice(process: &'static str, writes: u64, honours: Honours, holds: Holds) {
+    let traced = Traced::new(process, writes);
+    let (moments, seed) = (option("POWER_LOSSES", 120), option("POWER_LOSS_SEED", 1));
+    let tally = lose_power_twice(&traced, honours, moments, seed, holds).unwrap_or_else(|lack| panic!("{lack}"));
+    println!("{process}, twice: {tally:?}");
+    assert!(tally.lossy * 5 > tally.moments && tally.recovering * 5 > tally.moments, "too little was at stake: {tally:?}");
 }
 
 #[test]
 fn what_was_reported_durable_survives_a_power_loss_at_any_moment() {
     survives("workload::write_until_told", option("POWER_LOSS_WRITES", 500), Honours::Syncs, &mut workload::assert_holds);
+}
+
+#[test]
+fn so_does_what_was_reported_before_a_power_loss_and_after_it_when_another_comes() {
+    survives_twice("workload::write_until_told", option("POWER_LOSS_WRITES", 500), Honours::Syncs, &mut workload::assert_holds);
 }
 
 /// fjall does not sync the names of new files of values, of which there are none before 32 MiB of values but on a full disk.
@@ -132,36 +107,59 @@ fn what_a_coordinator_has_decided_survives_a_power_loss_at_any_moment() {
 #[test]
 fn a_disk_that_does_not_honour_syncs_is_noticed() {
     let mut trials = Trials::new(node::history(100));
-    let processes: [(&str, Holds); 3] = [
+    let processes: [(&'static str, Holds); 3] = [
         ("workload::write_until_told", &mut workload::assert_holds),
         ("decisions::decide_until_told", &mut decisions::assert_holds),
         ("node::write_history", &mut |path, durable| trials.assert_holds(path, durable)),
     ];
     for (process, holds) in processes {
-        let (root, calls) = trace(process, 100);
+        let traced = Traced::new(process, 100);
         for lie in [Honours::NoSyncOfData, Honours::NoSyncOfNames] {
-            let caught = lose_power(&calls, root.path(), lie, 100, 1, &mut *holds).expect_err("something reported is lost");
+            let caught = lose_power(&traced, lie, 100, 1, &mut *holds).expect_err("something reported is lost");
             println!("{process}, {lie:?}: {caught}");
         }
     }
 }
 
+type Survives = fn(&'static str, u64, Honours, Holds);
+
 /// All kinds of writes, of several slots, over several processes.
-fn history_survives(process: &str, honours: Honours) {
+fn history_survives(survives: Survives, process: &'static str, honours: Honours) {
     let groups = option("POWER_LOSS_WRITES", 200);
     let mut trials = Trials::new(node::history(groups));
     survives(process, groups, honours, &mut |path, durable| trials.assert_holds(path, durable));
-    println!("at stake (taken, kept): {:?}", trials.at_stake);
+    println!("{process}, at stake (taken, kept): {:?}", trials.at_stake);
 }
 
 #[test]
 fn what_a_node_writes_is_there_after_a_power_loss_batch_by_batch_and_whole() {
-    history_survives("node::write_history", Honours::Syncs);
+    history_survives(survives, "node::write_history", Honours::Syncs);
+}
+
+#[test]
+fn so_it_is_after_a_power_loss_while_the_store_recovers_from_one() {
+    history_survives(survives_twice, "node::write_history", Honours::Syncs);
 }
 
 #[test]
 fn so_it_is_while_room_is_made_where_a_new_file_s_sync_makes_its_name_safe() {
-    history_survives("node::write_history_and_make_room", Honours::SyncsAndNewNames);
+    history_survives(survives, "node::write_history_and_make_room", Honours::SyncsAndNewNames);
+}
+
+#[test]
+fn so_it_is_after_a_power_loss_while_the_store_recovers_from_one_that_came_while_room_was_made() {
+    history_survives(survives_twice, "node::write_history_and_make_room", Honours::SyncsAndNewNames);
+}
+
+/// fjall renames a file when a keyspace has new tables; opening a store it removes those that are not in that file.
+#[test]
+fn what_a_killed_process_has_renamed_is_safe_before_the_next_one_removes_what_was_replaced() {
+    let (groups, process) = (90, "node::write_history_and_make_room");
+    let (traced, mut trials) = (Traced::new(process, groups), Trials::new(node::history(groups)));
+    let holds: Holds = &mut |path, durable| trials.assert_holds(path, durable);
+    let tally = lose_power_after_renames(&traced, Honours::SyncsAndNewNames, 1, holds).unwrap_or_else(|lack| panic!("{lack}"));
+    println!("{process}, renaming: {tally:?}");
+    assert!(tally.recovering > 20, "too little was at stake: {tally:?}");
 }
 
 /// A history has what it is for: every kind of write several times, and groups of several slots.
@@ -184,9 +182,9 @@ fn a_history_has_every_kind_of_write() {
 fn a_cut_that_is_not_synced_and_an_install_in_pieces_are_noticed() {
     for process in ["node::report_cuts_too_early", "node::install_in_pieces"] {
         let mut trials = Trials::new(node::history(100));
-        let (root, calls) = trace(process, 100);
+        let traced = Traced::new(process, 100);
         let holds: Holds = &mut |path, durable| trials.assert_holds(path, durable);
-        let caught = lose_power(&calls, root.path(), Honours::Syncs, 200, 1, holds).expect_err("something is lost, or torn");
+        let caught = lose_power(&traced, Honours::Syncs, 200, 1, holds).expect_err("something is lost, or torn");
         println!("{process}: {caught}");
     }
 }

@@ -7,9 +7,41 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// Directory and number of writes of a traced process.
-pub(crate) const DIRECTORY: &str = "CATENA_POWER_LOSS_DIRECTORY";
-pub(crate) const WRITES: &str = "CATENA_POWER_LOSS_WRITES";
+/// What a traced process is to do: it goes on with what is in its directory, if anything is.
+#[derive(Clone, Debug)]
+pub(crate) struct Task {
+    pub(crate) directory: PathBuf,
+    /// So many there are from the beginning.
+    pub(crate) writes: u64,
+    /// Up to where the process before has reported that all is durable.
+    pub(crate) durable: u64,
+    /// How many writes it does at most.
+    pub(crate) at_most: u64,
+}
+
+const DIRECTORY: &str = "CATENA_POWER_LOSS_DIRECTORY";
+const WRITES: &str = "CATENA_POWER_LOSS_WRITES";
+const DURABLE: &str = "CATENA_POWER_LOSS_DURABLE";
+const AT_MOST: &str = "CATENA_POWER_LOSS_AT_MOST";
+
+impl Task {
+    /// What this process was told.
+    pub(crate) fn told() -> Self {
+        let number = |name| std::env::var(name).unwrap().parse().unwrap();
+        let directory = std::env::var(DIRECTORY).unwrap().into();
+        Self { directory, writes: number(WRITES), durable: number(DURABLE), at_most: number(AT_MOST) }
+    }
+}
+
+/// A process that has done all it was told to in a fresh directory.
+pub(crate) struct Traced {
+    /// The test that it ran.
+    pub(crate) process: &'static str,
+    pub(crate) writes: u64,
+    pub(crate) root: TempDir,
+    /// What it did, in order.
+    pub(crate) calls: Vec<Call>,
+}
 
 /// A call that has succeeded. File descriptors are numbers, as the process has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,21 +92,30 @@ pub(crate) enum Call {
     },
 }
 
-/// Runs this test binary's `test` in a process of its own and in a fresh directory; what it did, in order.
-pub(crate) fn trace(test: &str, writes: u64) -> (TempDir, Vec<Call>) {
-    let (root, log) = (super::scratch(), tempfile::NamedTempFile::new().unwrap());
+impl Traced {
+    pub(crate) fn new(process: &'static str, writes: u64) -> Self {
+        let root = super::scratch();
+        let calls = trace(process, &Task { directory: root.path().to_owned(), writes, durable: 0, at_most: u64::MAX });
+        Self { process, writes, root, calls }
+    }
+}
+
+/// Runs this test binary's `test` in a process of its own; what it did, in order.
+pub(crate) fn trace(test: &str, task: &Task) -> Vec<Call> {
+    let log = tempfile::NamedTempFile::new().unwrap();
     let output = Command::new("strace")
         .args(["-f", "-y", "-xx", "-s", "1000000000", "-e", "trace=%desc,%file", "-o"])
         .arg(log.path())
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", test, "--ignored", "--nocapture"])
-        .env(DIRECTORY, root.path())
-        .env(WRITES, writes.to_string())
+        .env(DIRECTORY, &task.directory)
+        .env(WRITES, task.writes.to_string())
+        .env(DURABLE, task.durable.to_string())
+        .env(AT_MOST, task.at_most.to_string())
         .output()
         .unwrap_or_else(|error| panic!("strace is needed (Debian package strace): {error}"));
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let calls = parse(&std::fs::read_to_string(log.path()).unwrap(), root.path());
-    (root, calls)
+    assert!(output.status.success(), "{task:?}: {}", String::from_utf8_lossy(&output.stderr));
+    parse(&std::fs::read_to_string(log.path()).unwrap(), &task.directory)
 }
 
 /// The lines of all threads, put together where one was interrupted.
@@ -140,6 +181,8 @@ fn call(line: &str, process: u64, root: &Path) -> Option<Call> {
             data.truncate(result.parse().unwrap());
             Call::Write { fd: descriptor(arguments), data }
         }
+        // Asks for the position only, as fjall does with each record of a journal.
+        "lseek" if arguments.ends_with(", 0, SEEK_CUR") => return None,
         "lseek" => Call::Seek { fd: descriptor(arguments), position: result.parse().unwrap() },
         "ftruncate" => Call::SetLen { fd: descriptor(arguments), len: number() },
         "fdatasync" | "fsync" => Call::SyncEnds { fd: descriptor(arguments), process },

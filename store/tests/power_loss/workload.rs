@@ -1,11 +1,12 @@
 //! What the process writes, and what must be there of it.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use catena_core::{Batch, ChainVersion, Entry, EntryId, Operation, Seq, Slot, Ticket, WallTime, Write};
 use catena_store::{FjallStore, Reader, Reclaimed, Store, Swept};
 
-use super::trace::{Call, DIRECTORY, WRITES};
+use super::trace::{Call, Task};
 
 const SLOT: Slot = Slot(3);
 /// Entries that are not applied yet.
@@ -48,12 +49,16 @@ fn write_and_make_room() {
     });
 }
 
-/// What is done after each write.
+/// What is done after each write. It goes on with what it finds, which is durable.
 fn write(mut beside: impl FnMut(&FjallStore, u64)) {
-    let writes: u64 = std::env::var(WRITES).unwrap().parse().unwrap();
-    let mut store = FjallStore::open_unidentified(Path::new(&std::env::var(DIRECTORY).unwrap())).unwrap();
-    store.recover().unwrap();
-    for seq in 1..=writes {
+    let Task { directory, writes, durable, at_most } = Task::told();
+    let mut store = FjallStore::open_unidentified(&directory).unwrap();
+    let found = store.recover().unwrap().pop().map_or(0, |found| found.log.last().map_or(found.trim, |entry| entry.id).seq.0);
+    assert!(found >= durable, "{durable} was durable: the log ends at {found}");
+    if found > 0 {
+        report(found);
+    }
+    for seq in found + 1..=writes.min(found.saturating_add(at_most)) {
         let mut batch = vec![Write::Append(vec![entry(seq)])];
         if seq > UNAPPLIED {
             batch.push(Write::Apply { entries: vec![entry(seq - UNAPPLIED)], sessions: vec![] });
@@ -62,8 +67,13 @@ fn write(mut beside: impl FnMut(&FjallStore, u64)) {
         store.sync().unwrap();
         while store.sweep().unwrap() == Swept::Partly {}
         beside(&store, seq);
-        println!("\ndurable {seq}.");
+        report(seq);
     }
+}
+
+/// Up to where everything is durable.
+pub(crate) fn report(number: impl Display) {
+    println!("\ndurable {number}.");
 }
 
 /// What a call of that process says, if it says that something is durable.
