@@ -6,7 +6,7 @@ use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::shapes::shape;
-use super::twin::{Slots, recover, run_next};
+use super::twin::{Slots, TwinSlot, recover, run_next};
 use super::writer::{SLOTS, Shape, Writer};
 
 /// What one process after the other writes.
@@ -75,6 +75,19 @@ impl History {
     pub(crate) fn restart(&mut self) {
         self.groups.last_mut().expect("something is written").then = Then::Restart;
         recover(self.after.last_mut().expect("something is written"));
+    }
+
+    /// Adds a group of one batch, made of what the slot has.
+    pub(crate) fn write(&mut self, slot: Slot, then: Then, writes: impl FnOnce(&TwinSlot) -> Vec<Write>) {
+        let mut slots = self.after(self.after.len());
+        let writes = writes(slots.entry(slot).or_default());
+        let batch = Batch { ticket: self.next(), slot, writes };
+        run_next(&mut slots, &batch);
+        self.after.push(slots);
+        self.groups.push(Group { batches: vec![batch], then });
+        if then == Then::Restart {
+            self.restart();
+        }
     }
 
     fn next(&self) -> Ticket {

@@ -6,6 +6,7 @@
 //! `POWER_LOSSES=N` tries so many moments, `POWER_LOSS_SEED=S` others, of `POWER_LOSS_WRITES=W` writes; see `docs/storage.md`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bulk;
 mod decisions;
 mod disk;
 mod history;
@@ -160,6 +161,27 @@ fn what_a_killed_process_has_renamed_is_safe_before_the_next_one_removes_what_wa
     let tally = lose_power_after_renames(&traced, Honours::SyncsAndNewNames, 1, holds).unwrap_or_else(|lack| panic!("{lack}"));
     println!("{process}, renaming: {tally:?}");
     assert!(tally.recovering > 20, "too little was at stake: {tally:?}");
+}
+
+/// A slot that is emptied has more records than are removed at once.
+fn bulk_survives(survives: Survives) {
+    let groups = option("POWER_LOSS_WRITES", 200) / 5;
+    let mut trials = Trials::new(bulk::history(groups));
+    survives("bulk::write_history", groups, Honours::Syncs, &mut |path, durable| trials.assert_holds(path, durable));
+    let Trials { at_stake, steps_left, .. } = trials;
+    println!("at stake (taken, kept): {at_stake:?}, steps left of sweeps: {steps_left:?}");
+    // Each has more at its beginning.
+    assert!(steps_left.contains_key(&1), "no sweep was interrupted: {steps_left:?}");
+}
+
+#[test]
+fn what_is_left_of_large_slots_goes_whole_after_power_losses_while_it_goes() {
+    bulk_survives(survives);
+}
+
+#[test]
+fn so_it_does_after_a_power_loss_while_the_store_recovers_from_one_and_goes_on() {
+    bulk_survives(survives_twice);
 }
 
 /// A history has what it is for: every kind of write several times, and groups of several slots.
