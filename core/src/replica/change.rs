@@ -76,7 +76,7 @@ impl Replica {
         reached!(HeadGoesOn if self.begins_as(role, Role::is_head, cx) && self.committed < self.last());
         reached!(TailGoesOn if self.begins_as(role, Role::is_tail, cx) && self.committed < self.last());
         reached!(TookPartAgain if self.standing == Standing::Restarted && !matches!(role, Role::Joining | Role::None));
-        let unmatched = mutant!(SkipMatching) || mutant!(MatchRestartedOnly) && self.standing != Standing::Restarted;
+        let stood = self.standing;
         self.standing = match role {
             Role::Joining => Standing::Joining,
             _ if self.damage == Damage::All && role != Role::None => Standing::Astray,
@@ -113,7 +113,12 @@ impl Replica {
             self.cut(self.committed, cx);
         }
         self.barrier = self.last();
-        self.matched |= unmatched;
+        if mutant!(SkipMatching) {
+            self.matched = true;
+        }
+        if mutant!(MatchRestartedOnly) && stood != Standing::Restarted {
+            self.matched = true;
+        }
         if !role.is_head() {
             self.end_waiting(Seq(0), cx);
         }

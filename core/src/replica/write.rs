@@ -131,9 +131,8 @@ impl Replica {
 
     /// The refusal of a write where something is in too much supply.
     pub(super) fn busy(&self, resource: Resource, current: u64, limit: u64, cx: &Context<'_>) -> CallError {
-        let heavy = matches!(resource, Resource::SlotBytes | Resource::NodeBytes);
-        reached!(TooHeavy if heavy);
-        reached!(PushedBack if !heavy);
+        reached!(TooHeavy if matches!(resource, Resource::SlotBytes | Resource::NodeBytes));
+        reached!(PushedBack if !matches!(resource, Resource::SlotBytes | Resource::NodeBytes));
         CallError::Backpressure { slot: self.slot, resource, current, limit, retry_after: self.retry_after(cx.now.wall) }
     }
 
