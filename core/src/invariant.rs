@@ -15,12 +15,23 @@ macro_rules! invariant {
     };
 }
 
-/// Whether a planted bug is switched on; constantly false without the `mutants` feature.
+/// Whether a planted bug is switched on; constantly false without the `mutants` feature. For every crate: it is this one's feature
+/// that counts, so that none has bugs without the others.
+#[cfg(feature = "mutants")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! mutant {
+    ($name:ident) => {
+        $crate::mutants::is($crate::mutants::Mutant::$name)
+    };
+}
+
+/// As without planted bugs.
+#[cfg(not(feature = "mutants"))]
+#[doc(hidden)]
+#[macro_export]
 macro_rules! mutant {
     ($name:ident) => {{
-        #[cfg(feature = "mutants")]
-        let on = $crate::mutants::is($crate::mutants::Mutant::$name);
-        #[cfg(not(feature = "mutants"))]
         let on = false;
         on
     }};

@@ -34,9 +34,6 @@
 //! The layout on disk, the records and their cost are described in `docs/storage.md`.
 #![forbid(unsafe_code)]
 
-#[macro_use]
-mod planted;
-
 mod config;
 mod contract;
 mod directory;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use catena_core::{ChainVersion, Change, ClusterConfig, Epoch, Leadership, NodeId, Record, Slot};
+use catena_core::{ChainVersion, Change, ClusterConfig, Epoch, Leadership, NodeId, Record, Slot, mutant};
 
 use super::{ConfigError, ConfigStore, next_beat, next_epoch, require_leader, require_succession, require_unchanged};
 

@@ -7,7 +7,7 @@ mod state;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use catena_core::{Batch, Entry, EntryId, Metadata, Object, Recovered, Seq, Session, Slot, Ticket};
+use catena_core::{Batch, Entry, EntryId, Metadata, Object, Recovered, Seq, Session, Slot, Ticket, mutant};
 
 pub use self::pinned::MemoryPinned;
 use self::staging::Unsynced;

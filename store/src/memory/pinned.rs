@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::{Mutex, OnceLock};
 
 use bytes::Bytes;
-use catena_core::{EntryId, Slot, SnapshotEnd, WallTime};
+use catena_core::{EntryId, Slot, SnapshotEnd, WallTime, mutant};
 
 use super::MemoryDisk;
 use super::state::Applied;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use catena_core::{Batch, Object, Pin, Slot, SnapshotEnd, Write};
+use catena_core::{Batch, Object, Pin, Slot, SnapshotEnd, Write, mutant};
 
 use super::state::{Applied, SlotState};
 
