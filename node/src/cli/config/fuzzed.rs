@@ -20,7 +20,8 @@ pub fn judge(text: &str) -> Result<(), String> {
     let shown = effective(text)?;
     let printed = json(&shown);
     let again = effective(&as_file(&printed)).expect("what is printed was said in a file, or might have been");
-    assert_eq!(values(&json(&again)), values(&printed), "what is printed means what it was printed of");
+    assert_eq!(values(&json(&again)), values(&printed), "what is printed is printed the same again");
+    assert_eq!(words(&again), words(&shown), "what is printed means what it was printed of");
     shown.iter().try_for_each(|effective| check(effective).map_err(|error| effective.explain(&error.to_string(), error.keys())))
 }
 
@@ -45,4 +46,11 @@ fn as_file(printed: &Value) -> String {
 fn values(printed: &Value) -> Vec<&Value> {
     let settings = printed.as_object().into_iter().flatten().flat_map(|(_, settings)| settings.as_object().into_iter().flatten());
     settings.map(|(_, setting)| &setting["value"]).collect()
+}
+
+/// Every value of every section, as its command reads it.
+fn words(shown: &[Effective]) -> Vec<Vec<String>> {
+    let of =
+        |effective: &Effective| effective.section.settings().iter().map(|setting| effective.words(setting)).collect::<Vec<_>>();
+    shown.iter().flat_map(of).collect()
 }
