@@ -1,42 +1,50 @@
 //! One-line sabotages, to prove that the simulator would notice. Behind the `mutants` feature, off unless set.
 //!
-//! Most are planted in this crate, some in `catena-store`, and one in the simulator's own storage.
+//! Those that the simulated world runs are planted in this crate, some in `catena-store`, and one in the simulator's own storage. The
+//! others are where it does not come: in what reads bytes from outside, and in the tasks around the machines.
 //!
 //! A mutant is set for the current thread, so that simulated worlds on different threads do not meet.
 
 use std::cell::Cell;
 
-/// Defines the enum, its list and each mutant's rule and story.
+/// Defines the enum, its two lists, with a line between them, and each mutant's rule and story.
 macro_rules! mutants {
-    ($($name:ident, $rule:literal, $story:literal;)*) => {
-        /// A rule of the protocol, broken on purpose.
+    ($($name:ident, $rule:literal, $story:literal;)* --- $($outside:ident, $source:literal, $tale:literal;)*) => {
+        /// A rule, broken on purpose.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
             $(#[doc = $story] $name,)*
+            $(#[doc = $tale] $outside,)*
         }
 
         impl Mutant {
-            /// Every one.
+            /// Every one that the simulated world runs.
             pub const ALL: &[Mutant] = &[$(Mutant::$name,)*];
+
+            /// Those that it cannot notice, as it does not run what they are in: `docs/mutants.md` says who does.
+            pub const OUTSIDE: &[Mutant] = &[$(Mutant::$outside,)*];
 
             /// Its name on the command line.
             pub fn name(self) -> &'static str {
-                match self { $(Mutant::$name => stringify!($name),)* }
+                match self {
+                    $(Mutant::$name => stringify!($name),)*
+                    $(Mutant::$outside => stringify!($outside),)*
+                }
             }
 
-            /// The one of that name.
+            /// The one of that name, in either list.
             pub fn named(name: &str) -> Option<Mutant> {
-                Self::ALL.iter().copied().find(|mutant| mutant.name() == name)
+                Self::ALL.iter().chain(Self::OUTSIDE).copied().find(|mutant| mutant.name() == name)
             }
 
-            /// The rule it breaks.
+            /// The rule it breaks; or the document that says otherwise, where none of the protocol's rules does.
             pub fn rule(self) -> &'static str {
-                match self { $(Mutant::$name => $rule,)* }
+                match self { $(Mutant::$name => $rule,)* $(Mutant::$outside => $source,)* }
             }
 
             /// What it does, in a sentence.
             pub fn story(self) -> &'static str {
-                match self { $(Mutant::$name => $story,)* }
+                match self { $(Mutant::$name => $story,)* $(Mutant::$outside => $tale,)* }
             }
         }
     };
@@ -127,6 +135,22 @@ mutants! {
     KeepStaleKeys, "J1", "A snapshot is laid over the objects that were there before, instead of replacing them.";
     ChunksOverPins, "J3", "Staged chunks are kept when the snapshot becomes another.";
     EpochUnchecked, "C1", "The store takes changes of a leader that it knows to be deposed.";
+
+    ---
+    TextOnly, "docs/api.md", "A value that is no text is changed on its way in: what is not UTF-8 is replaced.";
+    DamageNotSent, "D2", "A node's report arrives without saying that its copy is damaged.";
+    RangeUnchecked, "docs/api.md", "A number outside what it can mean is taken.";
+    ChecksumIgnored, "D2", "A record's checksum is not compared.";
+    ZeroUnescaped, "D4", "A zero byte stands for itself in the key of a value that is apart.";
+    ContinuationLost, "fuzz/README.md", "A scenario is written anew without the second lines of its commands.";
+    ReplayUnchecked, "CONTRIBUTING.md", "The check value of a replay file is not compared.";
+    SettingUnchecked, "README.md", "A setting in a file is taken whether or not its value fits.";
+    ListCutShort, "README.md", "Of a setting with several values only the first is printed.";
+    LinkNotRedialled, "W6", "A link that was up, and has ended, is not dialled again.";
+    CoordinatorNotSought, "K7", "A coordinator that is lost is not sought again.";
+    LostIsRefused, "W9", "A call whose connection is lost counts as not executed.";
+    DeadlineMissed, "W9", "A client's deadlines pass without a word.";
+    LeftUntold, "K3", "A node that has left does not tell its server, which goes on.";
 }
 
 thread_local! {

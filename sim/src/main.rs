@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use campaigns::Campaign;
 use catena_core::mutants::Mutant;
-use catena_sim::mutation::names;
+use catena_sim::mutation::{named, names};
 use catena_sim::{MOST_DRIFT, PROMISED_DRIFT, Printing, Scale, Severity};
 use clap::{Args, Parser, Subcommand};
 use hunts::Hunts;
@@ -139,8 +139,7 @@ impl Clocks {
 }
 
 fn parse_mutant(text: &str) -> Result<Mutant, String> {
-    let known = || names();
-    Mutant::named(text).ok_or_else(|| format!("there is no mutant {text:?}: give one of {}", known()))
+    named(text).ok_or_else(|| format!("there is no mutant {text:?}: give one of {}", names()))
 }
 
 fn main() -> ExitCode {

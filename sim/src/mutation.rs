@@ -49,9 +49,48 @@ pub struct Small {
     pub took: Duration,
 }
 
-/// The names of all mutants.
+/// The names of all mutants that the world runs.
 pub fn names() -> String {
     Mutant::ALL.iter().map(|mutant| mutant.name()).collect::<Vec<_>>().join(", ")
+}
+
+/// The one of that name, of those that the world runs.
+pub fn named(name: &str) -> Option<Mutant> {
+    Mutant::named(name).filter(|mutant| Mutant::ALL.contains(mutant))
+}
+
+/// Who notices a mutant that the world does not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watcher {
+    /// The corpus of this fuzz target: `fuzz/tests/planted.rs` plants its mutants.
+    Corpus(&'static str),
+    /// The shipped code under simulated time: `cluster/mod.rs` plants its mutants.
+    Cluster,
+}
+
+/// Who notices which of [`Mutant::OUTSIDE`], and where those are planted.
+const OUTSIDE: &[(Watcher, &str, &[Mutant])] = &[
+    (Watcher::Corpus("wire"), "net's conversions", &[Mutant::TextOnly, Mutant::DamageNotSent, Mutant::RangeUnchecked]),
+    (Watcher::Corpus("records"), "the store's records and keys", &[Mutant::ChecksumIgnored, Mutant::ZeroUnescaped]),
+    (Watcher::Corpus("scenarios"), "scenarios, read and written", &[Mutant::ContinuationLost]),
+    (Watcher::Corpus("replays"), "the reader of replay files", &[Mutant::ReplayUnchecked]),
+    (Watcher::Corpus("settings"), "settings, read and printed", &[Mutant::SettingUnchecked, Mutant::ListCutShort]),
+    (
+        Watcher::Cluster,
+        "tasks and streams around the machines",
+        &[
+            Mutant::LinkNotRedialled,
+            Mutant::CoordinatorNotSought,
+            Mutant::LostIsRefused,
+            Mutant::DeadlineMissed,
+            Mutant::LeftUntold,
+        ],
+    ),
+];
+
+/// The mutants that this one is to notice: a test plants each of them.
+pub fn noticed_by(watcher: Watcher) -> &'static [Mutant] {
+    OUTSIDE.iter().find(|(one, ..)| *one == watcher).map_or(&[], |(.., mutants)| mutants)
 }
 
 /// Runs `act` with a mutant planted on this thread, and the core's own assertions switched off.
@@ -209,6 +248,33 @@ pub fn table(fates: &[Fate], effort: Effort) -> String {
         writeln!(text, "\n{few} of {} shrink to at most {FEW} events.", small.len()).expect("a string takes everything");
     }
     text.push_str(NOT_PLANTED);
+    text.push_str(&outside());
+    text
+}
+
+/// What `docs/mutants.md` says of those that the world does not run.
+fn outside() -> String {
+    let mut text = format!(
+        "
+## Outside of the simulated world
+
+What the world does not run it cannot notice. So {} more are planted in what reads bytes from outside, and in the tasks around the \
+machines. Tests plant each, and fail if nobody notices: `fuzz/tests/planted.rs` those that a fuzz target is to notice by its corpus; \
+`sim/src/cluster/mod.rs` those that the shipped code under simulated time is to show (`cargo sim --release`).
+
+",
+        Mutant::OUTSIDE.len()
+    );
+    for (watcher, place, mutants) in OUTSIDE {
+        let who = match watcher {
+            Watcher::Corpus(target) => format!("the corpus of `{target}`"),
+            Watcher::Cluster => "a cluster under simulated time".to_owned(),
+        };
+        for mutant in *mutants {
+            writeln!(text, "* {} ({}), in {place}: {} Noticed by {who}.", mutant.name(), mutant.rule(), mutant.story())
+                .expect("a string takes everything");
+        }
+    }
     text
 }
 
@@ -232,5 +298,17 @@ impl fmt::Display for Small {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let events = if self.events == 1 { "event" } else { "events" };
         write!(f, "{} {events}, {:.1} s", self.events, self.took.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_mutant_outside_of_the_world_has_somebody_who_notices_and_the_document_says_who() {
+        let watched: Vec<Mutant> = OUTSIDE.iter().flat_map(|(.., mutants)| mutants.iter().copied()).collect();
+        assert_eq!(watched, Mutant::OUTSIDE, "in the order of core/src/mutants.rs, each once");
+        assert!(include_str!("../../docs/mutants.md").ends_with(&outside()), "its last section is to be\n{}", outside());
     }
 }

@@ -52,7 +52,7 @@ fn every_fault_that_was_seen_elsewhere_has_its_story() {
 }
 
 /// The planted bug that brings each fault back, and the story that it makes go otherwise. One is not here: nothing on the way of
-/// `j` (bytes that are no text) is the core's, net's conversions are held by their own tests.
+/// `j` (bytes that are no text) is the core's, it is planted in net's conversions, as `TextOnly`, by fuzz/tests/planted.rs.
 const RECREATED: &[(char, &str, Mutant)] = &[
     ('a', "copy-of-many-parts", Mutant::ActivateEarly),
     ('b', "tail-loses-coordinator", Mutant::RouteBeforeChain),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use catena_core::client::{AttemptId, Body, ClientEvent, Failure};
-use catena_core::{Action, CallError, Command, Kind, NodeId, Reply, Target};
+use catena_core::{Action, CallError, Command, Kind, NodeId, Reply, Target, mutant};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 use tonic::Status;
@@ -238,6 +238,7 @@ impl Trouble {
         let kind = kind_of(&status);
         let failure = match kind {
             Kind::NotExecuted => Failure::Rejected,
+            Kind::Unknown if mutant!(LostIsRefused) => Failure::Rejected,
             Kind::Unknown => Failure::Lost,
         };
         Tried::Failed(failure, ClientError::Failed { node: node(), code: status.code(), message, kind })

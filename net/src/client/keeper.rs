@@ -16,6 +16,7 @@ use crate::proto::coordination_client::CoordinationClient;
 use crate::transport::{MESSAGE_BYTES, endpoint, root_cause};
 use crate::{Refusal, WIRE_VERSION, proto};
 use catena_core::client::{ClientEvent, Failure};
+use catena_core::mutant;
 
 /// One task for each client; it ends with the last clone.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Keeper {
                     None => break,
                 },
                 () = self.sooner.notified() => {}
-                () = due => tell(&self.shared, |shared| shared.step(ClientEvent::Wake)),
+                () = due, if !mutant!(DeadlineMissed) => tell(&self.shared, |shared| shared.step(ClientEvent::Wake)),
             }
         }
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use catena_core::{
     Action, ChainVersion, ClusterId, Command, Comparison, Condition, EntryId, Metadata, Object, Origin, Seq, Slot, Target,
-    WallTime,
+    WallTime, mutant,
 };
 
 use super::{ConvertError, Number, Result, all, cluster_bytes, each, enumeration, optional_cluster_id, ranged, required};
@@ -162,12 +162,17 @@ impl TryFrom<proto::PutRequest> for WriteCall {
             target: target(request.slot, request.chain_version),
             command: Command {
                 key: request.key,
-                action: Action::Put { value: request.value },
+                action: Action::Put { value: if mutant!(TextOnly) { lossy(&request.value) } else { request.value } },
                 conditions: conditions(request.conditions)?,
             },
             origin: request.session.map(Origin::try_from).transpose()?,
         })
     }
+}
+
+/// What a planted bug makes of a value.
+fn lossy(value: &[u8]) -> Bytes {
+    String::from_utf8_lossy(value).into_owned().into()
 }
 
 impl TryFrom<proto::DeleteRequest> for WriteCall {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use catena_core::{
     ChainVersion, ClusterId, Decisions, Epoch, Heartbeat, HeartbeatAnswer, MAX_SLOTS, NodeRecord, Presence, ReplicaState, Report,
-    Revision, RollCall, Route, Slot,
+    Revision, RollCall, Route, Slot, mutant,
 };
 
 use super::common::epoch;
@@ -140,7 +140,7 @@ impl TryFrom<proto::Report> for Report {
     fn try_from(report: proto::Report) -> Result<Self> {
         let silent = (!report.silent.is_empty()).then(|| node_id("report.silent", &report.silent)).transpose()?;
         let (slot, version, state) = (Slot(report.slot), ChainVersion(report.version), Number::new(report.state).try_into()?);
-        Ok(Self { slot, version, state, fenced: report.fenced, damaged: report.damaged, silent })
+        Ok(Self { slot, version, state, fenced: report.fenced, damaged: report.damaged && !mutant!(DamageNotSent), silent })
     }
 }
 

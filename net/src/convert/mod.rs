@@ -21,7 +21,7 @@ mod malformed;
 mod properties;
 
 use bytes::Bytes;
-use catena_core::{ClusterId, Incarnation, InvalidNodeId, NodeId};
+use catena_core::{ClusterId, Incarnation, InvalidNodeId, NodeId, mutant};
 
 pub use call::{Found, OpenCall, Opened, ReadCall, WriteCall, Written};
 pub(crate) use call::{delete_request, get_request, put_request};
@@ -115,7 +115,11 @@ fn required<T>(field: &'static str, value: Option<T>) -> Result<T> {
 
 /// A number within bounds, both included.
 fn ranged(field: &'static str, value: u64, min: u64, max: u64) -> Result<u64> {
-    if (min..=max).contains(&value) { Ok(value) } else { Err(ConvertError::Range { field, value, min, max }) }
+    if (min..=max).contains(&value) || mutant!(RangeUnchecked) {
+        Ok(value)
+    } else {
+        Err(ConvertError::Range { field, value, min, max })
+    }
 }
 
 /// A length or count that fits this machine.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catena_core::{Identity, Incarnation, NodeId, NodeRecord};
+use catena_core::{Identity, Incarnation, NodeId, NodeRecord, mutant};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tonic::Status;
@@ -57,6 +57,7 @@ pub(super) async fn keep(identity: Identity, inputs: mpsc::Sender<NodeInput>, mu
             },
         };
         match attempt {
+            Attempt::Ended(_) if mutant!(LinkNotRedialled) => return,
             Attempt::Ended(ended) => {
                 info!(component = "node", node_id = %identity.node, peer_node_id = %record.node, error = %ended, "link ended");
                 // One that ends at once is not wanted at the other end, yet.

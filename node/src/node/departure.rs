@@ -7,7 +7,7 @@ use std::future::pending;
 use std::pin::Pin;
 use std::time::Duration;
 
-use catena_core::{Chain, Heartbeat, HeartbeatAnswer, Identity, Presence, Role, Slot};
+use catena_core::{Chain, Heartbeat, HeartbeatAnswer, Identity, Presence, Role, Slot, mutant};
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 
@@ -140,6 +140,9 @@ impl Departure {
 
     fn leave(&mut self) {
         self.stage = Stage::Left;
+        if mutant!(LeftUntold) {
+            return;
+        }
         if let Some(left) = self.left.take() {
             // A server that has gone needs no telling.
             let _ = left.send(());

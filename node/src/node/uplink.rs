@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use catena_core::{Decisions, HeartbeatAnswer, NodeId, RegisterError};
+use catena_core::{Decisions, HeartbeatAnswer, NodeId, RegisterError, mutant};
 use catena_net::Refusal;
 use catena_net::coordination::{self, FromCoordinator, Heartbeats, JoinError, Joined, Register, Registered};
 use tokio::sync::mpsc;
@@ -66,6 +66,9 @@ async fn keep_up(endpoints: Vec<String>, register: Register, mut joined: Joined,
     loop {
         if follow(&register.node.node, joined, &events).await.is_err() {
             return;
+        }
+        if mutant!(CoordinatorNotSought) {
+            std::future::pending::<()>().await;
         }
         joined = match join(&endpoints, &register).await {
             Ok(joined) => joined,

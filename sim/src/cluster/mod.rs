@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use self::machines::{Cut, Death, Machines};
 use self::recorder::Recorder;
 use crate::history::{Call, CallId, Deed, Outcome, Wish};
+use crate::mutation::{Watcher, noticed_by};
 use crate::rng::{Odds, Rng};
 use crate::workload::{Knowledge, Workload};
 
@@ -29,6 +30,8 @@ const CALLS_EACH: usize = 60;
 const KEYS: usize = 6;
 /// Seeds that `cargo sim` tries unless `SEEDS` names others.
 const SEEDS: Range<u64> = 0..200;
+/// Seeds that are enough for bugs that show in most clusters to which anything happens.
+const SOON: Range<u64> = 0..10;
 /// Longer than committed entries wait to be applied.
 const APPLIED: Duration = Duration::from_secs(1);
 /// How long chains may take to be whole again.
@@ -87,6 +90,20 @@ fn planted_bugs_are_found() {
         println!("{}: caught by seed {caught:?}", mutant.name());
         assert!(caught.is_some(), "{} is not noticed", mutant.name());
     }
+}
+
+/// The event-queue world does not run what they are in.
+#[test]
+fn bugs_planted_around_the_machines_are_found_soon() {
+    println!("the panics that follow are planted");
+    let mut missed = Vec::new();
+    for mutant in noticed_by(Watcher::Cluster) {
+        let mut seeds = SOON;
+        let caught = seeds.position(|seed| in_simulation(seed, Some(*mutant)).is_err());
+        println!("{}: caught by seed {caught:?}", mutant.name());
+        missed.extend(caught.is_none().then_some(mutant.name()));
+    }
+    assert!(missed.is_empty(), "none of the seeds {SOON:?} notices {missed:?}");
 }
 
 /// Those that `SEEDS` names: `A..B`, as `catena-sim run --seeds` takes it.

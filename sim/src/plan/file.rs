@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use catena_core::Time;
 use catena_core::mutants::Mutant;
+use catena_core::{Time, mutant};
 
 use super::parse::{Line, Wrong};
 use super::{Item, Key, Plan, Rest, Verdict, parse};
@@ -134,7 +134,7 @@ impl File {
         let (start, last) = body.rsplit_once('\n').ok_or(FileError::CutShort)?;
         let says = last.strip_prefix("end ").ok_or(FileError::CutShort)?;
         let found = format!("{:016x}", check(&text.as_bytes()[..=start.len()]));
-        if says != "unchecked" && says != found {
+        if says != "unchecked" && says != found && !mutant!(ReplayUnchecked) {
             return Err(FileError::Damaged { says: says.chars().take(20).collect(), found });
         }
         parse::file(start).map_err(|Line { number, wrong: Wrong(what) }| FileError::Line { number, what })

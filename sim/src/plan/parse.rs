@@ -157,7 +157,7 @@ fn named<T: Copy>(all: &[T], name: impl Fn(&T) -> String, text: &str) -> Result<
 
 fn mutant(text: &str) -> Result<Option<Mutant>, Wrong> {
     let unknown = || Wrong(format!("there is no mutant {text:?} in this build: {}", mutation::names()));
-    if text == "none" { Ok(None) } else { Mutant::named(text).map(Some).ok_or_else(unknown) }
+    if text == "none" { Ok(None) } else { mutation::named(text).map(Some).ok_or_else(unknown) }
 }
 
 fn number(text: &str) -> Result<u64, Wrong> {

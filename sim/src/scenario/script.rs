@@ -10,6 +10,8 @@
 
 use std::fmt::Write as _;
 
+use catena_core::mutant;
+
 use super::command::Command;
 use super::error::{Problem, ScriptError};
 use super::names::Names;
@@ -73,7 +75,7 @@ impl Script {
                 block.source.push(text.to_owned());
                 while let Some((_, more)) = lines.next_if(|(_, text)| text.starts_with(' ')) {
                     whole.push_str(more);
-                    block.source.push(more.to_owned());
+                    block.source.extend((!mutant!(ContinuationLost)).then(|| more.to_owned()));
                 }
                 let command = Command::parse(&whole, &mut names).map_err(|problem| ScriptError { line, problem })?;
                 block.commands.push(Located { line, command });

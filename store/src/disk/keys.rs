@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Bound;
 
-use catena_core::{Seq, Slot};
+use catena_core::{Seq, Slot, mutant};
 
 /// A part of the store with an index of its own. Shared by all slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,7 +179,7 @@ pub(super) fn values_from(slot: Slot, generation: Generation, key: &[u8]) -> Vec
     let mut from = prefix(slot, generation).to_vec();
     for &byte in key {
         match byte {
-            0 => from.extend_from_slice(&ZERO),
+            0 if !mutant!(ZeroUnescaped) => from.extend_from_slice(&ZERO),
             byte => from.push(byte),
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use catena_core::ClusterId;
+use catena_core::{ClusterId, mutant};
 use clap::FromArgMatches;
 use serde_json::{Map, Value, json};
 
@@ -82,7 +82,8 @@ pub(super) fn json(shown: &[Effective]) -> Value {
 /// As the file has it; null, if there is none.
 fn value(setting: &Setting, words: Vec<String>) -> Value {
     if setting.kind() == Kind::List {
-        return words.into();
+        let shown = if mutant!(ListCutShort) { 1 } else { words.len() };
+        return words.into_iter().take(shown).collect();
     }
     let Some(word) = words.into_iter().next() else { return Value::Null };
     match setting.kind() {
