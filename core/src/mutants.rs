@@ -9,12 +9,12 @@ use std::cell::Cell;
 
 /// Defines the enum, its two lists, with a line between them, and each mutant's rule and story.
 macro_rules! mutants {
-    ($($name:ident, $rule:literal, $story:literal;)* --- $($outside:ident, $source:literal, $tale:literal;)*) => {
+    ($($name:ident, $rule:literal, $story:literal;)* --- $($elsewhere:ident, $source:literal, $tale:literal;)*) => {
         /// A rule, broken on purpose.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Mutant {
             $(#[doc = $story] $name,)*
-            $(#[doc = $tale] $outside,)*
+            $(#[doc = $tale] $elsewhere,)*
         }
 
         impl Mutant {
@@ -22,29 +22,29 @@ macro_rules! mutants {
             pub const ALL: &[Mutant] = &[$(Mutant::$name,)*];
 
             /// Those that it cannot notice, as it does not run what they are in: `docs/mutants.md` says who does.
-            pub const OUTSIDE: &[Mutant] = &[$(Mutant::$outside,)*];
+            pub const ELSEWHERE: &[Mutant] = &[$(Mutant::$elsewhere,)*];
 
             /// Its name on the command line.
             pub fn name(self) -> &'static str {
                 match self {
                     $(Mutant::$name => stringify!($name),)*
-                    $(Mutant::$outside => stringify!($outside),)*
+                    $(Mutant::$elsewhere => stringify!($elsewhere),)*
                 }
             }
 
             /// The one of that name, in either list.
             pub fn named(name: &str) -> Option<Mutant> {
-                Self::ALL.iter().chain(Self::OUTSIDE).copied().find(|mutant| mutant.name() == name)
+                Self::ALL.iter().chain(Self::ELSEWHERE).copied().find(|mutant| mutant.name() == name)
             }
 
             /// The rule it breaks; or the document that says otherwise, where none of the protocol's rules does.
             pub fn rule(self) -> &'static str {
-                match self { $(Mutant::$name => $rule,)* $(Mutant::$outside => $source,)* }
+                match self { $(Mutant::$name => $rule,)* $(Mutant::$elsewhere => $source,)* }
             }
 
             /// What it does, in a sentence.
             pub fn story(self) -> &'static str {
-                match self { $(Mutant::$name => $story,)* $(Mutant::$outside => $tale,)* }
+                match self { $(Mutant::$name => $story,)* $(Mutant::$elsewhere => $tale,)* }
             }
         }
     };

@@ -68,8 +68,8 @@ pub enum Watcher {
     Cluster,
 }
 
-/// Who notices which of [`Mutant::OUTSIDE`], and where those are planted.
-const OUTSIDE: &[(Watcher, &str, &[Mutant])] = &[
+/// Who notices which of [`Mutant::ELSEWHERE`], and where those are planted.
+const ELSEWHERE: &[(Watcher, &str, &[Mutant])] = &[
     (Watcher::Corpus("wire"), "net's conversions", &[Mutant::TextOnly, Mutant::DamageNotSent, Mutant::RangeUnchecked]),
     (Watcher::Corpus("records"), "the store's records and keys", &[Mutant::ChecksumIgnored, Mutant::ZeroUnescaped]),
     (Watcher::Corpus("scenarios"), "scenarios, read and written", &[Mutant::ContinuationLost]),
@@ -90,7 +90,7 @@ const OUTSIDE: &[(Watcher, &str, &[Mutant])] = &[
 
 /// The mutants that this one is to notice: a test plants each of them.
 pub fn noticed_by(watcher: Watcher) -> &'static [Mutant] {
-    OUTSIDE.iter().find(|(one, ..)| *one == watcher).map_or(&[], |(.., mutants)| mutants)
+    ELSEWHERE.iter().find(|(one, ..)| *one == watcher).map_or(&[], |(.., mutants)| mutants)
 }
 
 /// Runs `act` with a mutant planted on this thread, and the core's own assertions switched off.
@@ -248,12 +248,12 @@ pub fn table(fates: &[Fate], effort: Effort) -> String {
         writeln!(text, "\n{few} of {} shrink to at most {FEW} events.", small.len()).expect("a string takes everything");
     }
     text.push_str(NOT_PLANTED);
-    text.push_str(&outside());
+    text.push_str(&elsewhere());
     text
 }
 
 /// What `docs/mutants.md` says of those that the world does not run.
-fn outside() -> String {
+fn elsewhere() -> String {
     let mut text = format!(
         "
 ## Outside of the simulated world
@@ -263,9 +263,9 @@ machines. Tests plant each, and fail if nobody notices: `fuzz/tests/planted.rs` 
 `sim/src/cluster/mod.rs` those that the shipped code under simulated time is to show (`cargo sim --release`).
 
 ",
-        Mutant::OUTSIDE.len()
+        Mutant::ELSEWHERE.len()
     );
-    for (watcher, place, mutants) in OUTSIDE {
+    for (watcher, place, mutants) in ELSEWHERE {
         let who = match watcher {
             Watcher::Corpus(target) => format!("the corpus of `{target}`"),
             Watcher::Cluster => "a cluster under simulated time".to_owned(),
@@ -307,8 +307,8 @@ mod tests {
 
     #[test]
     fn each_mutant_outside_of_the_world_has_somebody_who_notices_and_the_document_says_who() {
-        let watched: Vec<Mutant> = OUTSIDE.iter().flat_map(|(.., mutants)| mutants.iter().copied()).collect();
-        assert_eq!(watched, Mutant::OUTSIDE, "in the order of core/src/mutants.rs, each once");
-        assert!(include_str!("../../docs/mutants.md").ends_with(&outside()), "its last section is to be\n{}", outside());
+        let watched: Vec<Mutant> = ELSEWHERE.iter().flat_map(|(.., mutants)| mutants.iter().copied()).collect();
+        assert_eq!(watched, Mutant::ELSEWHERE, "in the order of core/src/mutants.rs, each once");
+        assert!(include_str!("../../docs/mutants.md").ends_with(&elsewhere()), "its last section is to be\n{}", elsewhere());
     }
 }
