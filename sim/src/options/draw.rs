@@ -91,7 +91,7 @@ const APART: [Fault; 8] = [
 const SOME: [Fault; 5] = [Fault::FlappingLink, Fault::SlowLink, Fault::RackDeath, Fault::CrashLoop, Fault::WallJumpElsewhere];
 
 /// How long faults go on where coordinators may be down for minutes.
-const LONG: Duration = Duration::from_secs(240);
+const LONG: Duration = Duration::from_mins(4);
 
 const fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)

@@ -136,6 +136,15 @@ impl Options {
         (self.coordinator.cluster.replicas as usize).min(domains)
     }
 
+    /// A world that does more than this is going in circles: a healthy one does a twentieth of it.
+    pub(crate) fn most_happenings(&self) -> u64 {
+        const EACH_SECOND_OF_A_NODE: u64 = 2_000;
+        const EACH_CALL: u64 = 500;
+        let healing = Duration::from_secs(10);
+        let seconds = (self.duration + healing).as_secs() * self.scale.nodes as u64;
+        seconds * EACH_SECOND_OF_A_NODE + self.scale.operations as u64 * EACH_CALL
+    }
+
     /// How likely `fault` is, each time that it can occur. Never, where the seed has switched it off.
     pub(crate) fn odds(&self, fault: Fault) -> Odds {
         self.odds.iter().find(|(on, _)| *on == fault).map_or(Odds::NEVER, |(_, odds)| *odds)

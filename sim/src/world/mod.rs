@@ -54,9 +54,6 @@ use seats::Seat;
 use streams::Lines;
 use troubles::Troubles;
 
-/// A world that does more than this is going in circles: a healthy one needs a fiftieth.
-const HAPPENINGS: u64 = 3_000_000;
-
 /// A world from a seed.
 pub(crate) struct World {
     options: Options,
@@ -231,6 +228,7 @@ impl World {
         marks::take(); // those of a world before on this thread
         self.turn(Key::Step(Step::Begin, Place::World));
         self.begin()?;
+        let most = self.options.most_happenings();
         while let Some((at, happening)) = self.queue.pop() {
             if self.stops_at.is_some_and(|step| self.happenings >= step) {
                 return Ok(None);
@@ -239,14 +237,7 @@ impl World {
             self.turn(self.key(&happening));
             self.happenings += 1;
             self.trace.step_to(self.happenings);
-            if self.happenings > HAPPENINGS {
-                return Err(Violation {
-                    severity: Severity::Liveness,
-                    checker: Checker::Progress,
-                    rule: "W6",
-                    sentence: format!("the world goes in circles: {HAPPENINGS} events by {:?}", self.now),
-                });
-            }
+            self.judge_length(most)?;
             let rests = matches!(happening, Happening::Look) && self.look()?;
             if rests {
                 let summary = self.end()?;
@@ -257,6 +248,19 @@ impl World {
             self.happen(happening)?;
         }
         unreachable!("a world has always something to look at")
+    }
+
+    /// A world that does ever more is going in circles.
+    fn judge_length(&self, most: u64) -> Result<(), Violation> {
+        if self.happenings <= most {
+            return Ok(());
+        }
+        Err(Violation {
+            severity: Severity::Liveness,
+            checker: Checker::Progress,
+            rule: "W6",
+            sentence: format!("the world goes in circles: {most} events by {:?}", self.now),
+        })
     }
 
     fn begin(&mut self) -> Result<(), Violation> {

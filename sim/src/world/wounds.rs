@@ -332,7 +332,7 @@ impl World {
             Fault::AllCoordinatorsDown => (true, self.take_coordinators_down(later)?),
             Fault::LongOutage if self.occurrences.of(fault) > 0 => (false, self.now), // once is long enough
             Fault::LongOutage => {
-                let until = self.now + self.rng.duration(Duration::from_secs(60), Duration::from_secs(180));
+                let until = self.now + self.rng.duration(Duration::from_mins(1), Duration::from_mins(3));
                 (true, self.take_coordinators_down(until)?)
             }
             Fault::SlowStore => {
