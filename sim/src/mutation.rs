@@ -200,8 +200,8 @@ that took. After a minute no more is tried.";
 fn by_outside(seeds: u64) -> String {
     format!(
         " `from the outside` is how many it took of the first {seeds} with every checker switched off that looks at replicas or \
-         at single steps: left are those of clients' histories (linearizability by versions, and a search without them) and of \
-         liveness (progress, silence). A panic counts for nothing there."
+         at single steps, or that goes by what replicas declare to be committed: left are those of clients' histories (by the \
+         versions that clients are told, and by a search without them) and of liveness. A panic counts for nothing there."
     )
 }
 

@@ -51,13 +51,8 @@ pub(crate) struct ProcessArguments {
     #[arg(long, value_name = "NAME", value_parser = parse_plant)]
     plant: Option<Plant>,
     /// With this bug in the binary, one of docs/mutants.md, which must be noticed.
-    #[arg(long, value_name = "NAME", value_parser = parse_any_mutant, requires = "binary")]
+    #[arg(long, value_name = "NAME", value_parser = parse_mutant, requires = "binary")]
     mutant: Option<Mutant>,
-}
-
-/// Processes run also what the world does not.
-fn parse_any_mutant(text: &str) -> Result<Mutant, String> {
-    Mutant::named(text).map_or_else(|| parse_mutant(text), Ok)
 }
 
 fn parse_plant(text: &str) -> Result<Plant, String> {

@@ -162,17 +162,18 @@ impl TryFrom<proto::PutRequest> for WriteCall {
             target: target(request.slot, request.chain_version),
             command: Command {
                 key: request.key,
-                action: Action::Put { value: if mutant!(TextOnly) { lossy(&request.value) } else { request.value } },
+                action: Action::Put {
+                    value: if mutant!(TextOnly) {
+                        String::from_utf8_lossy(&request.value).into_owned().into()
+                    } else {
+                        request.value
+                    },
+                },
                 conditions: conditions(request.conditions)?,
             },
             origin: request.session.map(Origin::try_from).transpose()?,
         })
     }
-}
-
-/// What a planted bug makes of a value.
-fn lossy(value: &[u8]) -> Bytes {
-    String::from_utf8_lossy(value).into_owned().into()
 }
 
 impl TryFrom<proto::DeleteRequest> for WriteCall {

@@ -22,5 +22,5 @@ pub(crate) mod state;
 pub(crate) mod wing_gong;
 
 pub use violation::{Checker, Severity, Violation};
-pub(crate) use violation::{Judges, is_heard, judged_by, named_entries};
+pub(crate) use violation::{Judges, is_heard, judged_by, judges, named_entries};
 pub use wing_gong::Searches;

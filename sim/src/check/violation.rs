@@ -93,18 +93,9 @@ impl Checker {
         Checker::Assertion,
     ];
 
-    /// Whether it goes by what clients were answered and by what becomes of the cluster in time, and by nothing that a replica
-    /// has or does in between.
+    /// Whether it goes by what clients were answered and by what becomes of the cluster in time.
     fn looks_from_outside(self) -> bool {
-        matches!(
-            self,
-            Checker::Linearizability
-                | Checker::BlackBox
-                | Checker::Silence
-                | Checker::Progress
-                | Checker::Determinism
-                | Checker::Assertion
-        )
+        matches!(self, Checker::Linearizability | Checker::BlackBox | Checker::Progress)
     }
 }
 
@@ -113,7 +104,8 @@ impl Checker {
 pub(crate) enum Judges {
     /// Every checker.
     All,
-    /// Only those of histories and of liveness: what no client and no time can tell goes through.
+    /// Only those of clients' histories and of liveness: what no client and no time can tell goes through. Nothing then goes by
+    /// what replicas have declared to be committed, for nobody looks whether they contradict each other.
     Outside,
 }
 
@@ -129,9 +121,14 @@ pub(crate) fn judged_by<T>(judges: Judges, act: impl FnOnce() -> T) -> T {
     result
 }
 
+/// Who judges on this thread.
+pub(crate) fn judges() -> Judges {
+    JUDGES.get()
+}
+
 /// Whether a checker is heard on this thread.
 pub(crate) fn is_heard(checker: Checker) -> bool {
-    JUDGES.get() == Judges::All || checker.looks_from_outside()
+    judges() == Judges::All || checker.looks_from_outside()
 }
 
 impl fmt::Display for Checker {

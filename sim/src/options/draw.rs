@@ -176,7 +176,7 @@ impl Options {
         let elsewhere = Self::draw_fault(Fault::DuplicateElsewhere, &mut Rng::new(seed ^ 0xe15e_04e4_e000_0000));
         options.odds.extend(elsewhere.filter(|_| temper != Temper::Single));
         if temper == Temper::Wild {
-            // By this number, seeds that are kept for what they have found (tests/world.rs) have none of these.
+            // By this number, seeds that had found something before there were these are what they were.
             options.odds.extend(Self::draw_some(&mut Rng::new(seed ^ 0x50e0_0008_0000_0000)));
         }
         options

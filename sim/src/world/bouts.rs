@@ -85,17 +85,17 @@ impl World {
 
     /// A process dies while it starts, is let in, or has just begun to take part.
     pub(super) fn crash_again_and_again(&mut self, node: usize) -> bool {
+        if self.hosts[node].process.is_none() {
+            return false;
+        }
         let mut at = self.now;
         for _ in 0..self.rng.between(3, 8) {
             let until = at + self.rng.duration(ms(10), ms(200));
             self.queue.push(at, Happening::Bout(Bout::Relapse { node, until }));
             at = until + self.rng.heavy_tail(ms(2)).min(ms(800));
         }
-        let there = self.hosts[node].process.is_some();
-        if there {
-            self.troubles.node(node, at);
-        }
-        there
+        self.troubles.node(node, at);
+        true
     }
 
     /// A link is cut, and soon is not.

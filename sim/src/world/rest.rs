@@ -6,8 +6,8 @@ use catena_core::{EntryId, Slot, Time};
 
 use super::clients::{Prompt, Proof};
 use super::{Happening, Phase, Source, World};
-use crate::check::Violation;
 use crate::check::progress::{self, Unrest};
+use crate::check::{Judges, Violation, judges};
 use crate::options::Temper;
 
 /// How long a healed world may take to come to rest.
@@ -75,11 +75,13 @@ impl World {
         let chain = self.realm.chain(slot).ok_or(Unrest::NoChain(slot))?;
         progress::chain(chain, self.options.full())?;
         progress::spread(chain, |member| self.hosts[self.node_of(&member.node)].rack)?;
+        let mut last = (judges() == Judges::All).then(|| self.ledger.last(slot));
         for host in &self.hosts {
             let process = host.process.as_ref().ok_or_else(|| Unrest::Down(host.name().to_owned()))?;
             if chain.members.iter().any(|member| member.is(&host.identity)) {
                 let marks = &process.marks[slot.0 as usize];
-                progress::replica(slot, chain.version, host.name(), marks, self.ledger.last(slot))?;
+                let known = *last.get_or_insert(marks.last);
+                progress::replica(slot, chain.version, host.name(), marks, known)?;
                 if host.disk.is_quarantined(slot) && chain.members.len() > 1 {
                     return Err(Unrest::Damaged { slot, node: host.name().to_owned() });
                 }

@@ -3,6 +3,7 @@
 
 use catena_core::{
     CallError, Chain, EntryId, Health, HeartbeatAnswer, Kind as CallKind, Member, Operation, Origin, Reply, Seq, Slot, Standing,
+    Status,
 };
 
 use super::World;
@@ -78,19 +79,23 @@ impl World {
             let free = status.nodes.iter().all(|node| node.stored.standing == Standing::Member);
             free && self.realm.slow_until <= self.now && self.realm.leads(status.epoch)
         });
+        // One that this leader has never heard dies, too (K2); where it has not heard most, that takes its time (C5).
+        let healthy = |status: &Status| status.nodes.iter().filter(|node| node.health == Health::Healthy).count();
+        let settled = status.as_ref().is_some_and(|status| healthy(status) * 2 >= status.nodes.len());
         for slot in (0..self.options.slots).map(Slot) {
             let due = status.as_ref().and_then(|status| {
                 let chain = self.realm.chain(slot)?;
                 let health = |member: &Member| status.nodes.iter().find(|node| node.stored.record.node == member.node);
                 let is = |member: &Member, wanted| health(member).is_some_and(|node| node.health == wanted);
-                // One that this leader has never heard dies, too (K2); where it has not heard most, that takes its time (C5).
-                let settled = status.nodes.iter().filter(|node| node.health == Health::Healthy).count() * 2 >= status.nodes.len();
                 let silent = |member: &Member| is(member, Health::Dead) || (settled && is(member, Health::Unheard));
                 // Also where all may be taken out, one is spared when others have died too often of late (K4).
                 let spared = |member: &Member| leader.is_some_and(|seat| seat.spares(&member.node));
                 let dead = |member: &Member| gone.contains(&self.node_of(&member.node)) && silent(member) && !spared(member);
-                // One that has told of damage is no copy, also where what was damaged has been written anew since (D2).
-                let tells = |member: &Member, node| leader.is_some_and(|seat| seat.knows_damaged(node, slot, member.incarnation));
+                // One that knows and has told of damage is no copy, also where what was damaged was written anew since (D2).
+                let tells = |member: &Member, node: usize| {
+                    let knows = self.hosts[node].disk.is_quarantined(slot);
+                    knows && leader.is_some_and(|seat| seat.knows_damaged(node, slot, member.incarnation))
+                };
                 let well = |member: &Member| {
                     let node = self.node_of(&member.node);
                     let whole = member.is(&self.hosts[node].identity) && !self.hosts[node].disk.is_damaged(slot);

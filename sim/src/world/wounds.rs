@@ -190,7 +190,7 @@ impl World {
     pub(super) fn take_rack_down(&mut self, node: usize) -> bool {
         let Some(rack) = self.hosts[node].rack else { return false };
         let of_it: Vec<usize> = (0..self.hosts.len()).filter(|other| self.hosts[*other].rack == Some(rack)).collect();
-        of_it.into_iter().filter(|other| self.silence(*other)).count() > 0
+        of_it.len() > 1 && of_it.into_iter().filter(|other| self.silence(*other)).count() > 0
     }
 
     pub(super) fn take_all_down(&mut self, crash: Crash) -> bool {

@@ -57,7 +57,7 @@ pub(super) struct Engine {
 
 pub(crate) fn open_database(path: &Path) -> Result<Database, StoreError> {
     if path.exists() {
-        // Those that a killed process has not synced: fjall removes, and syncs, what they no longer lead to.
+        // Names that a killed process has changed and not synced: fjall removes the files that they led to before.
         sync_names(path)?;
     }
     cut_torn_batch(path)?;

@@ -50,9 +50,10 @@ enum Much {
 /// A slot is filled, and that ends; then little is written, while it goes.
 fn live(history: &mut History, rng: &mut Rng, much: Much) {
     let slot = draw_slot(rng);
-    // More than twice as much as goes at once, in parts.
-    for _ in 0..3 {
-        let count = AT_ONCE * 2 / 3 + 10 + rng.below(60);
+    // More than twice as much as goes at once; in parts, but where a restart ends what there is of them.
+    let parts = if matches!(much, Much::Spilled) { 1 } else { 3 };
+    for _ in 0..parts {
+        let count = AT_ONCE * 2 / parts + 10 + rng.below(60);
         history.write(slot, Then::Nothing, |found| fill(much, found, count));
     }
     let how = rng.below(3);

@@ -81,16 +81,17 @@ fn go_on(
     holds: Holds,
 ) -> Result<Tally, String> {
     let (mut rng, mut tally) = (Rng(seed), Tally::default());
-    let (moments, mut fates): (Vec<_>, Vec<_>) = ends.iter().copied().rev().unzip();
-    let moments: Vec<usize> = moments.into_iter().rev().collect();
+    let moments: Vec<usize> = ends.iter().map(|(moment, _)| *moment).collect();
+    let mut ends = ends.iter().map(|(_, end)| *end);
     stop_at(&traced.calls, Disk::new(traced.root.path(), honours), 0, &moments, |moment, disk, durable| {
-        let end = fates.pop().expect("each moment has one");
+        let end = ends.next().expect("each moment has one");
         let mut left = end.map_or_else(|| disk.kill(), |fate| disk.lose_power(fate, &mut || rng.next()).0);
         let first = format!("call {moment}, {}", end.map_or("killed".to_owned(), |fate| format!("{fate:?}")));
         let root = scratch();
         left.mount(root.path());
         let task = Task { directory: root.path().to_owned(), writes: traced.writes, durable, at_most };
-        let calls = trace(traced.process, &task);
+        let calls = trace(traced.process, &task)
+            .map_err(|failure| format!("{first}, seed {seed}: the process after it fails: {failure}"))?;
         let said = first_report(&calls);
         let (recovering, writing): (Vec<_>, Vec<_>) = at_stake(&calls, &left).into_iter().partition(|moment| *moment <= said);
         let later = at_most.min(MOMENTS_OF_ONE / 2);

@@ -107,6 +107,7 @@ pub(crate) fn write(
         workload::report(found);
         store.sweep().unwrap();
     }
+    assert!(history.groups.iter().all(|group| !(group.first()..group.first() + group.batches.len() - 1).contains(&found)));
     let at_most = usize::try_from(at_most).unwrap();
     for (group, number) in history.groups.iter().zip(0..).skip_while(|(group, _)| group.first() <= found).take(at_most) {
         commit(&mut store, group);

@@ -95,13 +95,14 @@ pub(crate) enum Call {
 impl Traced {
     pub(crate) fn new(process: &'static str, writes: u64) -> Self {
         let root = super::scratch();
-        let calls = trace(process, &Task { directory: root.path().to_owned(), writes, durable: 0, at_most: u64::MAX });
+        let task = Task { directory: root.path().to_owned(), writes, durable: 0, at_most: u64::MAX };
+        let calls = trace(process, &task).unwrap_or_else(|failure| panic!("{failure}"));
         Self { process, writes, root, calls }
     }
 }
 
-/// Runs this test binary's `test` in a process of its own; what it did, in order.
-pub(crate) fn trace(test: &str, task: &Task) -> Vec<Call> {
+/// Runs this test binary's `test` in a process of its own; what it did, in order, or how it failed.
+pub(crate) fn trace(test: &str, task: &Task) -> Result<Vec<Call>, String> {
     let log = tempfile::NamedTempFile::new().unwrap();
     let output = Command::new("strace")
         .args(["-f", "-y", "-xx", "-s", "1000000000", "-e", "trace=%desc,%file", "-o"])
@@ -114,8 +115,10 @@ pub(crate) fn trace(test: &str, task: &Task) -> Vec<Call> {
         .env(AT_MOST, task.at_most.to_string())
         .output()
         .unwrap_or_else(|error| panic!("strace is needed (Debian package strace): {error}"));
-    assert!(output.status.success(), "{task:?}: {}", String::from_utf8_lossy(&output.stderr));
-    parse(&std::fs::read_to_string(log.path()).unwrap(), &task.directory)
+    if !output.status.success() {
+        return Err(format!("{task:?}: {}", String::from_utf8_lossy(&output.stderr)));
+    }
+    Ok(parse(&std::fs::read_to_string(log.path()).unwrap(), &task.directory))
 }
 
 /// The lines of all threads, put together where one was interrupted.
