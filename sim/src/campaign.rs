@@ -22,7 +22,7 @@ use crate::world::{Summary, World};
 /// After so many failures the rest of a campaign tells little more.
 const FAILURES: usize = 10;
 
-/// So many seeds come by every fault and every mark, but for [`SELDOM`]: the rarest shows in one seed of twenty.
+/// So many seeds come by every mark and every fault but one: the rarest of them shows in one seed of twenty.
 pub const ENOUGH: u64 = 400;
 
 /// What one seed of seventy has, as its world lasts several times as long; and how many seeds come by it.
