@@ -37,7 +37,7 @@ pub(crate) struct Disk {
     torn: BTreeSet<Slot>,
     /// Objects that do not.
     rotten: BTreeSet<(Slot, Bytes)>,
-    /// Slots of which a process has noted that.
+    /// Slots of which a process has noted that, and this one knows.
     quarantined: BTreeSet<Slot>,
 }
 
@@ -193,6 +193,8 @@ impl Disk {
         self.store = self.platter.open();
         self.reader = self.store.reader();
         let recovered = self.store.recover().expect("no fault is planned");
+        // Of what it had not synced, the process before has left no note.
+        self.quarantined = recovered.iter().filter(|found| found.quarantined).map(|found| found.slot).collect();
         self.synced.fill(Synced::default());
         for slot in &recovered {
             self.synced[slot.slot.0 as usize] = Synced {
@@ -373,5 +375,24 @@ mod tests {
         disk.crash(Crash::Kill, &mut Rng::new(1));
         disk.recover();
         assert_eq!(*disk.synced(Slot(0)), synced);
+    }
+
+    #[test]
+    fn a_note_of_damage_is_known_to_the_next_process_if_it_was_synced() {
+        let slot = Slot(0);
+        for synced in [false, true] {
+            let mut disk = Disk::new(1);
+            assert!(disk.submit(append(1, 1..=1)) && disk.begin());
+            disk.end();
+            disk.quarantine(slot);
+            assert!(disk.is_quarantined(slot), "this process knows");
+            if synced {
+                assert!(disk.submit(Batch { ticket: Ticket(2), slot, writes: vec![Write::Quarantine] }) && disk.begin());
+                disk.end();
+            }
+            disk.crash(Crash::Kill, &mut Rng::new(1));
+            disk.recover();
+            assert_eq!(disk.is_quarantined(slot), synced);
+        }
     }
 }

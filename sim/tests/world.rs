@@ -30,6 +30,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (944_438, "each newer version gave a silent neighbour its whole time anew: 2.55 s without a commit (K2)"),
     (20_009, "a drain that was taken back, and another member that left, left two members of one rack in a chain for good (K5)"),
     (3_003_748, "a checker took a node that K4 spares for neglected (K1)"),
+    (9_043_972, "a checker held a process to a note of damage that the one before had not synced (D2)"),
     (8_001_147, "a checker took a replica that had told of damage for a copy, for it had been written over (D2)"),
 ];
 
