@@ -1,6 +1,7 @@
 //! Faults that come again and again: a node that goes silent, a process that dies soon after each start, a link that comes
 //! and goes.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use catena_core::Time;
@@ -10,6 +11,7 @@ use super::{Happening, World};
 use crate::disk::Crash;
 use crate::faults::Fault;
 use crate::plan::{Place, Step};
+use crate::rng::Rng;
 
 /// One time of several.
 #[derive(Clone, Copy, Debug)]
@@ -70,15 +72,15 @@ impl World {
 
     /// Silences about as long as it takes to be suspect, and not dead, one after the other.
     pub(super) fn flap(&mut self, node: usize) -> bool {
-        let mut at = self.now;
-        for _ in 0..self.rng.between(4, 7) {
-            let until = at + self.rng.duration(ms(450), ms(650));
-            self.queue.push(at, Happening::Bout(Bout::Silence { node, until }));
-            at = until + self.rng.duration(ms(100), ms(400));
-        }
+        let over = self.come_again(
+            4..=7,
+            ms(450)..=ms(650),
+            |rng| rng.duration(ms(100), ms(400)),
+            |until| Bout::Silence { node, until },
+        );
         let there = self.hosts[node].process.is_some();
         if there {
-            self.troubles.node(node, at);
+            self.troubles.node(node, over);
         }
         there
     }
@@ -88,26 +90,43 @@ impl World {
         if self.hosts[node].process.is_none() {
             return false;
         }
-        let mut at = self.now;
-        for _ in 0..self.rng.between(3, 8) {
-            let until = at + self.rng.duration(ms(10), ms(200));
-            self.queue.push(at, Happening::Bout(Bout::Relapse { node, until }));
-            at = until + self.rng.heavy_tail(ms(2)).min(ms(800));
-        }
-        self.troubles.node(node, at);
+        let over = self.come_again(
+            3..=8,
+            ms(10)..=ms(200),
+            |rng| rng.heavy_tail(ms(2)).min(ms(800)),
+            |until| Bout::Relapse { node, until },
+        );
+        self.troubles.node(node, over);
         true
     }
 
     /// A link is cut, and soon is not.
-    pub(super) fn flap_link(&mut self, node: usize) -> bool {
-        let Some(peer) = self.peer_of(node) else { return false };
-        let mut at = self.now;
-        for _ in 0..self.rng.between(3, 8) {
-            let until = at + self.rng.duration(ms(20), ms(500));
-            self.queue.push(at, Happening::Bout(Bout::Sever { from: node, to: peer, until }));
-            at = until + self.rng.heavy_tail(ms(5)).min(ms(500));
-        }
-        self.troubles.common(at);
+    pub(super) fn flap_link(&mut self, from: usize) -> bool {
+        let Some(to) = self.peer_of(from) else { return false };
+        let over = self.come_again(
+            3..=8,
+            ms(20)..=ms(500),
+            |rng| rng.heavy_tail(ms(5)).min(ms(500)),
+            |until| Bout::Sever { from, to, until },
+        );
+        self.troubles.common(over);
         true
+    }
+
+    /// Puts several bouts in the queue: how many, how long each is, how long the rest behind it. Returns when all are over.
+    fn come_again(
+        &mut self,
+        times: RangeInclusive<u64>,
+        lasts: RangeInclusive<Duration>,
+        rests: impl Fn(&mut Rng) -> Duration,
+        bout: impl Fn(Time) -> Bout,
+    ) -> Time {
+        let mut at = self.now;
+        for _ in 0..self.rng.between(*times.start(), *times.end()) {
+            let until = at + self.rng.duration(*lasts.start(), *lasts.end());
+            self.queue.push(at, Happening::Bout(bout(until)));
+            at = until + rests(&mut self.rng);
+        }
+        at
     }
 }

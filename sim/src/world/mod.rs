@@ -3,6 +3,7 @@
 //! Everything that happens is a [`Happening`] in the queue. A step takes the earliest, lets it happen, and hands what
 //! comes of it back to the queue; checkers look on after every step of a node. One thread, one seed, no real time.
 
+mod attention;
 mod bouts;
 mod clients;
 mod happening;

@@ -1,15 +1,10 @@
 //! Where checkers look on that need more than one replica to look at: at the sessions of a replica, at what a client is
 //! answered, and at what is decided.
 
-use catena_core::{
-    CallError, Chain, EntryId, Health, HeartbeatAnswer, Kind as CallKind, Member, Operation, Origin, Reply, Seq, Slot, Standing,
-    Status,
-};
+use catena_core::{CallError, Chain, EntryId, HeartbeatAnswer, Kind as CallKind, Member, Operation, Origin, Reply, Seq, Slot};
 
 use super::World;
 use super::hosts::{Call, Host, Stopping};
-use super::seats::Seat;
-use super::troubles::FOR_GOOD;
 use crate::check::configurations::Server;
 use crate::check::continuity::{Chains, Shows, Truth};
 use crate::check::histories::Watermarks;
@@ -63,48 +58,6 @@ impl World {
         // Whoever counts as a copy from now on has everything that is committed.
         for host in chain.copies().iter().filter_map(|member| self.directory(member)) {
             durable::holds(slot, &self.ledger, self.ledger.last(slot).seq, host.name(), host.disk.synced(slot))?;
-        }
-        Ok(())
-    }
-
-    /// Looks whether slots that can do without somebody who is gone for good are rid of it (K1).
-    pub(super) fn watch_attention(&mut self) -> Result<(), Violation> {
-        let gone: Vec<usize> = self.troubles.nodes(self.now).filter(|node| self.troubles.until(*node) == FOR_GOOD).collect();
-        if gone.is_empty() || self.options.coordinator.restraint_percent < 100 {
-            return Ok(());
-        }
-        let at_work = |seat: &usize| self.seats[*seat].has_sent_all() && self.seats[*seat].store_cut_until <= self.now;
-        let leader = self.leader().filter(at_work).map(|seat| &self.seats[seat]);
-        let status = leader.and_then(Seat::status).filter(|status| {
-            let free = status.nodes.iter().all(|node| node.stored.standing == Standing::Member);
-            free && self.realm.slow_until <= self.now && self.realm.leads(status.epoch)
-        });
-        // One that this leader has never heard dies, too (K2); where it has not heard most, that takes its time (C5).
-        let healthy = |status: &Status| status.nodes.iter().filter(|node| node.health == Health::Healthy).count();
-        let settled = status.as_ref().is_some_and(|status| healthy(status) * 2 >= status.nodes.len());
-        for slot in (0..self.options.slots).map(Slot) {
-            let due = status.as_ref().and_then(|status| {
-                let chain = self.realm.chain(slot)?;
-                let health = |member: &Member| status.nodes.iter().find(|node| node.stored.record.node == member.node);
-                let is = |member: &Member, wanted| health(member).is_some_and(|node| node.health == wanted);
-                let silent = |member: &Member| is(member, Health::Dead) || (settled && is(member, Health::Unheard));
-                // Also where all may be taken out, one is spared when others have died too often of late (K4).
-                let spared = |member: &Member| leader.is_some_and(|seat| seat.spares(&member.node));
-                let dead = |member: &Member| gone.contains(&self.node_of(&member.node)) && silent(member) && !spared(member);
-                // One that knows and has told of damage is no copy, also where what was damaged was written anew since (D2).
-                let tells = |member: &Member, node: usize| {
-                    let knows = self.hosts[node].disk.is_quarantined(slot);
-                    knows && leader.is_some_and(|seat| seat.knows_damaged(node, slot, member.incarnation))
-                };
-                let well = |member: &Member| {
-                    let node = self.node_of(&member.node);
-                    let whole = member.is(&self.hosts[node].identity) && !self.hosts[node].disk.is_damaged(slot);
-                    whole && !tells(member, node) && self.troubles.until(node) <= self.now && is(member, Health::Healthy)
-                };
-                let due = chain.members.iter().any(dead) && chain.copies().iter().any(well);
-                due.then_some((chain.version, status.epoch))
-            });
-            self.attention.look(slot, due, self.now)?;
         }
         Ok(())
     }
