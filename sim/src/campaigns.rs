@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 use std::fmt;
-use std::io::{IsTerminal as _, Write as _};
 use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,15 +12,13 @@ use catena_sim::campaign::{ENOUGH, Report, Runs, go_on};
 use catena_sim::{Checker, Options, Scale, rules};
 use clap::Args;
 
+use crate::progress::Progress;
 use crate::replays::{COMMAND, Case};
 use crate::totals::{Totals, record};
 use crate::{Clocks, NOT_REACHED, Size, exit, say};
 
 /// How often the totals are written.
 const SAVING: Duration = Duration::from_secs(10);
-/// How often a terminal, and a log, hear how it goes.
-const ON_TERMINAL: Duration = Duration::from_secs(1);
-const IN_LOG: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Args)]
 pub(crate) struct Campaign {
@@ -70,13 +67,14 @@ impl Campaign {
         };
         self.keep(&totals)?; // before hours are spent
         let (before, begun) = (totals.seconds, Instant::now());
-        let mut progress = Progress::new(&seeds, self.time, totals.report.seeds);
+        let of = self.time.map_or_else(|| (seeds.end - seeds.start).to_string(), |time| format!("as many as in {time:?}"));
+        let mut progress = Progress::new();
         let mut saved = begun;
         let done = totals.report.clone();
         let next = (seeds.start + done.seeds)..seeds.end.max(seeds.start + done.seeds);
         let mut unsaved = Ok(());
         let report = go_on(done, next, scale, runs, self.jobs as usize, |report| {
-            progress.show(report);
+            progress.show(|took| how_far(report, &of, report.seeds - totals.report.seeds, took));
             if saved.elapsed() >= SAVING {
                 saved = Instant::now();
                 unsaved = self.keep(&totals.grown(report, before + begun.elapsed().as_secs_f64()));
@@ -97,6 +95,13 @@ impl Campaign {
         self.totals.as_deref().map_or(Ok(()), |file| totals.write(file))?;
         self.record.as_deref().map_or(Ok(()), |file| record(totals, self.jobs, file))
     }
+}
+
+/// How far it is; `new`: the seeds of the time that it took.
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+fn how_far(report: &Report, of: &str, new: u64, took: Duration) -> String {
+    let (seeds, faults, failed, rate) = (report.seeds, report.injected(), report.failures.len(), new as f64 / took.as_secs_f64());
+    format!("{seeds} of {of} seeds, {rate:.1} a second, {faults} faults, {failed} failed")
 }
 
 /// Says what failed, and how the process is to end.
@@ -143,44 +148,6 @@ fn by_checker(report: &Report) -> Vec<(Checker, Vec<u64>)> {
     }
     seeds.sort_by_key(|(_, seeds)| Reverse(seeds.len()));
     seeds
-}
-
-/// The line that says how far it is.
-struct Progress {
-    of: String,
-    begun: Instant,
-    before: u64,
-    shown: Instant,
-    every: Duration,
-}
-
-impl Progress {
-    fn new(seeds: &Range<u64>, time: Option<Duration>, before: u64) -> Self {
-        let now = Instant::now();
-        let of = time.map_or_else(|| (seeds.end - seeds.start).to_string(), |time| format!("as many as in {time:?}"));
-        let every = if std::io::stderr().is_terminal() { ON_TERMINAL } else { IN_LOG };
-        Self { of, begun: now, before, shown: now, every }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    fn show(&mut self, report: &Report) {
-        if self.shown.elapsed() < self.every {
-            return;
-        }
-        self.shown = Instant::now();
-        let rate = (report.seeds - self.before) as f64 / self.begun.elapsed().as_secs_f64();
-        let (start, end) = if self.every == ON_TERMINAL { ("\r", "  ") } else { ("", "\n") };
-        let (seeds, faults, failed) = (report.seeds, report.injected(), report.failures.len());
-        // Nobody may be there to read it any more.
-        let line = format!("{start}{seeds} of {} seeds, {rate:.1} a second, {faults} faults, {failed} failed{end}", self.of);
-        let _ = std::io::stderr().write_all(line.as_bytes());
-    }
-
-    fn end(&self) {
-        if self.every == ON_TERMINAL {
-            eprintln!();
-        }
-    }
 }
 
 /// What a campaign did, in figures.

@@ -5,6 +5,7 @@ mod campaigns;
 mod hunts;
 #[cfg(not(madsim))]
 mod processes;
+mod progress;
 mod replays;
 mod stories;
 mod totals;

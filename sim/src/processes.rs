@@ -1,6 +1,5 @@
 //! `catena-sim process`: rounds with real processes.
 
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
@@ -9,6 +8,7 @@ use catena_core::mutants::Mutant;
 use catena_sim::process::{Campaign, Failure, MUTANT_VARIABLE, Plant, Trouble, run as run_campaign};
 use clap::Args;
 
+use crate::progress::Progress;
 use crate::replays::COMMAND;
 use crate::{exit, parse_mutant, say};
 
@@ -72,19 +72,13 @@ pub(crate) fn run(arguments: ProcessArguments) -> ExitCode {
         }
     };
     let campaign = Campaign { rounds, seed, binary, mutant, keep, healing: Duration::from_secs(heal_within), plant };
-    let begun = Instant::now();
+    let (begun, mut progress) = (Instant::now(), Progress::new());
     let ended = run_campaign(
         &campaign,
         |table| say(table.trim_end()),
-        |report| {
-            if std::io::stderr().is_terminal() {
-                eprint!("\r{} of {rounds} rounds, {} faults, {:.0?} ", report.rounds, report.faults(), begun.elapsed());
-            }
-        },
+        |report| progress.show(|took| format!("{} of {rounds} rounds, {} faults, {took:.0?}", report.rounds, report.faults())),
     );
-    if std::io::stderr().is_terminal() {
-        eprintln!();
-    }
+    progress.end();
     match ended {
         Ok(report) => {
             say(format!("{report}{:.0?} in all", begun.elapsed()).trim_end());

@@ -1,6 +1,6 @@
 //! `catena-sim replay` and `catena-sim shrink`.
 
-use std::io::{IsTerminal as _, Read as _};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use catena_core::mutants::Mutant;
 use catena_sim::replay::{Look, Replayed, Subject, shrink};
 use catena_sim::{Printing, Scale};
 
+use super::progress::Progress;
 use super::{exit, say};
 
 /// No replay file is larger, in bytes.
@@ -118,16 +119,11 @@ pub(crate) fn shrink_seed(case: Case, out: &Path, html: Option<PathBuf>, time: D
     if let Err(error) = std::fs::write(out, "") {
         return unwritable(out, &error);
     }
-    let (begun, mut printed) = (Instant::now(), Instant::now());
+    let (begun, mut progress) = (Instant::now(), Progress::new());
     let shrunk = shrink(case.seed, case.scale, case.mutant, time, |events, runs| {
-        if printed.elapsed() >= Duration::from_secs(1) && std::io::stderr().is_terminal() {
-            printed = Instant::now();
-            eprint!("\r{events} events left, {runs} runs ");
-        }
+        progress.show(|_| format!("{events} events left, {runs} runs"));
     });
-    if std::io::stderr().is_terminal() {
-        eprintln!();
-    }
+    progress.end();
     let Some(shrunk) = shrunk else {
         let _ = std::fs::remove_file(out); // it is empty
         return usage(&format!("{} is clean, there is nothing to shrink: give one that fails", case.arguments()));

@@ -104,6 +104,12 @@ fn what_a_coordinator_has_decided_survives_a_power_loss_at_any_moment() {
     survives("decisions::decide_until_told", option("POWER_LOSS_WRITES", 500), Honours::Syncs, &mut decisions::assert_holds);
 }
 
+#[test]
+fn so_does_what_it_and_the_one_after_it_have_decided_when_another_power_loss_comes() {
+    let writes = option("POWER_LOSS_WRITES", 500);
+    survives_twice("decisions::decide_until_told", writes, Honours::Syncs, &mut decisions::assert_holds);
+}
+
 /// The rig sees what it is for.
 #[test]
 fn a_disk_that_does_not_honour_syncs_is_noticed() {
