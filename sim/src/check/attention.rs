@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use catena_core::{ChainVersion, Epoch, Slot, Time};
+use catena_core::{ChainVersion, Epoch, NodeId, Slot, Time};
 
 use super::{Checker, Severity, Violation};
 
@@ -12,14 +12,14 @@ const BOUND: Duration = Duration::from_secs(5);
 /// Which slots could be changed, and since when.
 #[derive(Debug)]
 pub(crate) struct Attention {
-    slots: Vec<Option<Due>>,
+    slots: Vec<Option<(Due, Time)>>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Due {
-    since: Time,
-    version: ChainVersion,
-    epoch: Epoch,
+/// A chain version that somebody is to be taken out of, and the leadership that can do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Due {
+    pub(crate) version: ChainVersion,
+    pub(crate) epoch: Epoch,
 }
 
 impl Attention {
@@ -27,16 +27,15 @@ impl Attention {
         Self { slots: vec![None; slots as usize] }
     }
 
-    /// Looks at a slot; `due`: the chain version from which somebody is to be taken out, and the leadership that can do it.
-    pub(crate) fn look(&mut self, slot: Slot, due: Option<(ChainVersion, Epoch)>, now: Time) -> Result<(), Violation> {
+    /// Looks at a slot; `due`: what is to be done there, and who is dead.
+    pub(crate) fn look(&mut self, slot: Slot, due: Option<(Due, NodeId)>, now: Time) -> Result<(), Violation> {
         let before = &mut self.slots[slot.0 as usize];
-        let Some((version, epoch)) = due else {
+        let Some((due, dead)) = due else {
             *before = None;
             return Ok(());
         };
-        let same = before.filter(|before| (before.version, before.epoch) == (version, epoch));
-        let since = same.map_or(now, |same| same.since);
-        *before = Some(Due { since, version, epoch });
+        let since = before.filter(|(before, _)| *before == due).map_or(now, |(_, since)| since);
+        *before = Some((due, since));
         if now.since(since) <= BOUND {
             return Ok(());
         }
@@ -45,7 +44,8 @@ impl Attention {
             checker: Checker::Progress,
             rule: "K1, K2",
             sentence: format!(
-                "slot {slot}: somebody is dead in version {version} for {:?}, another copy is well, and nothing is done",
+                "slot {slot}: {dead} is dead, in version {} for {:?}, another copy is well, and nothing is done",
+                due.version,
                 now.since(since)
             ),
         })
@@ -57,7 +57,8 @@ mod tests {
     use super::*;
 
     fn look(attention: &mut Attention, second: u64, due: Option<(u64, u64)>) -> Result<(), Violation> {
-        let due = due.map(|(version, epoch)| (ChainVersion(version), Epoch(epoch)));
+        let due = due.map(|(version, epoch)| Due { version: ChainVersion(version), epoch: Epoch(epoch) });
+        let due = due.map(|due| (due, NodeId::new("n1").expect("a name")));
         attention.look(Slot(0), due, Time(second * 1_000_000_000))
     }
 

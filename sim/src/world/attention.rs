@@ -1,11 +1,12 @@
 //! The look whether slots that can do without somebody who is gone for good are rid of it (K1).
 
-use catena_core::{ChainVersion, Epoch, Health, Member, Slot, Standing, Status};
+use catena_core::{Health, Member, NodeId, Slot, Standing, Status};
 
 use super::World;
 use super::seats::Seat;
 use super::troubles::FOR_GOOD;
 use crate::check::Violation;
+use crate::check::attention::Due;
 
 /// A leader whose work arrives, and what it says of its cluster.
 struct Acting<'a> {
@@ -41,12 +42,13 @@ impl World {
 }
 
 impl Acting<'_> {
-    /// The version from which one of `gone` is to be taken out, and the leadership that can do it.
-    fn due(&self, slot: Slot, gone: &[usize]) -> Option<(ChainVersion, Epoch)> {
+    /// What is to be done, and which one of `gone` is to be taken out.
+    fn due(&self, slot: Slot, gone: &[usize]) -> Option<(Due, NodeId)> {
         let chain = self.world.realm.chain(slot)?;
-        let dead = |member: &Member| gone.contains(&self.world.node_of(&member.node)) && self.gives_up(member);
-        let due = chain.members.iter().any(dead) && chain.copies().iter().any(|copy| self.is_well(slot, copy));
-        due.then_some((chain.version, self.status.epoch))
+        let is_dead = |member: &&Member| gone.contains(&self.world.node_of(&member.node)) && self.gives_up(member);
+        let dead = chain.members.iter().find(is_dead)?;
+        let due = Due { version: chain.version, epoch: self.status.epoch };
+        chain.copies().iter().any(|copy| self.is_well(slot, copy)).then(|| (due, dead.node.clone()))
     }
 
     /// Also where all may be taken out, one is spared when others have died too often of late (K4).
