@@ -19,8 +19,8 @@ use crate::rules;
 use crate::trace::Printing;
 use crate::world::{Summary, World};
 
-/// After so many failures the rest of a campaign tells little more.
-const FAILURES: usize = 10;
+/// After so many failures the rest of a campaign tells little more: it ends.
+pub const MOST_FAILURES: usize = 10;
 
 /// So many seeds come by every mark and every fault but one: the rarest of them shows in one seed of twenty.
 pub const ENOUGH: u64 = 400;
@@ -234,17 +234,17 @@ pub fn go_on(
     jobs: usize,
     mut progress: impl FnMut(&Report) -> ControlFlow<()>,
 ) -> Report {
-    let next = AtomicU64::new(seeds.start);
-    let enough = AtomicBool::new(report.failures.len() >= FAILURES);
+    let (begun, count) = (AtomicU64::new(0), seeds.end.saturating_sub(seeds.start));
+    let enough = AtomicBool::new(report.failures.len() >= MOST_FAILURES);
     let (mut due, mut early) = (seeds.start, BTreeMap::new());
     thread::scope(|scope| {
         let (results, finished) = mpsc::channel();
         for _ in 0..jobs.max(1) {
-            let (results, next, enough, end) = (results.clone(), &next, &enough, seeds.end);
+            let (results, begun, enough, start) = (results.clone(), &begun, &enough, seeds.start);
             scope.spawn(move || {
                 while !enough.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= end || results.send((seed, run_runs(seed, scale, runs))).is_err() {
+                    let number = begun.fetch_add(1, Ordering::Relaxed);
+                    if number >= count || results.send((start + number, run_runs(start + number, scale, runs))).is_err() {
                         return;
                     }
                 }
@@ -257,7 +257,7 @@ pub fn go_on(
                 report.add(due, result);
                 due += 1;
             }
-            if progress(&report).is_break() || report.failures.len() >= FAILURES {
+            if progress(&report).is_break() || report.failures.len() >= MOST_FAILURES {
                 enough.store(true, Ordering::Relaxed);
             }
         }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use catena_sim::campaign::{ENOUGH, Report, Runs, go_on};
+use catena_sim::campaign::{ENOUGH, MOST_FAILURES, Report, Runs, go_on};
 use catena_sim::{Checker, Options, Scale, rules};
 use clap::Args;
 
@@ -29,7 +29,7 @@ pub(crate) struct Campaign {
     #[arg(long = "for", id = "time", value_name = "TIME", value_parser = parse_time, conflicts_with = "seeds")]
     time: Option<Duration>,
     /// The first seed of those.
-    #[arg(long, value_name = "SEED", default_value_t = 0, requires = "time")]
+    #[arg(long, value_name = "SEED", default_value_t = 0, conflicts_with = "seeds")]
     from: u64,
     #[command(flatten)]
     size: Size,
@@ -66,7 +66,8 @@ impl Campaign {
             _ => fresh,
         };
         self.keep(&totals)?; // before hours are spent
-        let (before, begun) = (totals.seconds, Instant::now());
+        let (before, begun) = (totals.thread_seconds, Instant::now());
+        let spent = || before + begun.elapsed().as_secs_f64() * f64::from(self.jobs);
         let of = self.time.map_or_else(|| (seeds.end - seeds.start).to_string(), |time| format!("as many as in {time:?}"));
         let mut progress = Progress::new();
         let mut saved = begun;
@@ -77,14 +78,14 @@ impl Campaign {
             progress.show(|took| how_far(report, &of, report.seeds - totals.report.seeds, took));
             if saved.elapsed() >= SAVING {
                 saved = Instant::now();
-                unsaved = self.keep(&totals.grown(report, before + begun.elapsed().as_secs_f64()));
+                unsaved = self.keep(&totals.grown(report, spent()));
             }
             let over = unsaved.is_err() || self.time.is_some_and(|time| begun.elapsed() >= time);
             if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         progress.end();
         unsaved?;
-        totals = totals.grown(&report, before + begun.elapsed().as_secs_f64());
+        totals = totals.grown(&report, spent());
         self.keep(&totals)?;
         say(&format!("{}", Summary { totals: &totals, jobs: self.jobs }));
         Ok(verdict(&totals, scale, self.totals.as_deref()))
@@ -93,7 +94,7 @@ impl Campaign {
     /// Writes what has been done to where it was asked for.
     fn keep(&self, totals: &Totals) -> Result<(), String> {
         self.totals.as_deref().map_or(Ok(()), |file| totals.write(file))?;
-        self.record.as_deref().map_or(Ok(()), |file| record(totals, self.jobs, file))
+        self.record.as_deref().map_or(Ok(()), |file| record(totals, file))
     }
 }
 
@@ -117,8 +118,13 @@ fn verdict(totals: &Totals, scale: Scale, file: Option<&Path>) -> ExitCode {
     for (checker, seeds) in by_checker(report) {
         say(&format!("{checker} failed in {} of {} seeds, first in {}", seeds.len(), report.seeds, seeds[0]));
     }
+    let enough = report.failures.len() >= MOST_FAILURES;
+    if enough {
+        say(&format!("\nthe campaign is over: beside {MOST_FAILURES} failing seeds others tell little more"));
+    }
     if let Some(file) = file {
-        say(&format!("\ntotals: {}; the same command goes on behind them", file.display()));
+        let more = if enough { "" } else { "; the same command goes on behind them" };
+        say(&format!("\ntotals: {}{more}", file.display()));
     }
     let lacks = report.lacks(scale);
     if !lacks.is_empty() {
@@ -159,7 +165,8 @@ struct Summary<'a> {
 impl fmt::Display for Summary<'_> {
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Totals { report, seconds, .. } = self.totals;
+        let Totals { report, thread_seconds, .. } = self.totals;
+        let seconds = thread_seconds / f64::from(self.jobs);
         let clean = (report.seeds - report.failures.len() as u64).max(1) as f64;
         let each = |count: u64| count as f64 / clean;
         let share = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;

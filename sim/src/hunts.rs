@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use catena_core::mutants::Mutant;
-use catena_sim::Severity;
 use catena_sim::mutation::{Effort, Fate, hunt_all, table};
 use clap::Args;
 
-use crate::{Size, exit, parse_mutant, say};
+use crate::{NOT_REACHED, Size, files, parse_mutant, say};
 
 /// How long a seed is made smaller: as `catena-sim shrink` does it unless it is told otherwise.
 const SHRINKING: Duration = Duration::from_mins(1);
@@ -40,6 +39,14 @@ pub(crate) struct Hunts {
 
 impl Hunts {
     pub(crate) fn run(self) -> ExitCode {
+        self.perform().unwrap_or_else(|problem| {
+            eprintln!("error: {problem}");
+            ExitCode::from(2)
+        })
+    }
+
+    fn perform(self) -> Result<ExitCode, String> {
+        self.write.as_deref().map_or(Ok(()), files::try_to_write)?;
         let chosen = if self.only.is_empty() { Mutant::ALL } else { &self.only };
         let effort = Effort {
             seeds: self.seeds,
@@ -50,13 +57,9 @@ impl Hunts {
         let fates = hunt_all(chosen, effort, self.jobs as usize, |fate| tell(fate, self.seeds));
         let table = table(&fates, effort);
         say(&table);
-        if let Some(file) = self.write
-            && let Err(error) = std::fs::write(&file, table)
-        {
-            eprintln!("cannot write {} ({error}): give a file in a directory that exists", file.display());
-            return ExitCode::from(2);
-        }
-        if fates.iter().all(|fate| fate.caught.is_some()) { ExitCode::SUCCESS } else { ExitCode::from(exit(Severity::Safety)) }
+        self.write.as_deref().map_or(Ok(()), |file| files::write(file, &table))?;
+        let all = fates.iter().all(|fate| fate.caught.is_some());
+        Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(NOT_REACHED) })
     }
 }
 

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod campaigns;
+mod files;
 mod hunts;
 #[cfg(not(madsim))]
 mod processes;
@@ -27,7 +28,8 @@ use stories::{Aim, Telling};
 /// Runs Catena's machines in simulated worlds.
 ///
 /// Exit codes: 0 clean, 1 a scenario shows something else than its file says, 2 usage, 10 safety violated, 11 liveness violated,
-/// 12 a machine panicked or a process ended that nobody had asked to, 13 many seeds did not come by every fault and every rule.
+/// 12 a machine panicked or a process ended that nobody had asked to, 13 many seeds did not come by every fault and every rule, or
+/// not by what shows a planted bug, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "catena-sim", version)]
 struct Cli {
@@ -37,7 +39,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a range of seeds, each a world of its own.
+    /// Run a range of seeds, each a world of its own. Ten that fail end it.
     Run(Campaign),
     /// Run one seed again, or what a failing one was shrunk to: a line for each transition, or a page to look at.
     Replay {
@@ -157,7 +159,8 @@ fn main() -> ExitCode {
             }
         }
         Command::Shrink { seed, mutant, size, clocks, out, html, seconds } => {
-            shrink_seed(Case { seed, scale: clocks.of(size.scale()), mutant }, &out, html, Duration::from_secs(seconds))
+            let case = Case { seed, scale: clocks.of(size.scale()), mutant };
+            shrink_seed(case, &out, html.as_deref(), Duration::from_secs(seconds))
         }
         Command::Mutants(hunts) => hunts.run(),
         #[cfg(not(madsim))]
@@ -175,7 +178,7 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// The exit code of a campaign that did not come by everything.
+/// The exit code of seeds that did not come by everything.
 const NOT_REACHED: u8 = 13;
 
 /// The exit code for what was violated.

@@ -230,7 +230,8 @@ pub fn table(fates: &[Fate], effort: Effort) -> String {
          Each mutant breaks a rule on purpose, in one line or two. `core/src/mutants.rs` lists them. They \
          are planted in `core`, but for the seven from ApplyTorn to EpochUnchecked, which are in `store`, and \
          FailedSyncRetried, which is in the simulator's own storage. The simulated world runs each under seeds 0, 1, 2 … with the \
-         core's own assertions switched off, until a checker notices. `seeds` is how many it took.{columns}\n\n\
+         core's own assertions switched off, until a checker notices, or a machine panics all the same (`assertion`). \
+         `seeds` is how many it took.{columns}\n\n\
          Written by `cargo run --release -p catena-sim -- mutants --seeds {seeds} {scale}{options} --write docs/mutants.md`.\n\n\
          {} of {} caught, median {median} seeds.\n\n\
          | mutant | rule | what is broken | seeds | caught by |{titles}\n|---|---|---|---:|---|{lines}\n",

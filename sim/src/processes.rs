@@ -30,7 +30,8 @@ With --mutant it must have them, and each process has that one, which must be no
 Networks are cut and small disks mounted in namespaces of their own, with unshare, ip and mount: as root, or where users may
 have such namespaces. Faults that cannot be had are named at the start.
 
-Exit codes: 0 clean, 2 usage, 10 safety violated, 11 liveness violated, 12 a process panicked or ended that nobody had asked to.")]
+Exit codes: 0 clean, 2 usage, 10 safety violated, 11 liveness violated, 12 a process panicked or ended that nobody had asked to, 130
+interrupted.")]
 pub(crate) struct ProcessArguments {
     /// Rounds.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
@@ -63,7 +64,6 @@ fn parse_plant(text: &str) -> Result<Plant, String> {
 
 pub(crate) fn run(arguments: ProcessArguments) -> ExitCode {
     let ProcessArguments { rounds, seed, binary, keep, heal_within, plant, mutant } = arguments;
-    let given = keep.as_ref().map(|keep| format!(" --keep {}", keep.display())).unwrap_or_default();
     let binary = match binary.map_or_else(beside, Ok).and_then(|binary| there(&binary, mutant)) {
         Ok(binary) => binary,
         Err(problem) => {
@@ -84,12 +84,12 @@ pub(crate) fn run(arguments: ProcessArguments) -> ExitCode {
             say(format!("{report}{:.0?} in all", begun.elapsed()).trim_end());
             ExitCode::SUCCESS
         }
-        Err(failure) => ExitCode::from(tell(&failure, &campaign, &given)),
+        Err(failure) => ExitCode::from(tell(&failure, &campaign)),
     }
 }
 
 /// Says what failed; the exit code.
-fn tell(failure: &Failure, campaign: &Campaign, given: &str) -> u8 {
+fn tell(failure: &Failure, campaign: &Campaign) -> u8 {
     let violation = match &failure.trouble {
         Trouble::Here(problem) => {
             eprintln!("catena-sim: {problem}");
@@ -109,9 +109,9 @@ fn tell(failure: &Failure, campaign: &Campaign, given: &str) -> u8 {
     let planted = Plant::ALL.iter().find(|(_, plant)| Some(*plant) == campaign.plant);
     let plant = planted.map(|(name, _)| format!(" --plant {name}")).unwrap_or_default();
     let mutant = campaign.mutant.map(|mutant| format!(" --mutant {}", mutant.name())).unwrap_or_default();
-    let binary = campaign.binary.display();
-    let rounds = round.max(&1);
-    say(&format!("again: {COMMAND} process --seed {seed} --rounds {rounds} --binary {binary}{given}{plant}{mutant}"));
+    let (binary, rounds, heal_within) = (campaign.binary.display(), round.max(&1), campaign.healing.as_secs());
+    let given = format!("--seed {seed} --rounds {rounds} --heal-within {heal_within} --binary {binary}{plant}{mutant}");
+    say(&format!("again: {COMMAND} process {given}"));
     exit(violation.severity)
 }
 
@@ -125,13 +125,14 @@ fn beside() -> Result<PathBuf, String> {
 fn there(binary: &Path, mutant: Option<Mutant>) -> Result<PathBuf, String> {
     let (shown, build) = (binary.display(), "cargo build --release -p catena-node");
     if !binary.is_file() {
-        return Err(format!("there is no {shown}: {build}, or give --binary"));
+        return Err(format!("{shown} is no file: {build}, or give --binary"));
     }
     let mut version = Command::new(binary);
     version.arg("--version").envs(mutant.map(|mutant| (MUTANT_VARIABLE, mutant.name())));
     let output = version.output().map_err(|error| format!("{shown} does not run: {error}"))?;
     let says = |text: &str| [&output.stdout, &output.stderr].into_iter().any(|said| String::from_utf8_lossy(said).contains(text));
     match mutant {
+        _ if !says("catena ") => return Err(format!("{shown} is no catena: {build}, or give --binary")),
         None if says("planted bugs") => return Err(format!("{shown} has planted bugs compiled in: {build}, by itself")),
         Some(mutant) if !says(&format!("planted bug: {}", mutant.name())) => {
             return Err(format!("{shown} cannot have a planted bug: {build} --features mutants --target-dir target/planted"));

@@ -1,6 +1,5 @@
 //! `catena-sim replay` and `catena-sim shrink`.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -10,10 +9,7 @@ use catena_sim::replay::{Look, Replayed, Subject, shrink};
 use catena_sim::{Printing, Scale};
 
 use super::progress::Progress;
-use super::{exit, say};
-
-/// No replay file is larger, in bytes.
-const LARGEST: u64 = 64 << 20;
+use super::{exit, files, say};
 
 /// Begins every line that a reader may run.
 pub(crate) const COMMAND: &str = "cargo run --release -p catena-sim --";
@@ -55,7 +51,7 @@ pub(crate) fn replay_seed(case: Case, wanted: &Wanted) -> ExitCode {
 /// Runs again what a file says.
 pub(crate) fn replay_file(file: &Path, wanted: &Wanted) -> ExitCode {
     let name = file.display();
-    let text = match read(file) {
+    let text = match files::read(file) {
         Ok(text) => text,
         Err(why) => return usage(&format!("{name} cannot be read ({why}): give a file that catena-sim shrink has written")),
     };
@@ -65,17 +61,6 @@ pub(crate) fn replay_file(file: &Path, wanted: &Wanted) -> ExitCode {
     }
 }
 
-fn read(file: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(file).map_err(|error| error.to_string())?;
-    let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(format!("it has more than {} MiB", LARGEST >> 20));
-    }
-    // What is no text is no replay file, or a damaged one: that is said by whoever reads it.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 fn replay(subject: &Subject, wanted: &Wanted, command: &str) -> ExitCode {
     let printing = if wanted.html.is_some() { Printing::Off } else { Printing::On };
     if printing == Printing::On {
@@ -83,8 +68,8 @@ fn replay(subject: &Subject, wanted: &Wanted, command: &str) -> ExitCode {
     }
     let replayed = subject.replay(Look { printing, until: wanted.until, page: wanted.html.is_some() }, command);
     if let (Some(file), Some(page)) = (&wanted.html, &replayed.page) {
-        if let Err(error) = std::fs::write(file, page) {
-            return unwritable(file, &error);
+        if let Err(problem) = files::write(file, page) {
+            return usage(&problem);
         }
         say(&format!("wrote {}: open it in a browser", file.display()));
     }
@@ -114,10 +99,12 @@ fn conclude(subject: &Subject, replayed: &Replayed) -> ExitCode {
 }
 
 /// Makes a failing seed small, and writes what is left to a file; and a page, if one is wanted.
-pub(crate) fn shrink_seed(case: Case, out: &Path, html: Option<PathBuf>, time: Duration) -> ExitCode {
-    // Before a minute is spent on it.
-    if let Err(error) = std::fs::write(out, "") {
-        return unwritable(out, &error);
+pub(crate) fn shrink_seed(case: Case, out: &Path, html: Option<&Path>, time: Duration) -> ExitCode {
+    if html == Some(out) {
+        return usage(&format!("{} cannot be both: give one file for --out and another for --html", out.display()));
+    }
+    if let Err(problem) = [Some(out), html].into_iter().flatten().try_for_each(files::try_to_write) {
+        return usage(&problem);
     }
     let (begun, mut progress) = (Instant::now(), Progress::new());
     let shrunk = shrink(case.seed, case.scale, case.mutant, time, |events, runs| {
@@ -125,11 +112,10 @@ pub(crate) fn shrink_seed(case: Case, out: &Path, html: Option<PathBuf>, time: D
     });
     progress.end();
     let Some(shrunk) = shrunk else {
-        let _ = std::fs::remove_file(out); // it is empty
         return usage(&format!("{} is clean, there is nothing to shrink: give one that fails", case.arguments()));
     };
-    if let Err(error) = std::fs::write(out, &shrunk.file) {
-        return unwritable(out, &error);
+    if let Err(problem) = files::write(out, &shrunk.file) {
+        return usage(&problem);
     }
     say(&format!(
         "{} of {} events are left, {:.3} virtual seconds; {} runs, {:.1?}",
@@ -141,19 +127,25 @@ pub(crate) fn shrink_seed(case: Case, out: &Path, html: Option<PathBuf>, time: D
     ));
     say(&format!("still violated: {}", shrunk.violation));
     say(&format!("wrote {}; replay: {COMMAND} replay {}", out.display(), out.display()));
-    match html {
-        Some(html) => {
-            replay_file(out, &Wanted { html: Some(html), until: None });
-        }
-        None => {
-            say(&format!("to look at it: {COMMAND} replay {} --html {}", out.display(), out.with_extension("html").display()));
-        }
+    if let Some(html) = html {
+        return draw(&shrunk.file, out, html);
     }
+    say(&format!("to look at it: {COMMAND} replay {} --html {}", out.display(), out.with_extension("html").display()));
     ExitCode::SUCCESS
 }
 
-fn unwritable(file: &Path, error: &std::io::Error) -> ExitCode {
-    usage(&format!("cannot write {} ({error}): give a file in a directory that exists", file.display()))
+/// Draws what has just been written to `out`.
+fn draw(text: &str, out: &Path, html: &Path) -> ExitCode {
+    let subject = Subject::file(text).expect("it has just been written");
+    let look = Look { printing: Printing::Off, until: None, page: true };
+    let page = subject.replay(look, &format!("{COMMAND} replay {}", out.display())).page.expect("it was asked for");
+    match files::write(html, &page) {
+        Ok(()) => {
+            say(&format!("wrote {}: open it in a browser", html.display()));
+            ExitCode::SUCCESS
+        }
+        Err(problem) => usage(&problem),
+    }
 }
 
 fn usage(text: &str) -> ExitCode {

@@ -40,7 +40,7 @@ enum Fate {
 
 /// Plays these files, or all that there are. The exit code is that of the worst.
 pub(crate) fn tell(files: &[PathBuf], telling: Telling) -> ExitCode {
-    let all = || catena_sim::scenario::files().map_err(|error| say_error(&error.to_string()));
+    let all = || catena_sim::scenario::files().map_err(|problem| say_error(&problem));
     let files = if files.is_empty() { all() } else { Ok(files.to_vec()) };
     let Ok(files) = files else { return ExitCode::from(2) };
     if let Some(mutant) = telling.mutant {

@@ -7,8 +7,13 @@ use catena_sim::Scale;
 use catena_sim::campaign::{Report, Runs};
 use serde::{Deserialize, Serialize};
 
+use crate::files;
+
 /// What this was built from, as `build.rs` has found out.
 const COMMIT: &str = env!("CATENA_COMMIT");
+
+/// What the head of a table of campaigns begins with.
+const HEAD: &str = "| commit | size | first seed |";
 
 /// What a campaign has done, in all its sittings.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -20,8 +25,8 @@ pub(crate) struct Totals {
     /// How large its worlds are, as on the command line, and how often each is run.
     size: String,
     first: u64,
-    /// By the clock, in all sittings.
-    pub(crate) seconds: f64,
+    /// Those of one thread: by the clock, times the threads, in all sittings.
+    pub(crate) thread_seconds: f64,
     pub(crate) report: Report,
 }
 
@@ -30,25 +35,21 @@ impl Totals {
     pub(crate) fn new(scale: Scale, runs: Runs, first: u64) -> Result<Self, String> {
         let twice = if runs == Runs::Twice { " --twice" } else { "" };
         let (size, report) = (format!("{scale}{twice}"), Report::default());
-        Ok(Self { build: build()?, commit: COMMIT.to_owned(), size, first, seconds: 0.0, report })
+        Ok(Self { build: build()?, commit: COMMIT.to_owned(), size, first, thread_seconds: 0.0, report })
     }
 
-    pub(crate) fn grown(&self, report: &Report, seconds: f64) -> Self {
-        Self { seconds, report: report.clone(), ..self.clone() }
+    pub(crate) fn grown(&self, report: &Report, thread_seconds: f64) -> Self {
+        Self { thread_seconds, report: report.clone(), ..self.clone() }
     }
 
     pub(crate) fn read(file: &Path) -> Result<Self, String> {
-        let text = fs::read_to_string(file).map_err(|error| format!("cannot read {} ({error})", file.display()))?;
         let name = file.display();
+        let text = files::read(file).map_err(|error| format!("cannot read {name} ({error}): give another file"))?;
         serde_json::from_str(&text).map_err(|error| format!("{name} holds no totals ({error}): give another file, or remove it"))
     }
 
-    /// The file itself is whole at every moment.
     pub(crate) fn write(&self, file: &Path) -> Result<(), String> {
-        let text = serde_json::to_string_pretty(self).expect("text and numbers");
-        let new = file.with_added_extension("new");
-        let written = fs::write(&new, text).and_then(|()| fs::rename(&new, file));
-        written.map_err(|error| format!("cannot write {} ({error}): give a file in a directory that exists", file.display()))
+        files::replace(file, &serde_json::to_string_pretty(self).expect("text and numbers"))
     }
 
     /// These totals, if the campaign that begins would be their continuation.
@@ -74,7 +75,7 @@ impl Totals {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-    fn row(&self, jobs: u32) -> String {
+    fn row(&self) -> String {
         let Report { seeds, calls, answered, longest_gap_ns, reconfigurations, virtual_ns, failures, .. } = &self.report;
         let each = |count: u64| count as f64 / (seeds - failures.len() as u64).max(1) as f64;
         format!(
@@ -86,25 +87,26 @@ impl Totals {
             each(*reconfigurations),
             *answered as f64 * 100.0 / (*calls).max(1) as f64,
             *longest_gap_ns as f64 / 1e9,
-            *seeds as f64 / self.seconds.max(1e-3) / f64::from(jobs),
+            *seeds as f64 / self.thread_seconds.max(1e-3),
         )
     }
 }
 
 /// Enters the totals into a table: in place of the row of the same campaign, or as the last one.
-pub(crate) fn record(totals: &Totals, jobs: u32, file: &Path) -> Result<(), String> {
-    let name = file.display();
-    let text = fs::read_to_string(file).map_err(|error| format!("cannot read {name} ({error}): give a file with the table"))?;
-    let text = entered(&text, &totals.name(), &totals.row(jobs)).ok_or_else(|| format!("there is no table in {name}"))?;
-    fs::write(file, text).map_err(|error| format!("cannot write {name} ({error})"))
+pub(crate) fn record(totals: &Totals, file: &Path) -> Result<(), String> {
+    let (name, give) = (file.display(), "give a file with one, such as docs/campaigns.md");
+    let text = files::read(file).map_err(|error| format!("cannot read the table of campaigns in {name} ({error}): {give}"))?;
+    let text = entered(&text, &totals.name(), &totals.row());
+    files::replace(file, &text.ok_or_else(|| format!("there is no table of campaigns in {name}: {give}"))?)
 }
 
 fn entered(text: &str, name: &str, row: &str) -> Option<String> {
     let mut lines: Vec<&str> = text.lines().collect();
-    let same = lines.iter().position(|line| line.starts_with(name));
-    match same {
-        Some(line) => lines[line] = row,
-        None => lines.insert(lines.iter().rposition(|line| line.starts_with('|'))? + 1, row),
+    let head = lines.iter().position(|line| line.starts_with(HEAD))?;
+    let end = head + lines[head..].iter().take_while(|line| line.starts_with('|')).count();
+    match lines[head..end].iter().position(|line| line.starts_with(name)) {
+        Some(line) => lines[head + line] = row,
+        None => lines.insert(end, row),
     }
     Some(lines.join("\n") + "\n")
 }
@@ -121,11 +123,11 @@ mod tests {
 
     #[test]
     fn a_row_takes_the_place_of_its_own_and_of_no_other() {
-        let table = "# Campaigns\n\n| commit |\n|---|\n| a | 1 |\n\nThe end.\n";
-        let more = entered(table, "| b |", "| b | 1 |").expect("a table");
-        assert_eq!(more, "# Campaigns\n\n| commit |\n|---|\n| a | 1 |\n| b | 1 |\n\nThe end.\n");
+        let [head, end] = [format!("# Campaigns\n\n{HEAD}\n|---|\n| a | 1 |\n"), "\n| another | table |\n".to_owned()];
+        let more = entered(&(head.clone() + &end), "| b |", "| b | 1 |").expect("a table");
+        assert_eq!(more, head + "| b | 1 |\n" + &end);
         assert_eq!(entered(&more, "| a |", "| a | 2 |").expect("a table"), more.replace("| a | 1 |", "| a | 2 |"));
-        assert_eq!(entered("no table", "| a |", "| a | 2 |"), None);
+        assert_eq!(entered(&end, "| a |", "| a | 2 |"), None);
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn a_campaign_goes_on_where_it_was_and_comes_to_the_same() {
             assert_eq!(output.status.code(), Some(0), "{}", text(&output));
         }
         let mut totals: serde_json::Value = serde_json::from_slice(&std::fs::read(file).expect("written")).expect("JSON");
-        totals["seconds"] = 0.into();
+        totals["thread_seconds"] = 0.into();
         totals
     };
     let (at_once, in_parts) = (totals(&["5..30"], "at-once"), totals(&["5..12", "5..30", "5..30"], "in-parts"));
@@ -116,18 +116,45 @@ fn wrong_usage_exits_with_2_and_says_what_is_wrong() {
         (&["run", "--seeds", "0..1", "--nodes", "0"], "0 is not in 1..=9"),
         (&["run", "--for", "10"], "is no time"),
         (&["run", "--for", "0s"], "is no time"),
+        (&["run", "--seeds", "0..1", "--from", "7"], "cannot be used with"),
+        (&["run", "--seeds", "0..1", "--totals", "/tmp"], "give another file"),
         (&["run", "--seeds", "0..1", "--totals", "/nowhere/t.json"], "cannot write /nowhere/t.json"),
         (&["run", "--seeds", "0..1", "--totals", "Cargo.toml"], "Cargo.toml holds no totals"),
-        (&["run", "--seeds", "0..1", "--ops", "1", "--record", "Cargo.toml"], "there is no table in Cargo.toml"),
+        (&["run", "--seeds", "0..1", "--ops", "1", "--record", "Cargo.toml"], "there is no table of campaigns in Cargo.toml"),
         (&["run", "--seeds", "0..1", "--jobs", "0"], "0 is not in 1..=1024"),
         (&["mutants", "--seeds", "0"], "0 is not in 1..=1000000000"),
         (&["mutants", "--jobs", "0"], "0 is not in 1..=1024"),
+        (&["mutants", "--only", "NoResend", "--write", "/nowhere/m.md"], "cannot write /nowhere/m.md"),
         (&["replay", "--seed", "1", "--mutant", "Nobody"], "there is no mutant"),
     ] {
         let output = sim(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output).contains(says), "{arguments:?}: {}", text(&output));
     }
+}
+
+#[test]
+fn ten_failing_seeds_end_a_campaign_and_that_is_said() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let totals = directory.path().join("totals.json").display().to_string();
+    let run = || sim(&["run", "--seeds", "0..100000", "--drift", "50", "--totals", &totals]);
+    for output in [run(), run()] {
+        let text = text(&output);
+        assert!(matches!(output.status.code(), Some(10 | 11)), "{text}");
+        assert!(text.contains("the campaign is over") && !text.contains("goes on behind them"), "{text}");
+    }
+}
+
+#[test]
+fn the_last_seed_of_all_is_the_last() {
+    let output = sim(&["run", "--seeds", &format!("{}..{}", u64::MAX - 2, u64::MAX), "--ops", "10"]);
+    assert!(text(&output).contains("2 seeds, 0 failed"), "{}", text(&output));
+}
+
+#[test]
+fn a_planted_bug_that_nothing_shows_is_no_success() {
+    let output = sim(&["mutants", "--only", "NoResend", "--seeds", "1"]);
+    assert_eq!(output.status.code(), Some(13), "{}", text(&output));
 }
 
 #[test]

@@ -37,6 +37,19 @@ fn a_missing_binary_and_an_unknown_plant_are_said_in_one_line() {
     assert_eq!(output.status.code(), Some(2));
     assert_eq!(text(&output).lines().count(), 1, "{}", text(&output));
     assert!(text(&output).contains("cargo build --release -p catena-node"), "{}", text(&output));
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::create_dir_all(directory.path().join("seed-1/n1")).expect("a directory");
+    let keep = directory.path().display().to_string();
+    for (arguments, words) in [
+        (["--binary", "/bin/true"], "/bin/true is no catena"),
+        (["--binary", "/tmp"], "/tmp is no file"),
+        (["--keep", &keep], "seed-1 has files of another cluster"),
+    ] {
+        let output = process(&[&["--seed", "1", "--rounds", "1"], &arguments[..]].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
     let output = process(&["--seed", "1", "--plant", "nothing"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).contains("give one of old-disks"), "{}", text(&output));

@@ -189,6 +189,9 @@ fn the_command_line_shrinks_replays_stops_and_says_in_one_line_what_is_wrong() {
         (&["replay", "/nonexistent/x.replay"], "cannot be read"),
         (&["replay", "--seed", "1", "--html", "/nonexistent/x.html", "--ops", "10"], "cannot write"),
         (&["shrink", "--seed", "1", "--out", "/nonexistent/x.replay"], "cannot write"),
+        (&["shrink", "--seed", "1", "--out", name, "--html", "/nonexistent/x.html"], "cannot write"),
+        (&["shrink", "--seed", "1", "--out", name, "--html", name], "cannot be both"),
+        (&["shrink", "--seed", "1", "--ops", "10", "--out", name], "is clean, there is nothing to shrink"),
         (&["shrink", "--seed", "1", "--mutant", "Nobody", "--out", name], "there is no mutant \"Nobody\": give one of Judge"),
         (&["run", "--seeds", "7..7"], "is no range of seeds: write it as A..B"),
         (&["scenario", "no-such-story.txt"], "head-dies.txt"),
@@ -200,5 +203,7 @@ fn the_command_line_shrinks_replays_stops_and_says_in_one_line_what_is_wrong() {
         let usage = errors.lines().filter(|line| !line.is_empty() && !line.starts_with("For more information")).count();
         assert_eq!(usage, 1, "{arguments:?}: {errors}");
     }
+    let left = std::fs::read_to_string(&out).expect("it is there");
+    assert_eq!(left, whole[..whole.len() / 2], "what cannot be replaced stays");
     std::fs::remove_file(out).expect("it is there");
 }

@@ -118,12 +118,17 @@ impl Chains {
     /// The member that `chain` leaves out must show nothing any more when it takes effect (C4).
     pub(crate) fn cut_off(chain: &Chain, removed: &Member, truth: Truth) -> Result<(), Violation> {
         let Truth::Running { version, shows, leased_until, now } = truth else { return Ok(()) };
+        let does = match shows {
+            Shows::Yes => "shows state",
+            Shows::Fenced => "is fenced",
+            Shows::Inactive => "does not act",
+        };
         let silent = version.next() >= chain.version && shows != Shows::Yes;
         demand!(
             silent || now >= leased_until,
             Continuity,
             "C4",
-            "slot {}: version {} leaves out {}, which acts in {version} ({shows:?}) and may hold a lease for another {} ns of its clock",
+            "slot {}: version {} leaves out {}, which is in {version}, {does} there, and may hold a lease for another {} ns of its clock",
             chain.slot,
             chain.version,
             removed.node,

@@ -99,8 +99,9 @@ fn committed<'a>(
             "W1",
             "slot {slot}: {id} was ordered for {call:?}, which wanted {wish:?}, and is {entry:?}"
         );
-        let twice = entries[call.0].replace(entry).map(|entry| entry.id);
-        demand!(twice.is_none(), Linearizability, "W8, W9", "slot {slot}: {call:?} is committed as {id} and as {twice:?}");
+        let twice = entries[call.0].replace(entry);
+        let first = twice.map(|entry| entry.id).unwrap_or_default();
+        demand!(twice.is_none(), Linearizability, "W8, W9", "slot {slot}: {call:?} is committed as {first} and as {id}");
         judged(slot, entry, wish, before)?;
         let Some(key) = entry.operation.key() else { continue };
         let presence = if let Some(after) = metadata(entry) {

@@ -216,7 +216,7 @@ fn an_acknowledged_write_that_is_not_committed_or_twice_is_caught() {
     let first = story.commit(put);
     story.commit(put);
     story.acknowledge(put, first);
-    assert!(story.caught().contains("is committed as (1, 2) and as"), "{}", story.caught());
+    assert!(story.caught().contains("is committed as (1, 1) and as (1, 2)"), "{}", story.caught());
 }
 
 #[test]

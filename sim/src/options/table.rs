@@ -48,13 +48,14 @@ impl fmt::Display for Options {
         for (name, value) in rows {
             writeln!(f, "  {name:<28}{value}")?;
         }
+        let width = Fault::ALL.iter().map(|fault| fault.name().len()).max().unwrap_or(0) + 2;
         for fault in Fault::ALL {
             let odds = match (self.on(*fault), ODDS.iter().any(|(listed, ..)| listed == fault)) {
                 (false, _) => "off".to_owned(),
                 (true, false) => "on".to_owned(),
                 (true, true) => self.odds(*fault).to_string(),
             };
-            writeln!(f, "    {:<26}{odds}", fault.name())?;
+            writeln!(f, "    {:<width$}{odds}", fault.name())?;
         }
         Ok(())
     }

@@ -76,7 +76,10 @@ pub(super) fn file(text: &str) -> Result<File, Line> {
         coordinators: lines.value("without-coordinators", |text| between(text, 0, options.coordinators - 1))?,
         slots: lines.value("without-slots", |text| between(text, 0, options.slots as usize - 1))?,
     };
-    let rest = |text: &str| if text == "simple" { Ok(Rest::Simple) } else { number(text).map(Rest::Drawn) };
+    let rest = |text: &str| match text {
+        "simple" => Ok(Rest::Simple),
+        _ => number(text).map(Rest::Drawn).map_err(|_| Wrong(format!("{text:?} is neither simple nor a number"))),
+    };
     let mut plan = Plan {
         seed,
         scale,

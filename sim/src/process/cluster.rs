@@ -53,8 +53,13 @@ impl<'a> Cluster<'a> {
     /// One in `directory`, that nobody has started yet.
     pub(super) fn new(campaign: &Campaign, directory: &Path, network: &'a mut Network, means: &Means) -> Result<Self, Trouble> {
         let (binary, healing) = (campaign.binary.clone(), campaign.healing);
-        let failed = |error| Trouble::Here(format!("cannot use {}: {error}", directory.display()));
+        let shown = directory.display();
+        let failed = |error| Trouble::Here(format!("cannot use {shown} ({error}): give a directory that can be written"));
         let directory = std::path::absolute(directory).map_err(failed)?;
+        fs::create_dir_all(&directory).map_err(failed)?;
+        if fs::read_dir(&directory).map_err(failed)?.next().is_some() {
+            return Err(Trouble::Here(format!("{shown} has files of another cluster: remove it, or give another directory")));
+        }
         for host in Host::all() {
             fs::create_dir_all(directory.join(host.to_string())).map_err(failed)?;
         }

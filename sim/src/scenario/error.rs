@@ -42,6 +42,8 @@ pub(crate) enum Problem {
     NoLink { from: String, to: String },
     #[error("the command has no output: write ---- below it, with nothing in between")]
     NoRule,
+    #[error("there is no command: write one, and ---- below it")]
+    NoCommand,
     #[error("there is no command above ----: write one")]
     NothingBeforeRule,
 }

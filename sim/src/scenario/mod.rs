@@ -58,14 +58,18 @@ pub struct Difference {
 /// Every scenario file there is, by name.
 ///
 /// # Errors
-/// The folder cannot be read.
-pub fn files() -> std::io::Result<Vec<PathBuf>> {
+/// The folder cannot be read, or has none.
+pub fn files() -> Result<Vec<PathBuf>, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let entries = std::fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
+    let lacks = |what: &dyn std::fmt::Display| {
+        format!("{}, where the project's scenarios were when this was built: {what}: give files", folder.display())
+    };
+    let entries = std::fs::read_dir(&folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
+    let entries = entries.map_err(|error| lacks(&error))?;
     let texts = entries.into_iter().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|ext| ext == "txt"));
     let mut files: Vec<PathBuf> = texts.collect();
     files.sort();
-    Ok(files)
+    if files.is_empty() { Err(lacks(&"there are none")) } else { Ok(files) }
 }
 
 /// Runs a scenario.

@@ -84,6 +84,9 @@ impl Script {
                 }
             }
         }
+        if script.blocks.is_empty() {
+            return Err(ScriptError { line: text.lines().count().max(1), problem: Problem::NoCommand });
+        }
         script.epilogue = block.story;
         Ok(script)
     }
@@ -137,6 +140,8 @@ mod tests {
             ("cluster nodes=3\n", "line 1: the command has no output: write ---- below it"),
             ("cluster nodes=3\n\nrun 1s\n----\n", "line 2: the command has no output: write ---- below it"),
             ("----\n", "line 1: there is no command above ----"),
+            ("", "line 1: there is no command: write one"),
+            ("# One day.\n\n", "line 2: there is no command: write one"),
             ("cluster nodes=3 replicas=9\n----\n", "line 1: replicas=9 is more than the 3 nodes"),
         ] {
             let error = Script::parse(text).expect_err(text).to_string();
