@@ -98,7 +98,8 @@ impl IdentityFile {
         };
         let text =
             format!("{FIRST_LINE}\nformat {FORMAT}\nowner {owner}\nincarnation {incarnation}\ncluster {cluster}\ndata {data}\n");
-        format!("{text}crc32 {:08x}\n", crc32fast::hash(text.as_bytes()))
+        let last = checksum_line(&text);
+        text + &last
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
@@ -116,8 +117,8 @@ impl IdentityFile {
         if format < FORMAT {
             return Err(Fault::Older(format));
         }
-        let (body, sum) = text.rsplit_once("crc32 ").ok_or(Fault::Corrupt("it has no checksum"))?;
-        if sum != format!("{:08x}\n", crc32fast::hash(body.as_bytes())) {
+        let last = text.rfind("\ncrc32 ").ok_or(Fault::Corrupt("it has no checksum"))? + 1;
+        if text[last..] != checksum_line(&text[..last]) {
             return Err(Fault::Corrupt("its checksum does not match"));
         }
         let owner = parse_owner(field(lines.next(), "owner")?)?;
@@ -137,6 +138,11 @@ impl IdentityFile {
         }
         Ok(Self { identity: DirectoryIdentity { owner, incarnation, cluster }, data })
     }
+}
+
+/// The last line of a file that begins with these.
+fn checksum_line(before: &str) -> String {
+    format!("crc32 {:08x}\n", crc32fast::hash(before.as_bytes()))
 }
 
 /// Reads `data` as an identity file, and as one without its last line; for `fuzz/`. What makes sense is written as it was.
@@ -204,6 +210,15 @@ mod tests {
             }
             assert!(IdentityFile::parse(&text[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn the_last_line_is_a_checksum_and_nothing_else() {
+        let text = example().to_text();
+        let sum = text.rfind("crc32").expect("its last line");
+        let before = format!("{}crc32 0", &text[..sum]);
+        let whole = format!("{before}{}", checksum_line(&before));
+        assert_eq!(IdentityFile::parse(whole.as_bytes()), Err(Fault::Corrupt("its checksum does not match")));
     }
 
     #[test]
