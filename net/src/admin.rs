@@ -8,7 +8,7 @@ use tonic::transport::Channel;
 
 use crate::convert::{ConvertError, cluster_bytes};
 use crate::proto::admin_client::AdminClient as Calls;
-use crate::transport::{MESSAGE_BYTES, endpoint, never_left, root_cause};
+use crate::transport::{MESSAGE_BYTES, endpoint, never_left, root_cause, said};
 use crate::{Refusal, kind_of, proto};
 
 /// How long one coordinator may take, once connected: it stores an order first, and itself gives up after 5 s.
@@ -41,7 +41,7 @@ pub enum AdminError {
         reason: Unanswered,
     },
     /// No coordinator that leads is there: nothing has changed.
-    #[error("no coordinator leads just now: {}", listed(.tried))]
+    #[error("no coordinator leads just now, of {}: check the endpoints, and that a coordinator runs", listed(.tried))]
     NobodyLeads {
         /// Everybody who was asked, and what happened.
         tried: Vec<(String, Unanswered)>,
@@ -64,7 +64,7 @@ pub enum Unanswered {
     #[error("{0}")]
     Declined(Refusal),
     /// It does not answer.
-    #[error("no answer in {} s", ADMIN_TIMEOUT.as_secs())]
+    #[error("no answer in time")]
     TimedOut,
     /// It speaks gibberish.
     #[error("malformed answer: {0}")]
@@ -90,6 +90,11 @@ impl AdminClient {
     /// A client of the coordinators at `endpoints` (`host:port`). With a cluster, only one of that cluster is obeyed.
     pub fn new(endpoints: Vec<String>, cluster: Option<ClusterId>) -> Self {
         Self { endpoints, cluster }
+    }
+
+    /// The error of an operator who has waited for long enough while no coordinator has answered.
+    pub fn unanswered(&self) -> AdminError {
+        nobody(self.endpoints.iter().map(|endpoint| (endpoint.clone(), Unanswered::TimedOut)).collect())
     }
 
     /// Gives an order. It is stored when this returns; what it sets going shows in the status.
@@ -173,7 +178,7 @@ enum Attempt {
 
 impl From<tonic::Status> for Attempt {
     fn from(status: tonic::Status) -> Self {
-        let message = || status.message().to_owned();
+        let message = || said(&status);
         match Refusal::from_status(&status) {
             Some(refusal @ (Refusal::NotLeading | Refusal::Stopping)) => Self::Unanswered(Unanswered::Declined(refusal)),
             Some(refusal) if refusal.kind() == Kind::NotExecuted => Self::Refused(refusal),

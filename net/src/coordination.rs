@@ -64,7 +64,7 @@ pub enum Unreachable {
     #[error("{}", crate::transport::root_cause(.0))]
     Connect(#[from] tonic::transport::Error),
     /// The connection is lost.
-    #[error("{}", .0.message())]
+    #[error("{}", crate::transport::said(.0))]
     Lost(#[from] Status),
     /// It does not say yes or no.
     #[error("no answer in {} s", JOIN_TIMEOUT.as_secs())]

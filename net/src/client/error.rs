@@ -101,7 +101,7 @@ pub enum ClientError {
 fn advice(kind: Kind) -> &'static str {
     match kind {
         Kind::NotExecuted => "it was not executed",
-        Kind::Unknown => "its outcome is unknown, read before you repeat it",
+        Kind::Unknown => "its outcome is unknown, read before you repeat a write",
     }
 }
 

@@ -13,7 +13,7 @@ use super::attempt::{Tried, Try};
 use super::shared::{Shared, Work};
 use crate::convert::{ConvertError, RouteAnswer};
 use crate::proto::coordination_client::CoordinationClient;
-use crate::transport::{MESSAGE_BYTES, endpoint, root_cause};
+use crate::transport::{MESSAGE_BYTES, endpoint, root_cause, said};
 use crate::{Refusal, WIRE_VERSION, proto};
 use catena_core::client::{ClientEvent, Failure};
 use catena_core::mutant;
@@ -119,7 +119,7 @@ async fn open(shared: Weak<Shared>, this: Try) {
 enum Ended {
     #[error("{}", root_cause(.0))]
     Connect(#[from] tonic::transport::Error),
-    #[error("{}", .0.message())]
+    #[error("{}", said(.0))]
     Call(#[from] Status),
     #[error("malformed answer: {0}")]
     Malformed(#[from] ConvertError),

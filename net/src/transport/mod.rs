@@ -21,6 +21,7 @@ mod tools;
 use std::time::Duration;
 
 use tonic::transport::{Endpoint, Error};
+use tonic::{Code, Status};
 
 #[cfg(feature = "server")]
 pub use build::Listener;
@@ -126,6 +127,15 @@ pub enum ServeError {
         /// Why.
         source: Error,
     },
+}
+
+/// What a status says, for people; one without a message has its code.
+pub(crate) fn said(status: &Status) -> String {
+    match (status.code(), status.message()) {
+        (Code::Unimplemented, "") => "it does not know this call: an address of another kind of process?".to_owned(),
+        (code, "") => code.to_string(),
+        (_, message) => message.to_owned(),
+    }
 }
 
 /// The innermost cause of a transport error: "transport error" alone tells nobody anything.

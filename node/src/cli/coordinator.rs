@@ -20,7 +20,7 @@ pub(super) async fn run(arguments: CoordinatorArguments) -> Result<(), ProcessEr
     }
     // The address first: without it, nothing is created on the disk.
     let listener = Listener::bind(arguments.listen).await?;
-    let admin = Admin::<CoordinatorMetrics, CoordinatorState>::bind(arguments.admin).await?;
+    let admin = Admin::<CoordinatorMetrics, CoordinatorState>::bind(arguments.admin, arguments.listen).await?;
     let (mut directory, opened) = Directory::open(&arguments.data_dir, &Owner::Coordinator)?;
     let identity = match opened {
         Opened::Existing(identity) => identity,

@@ -17,6 +17,8 @@ pub(super) enum ProcessError {
     Settings(#[from] SettingsError),
     #[error("others cannot reach this node at {0}: give --advertise HOST:PORT, or listen on one address")]
     NoAddress(SocketAddr),
+    #[error("{0} is for --listen and for --admin: give two addresses")]
+    OneAddress(SocketAddr),
     #[error("the system gives no random numbers: {0}")]
     Random(getrandom::Error),
     #[error("cannot watch for signals: {0}")]
@@ -45,6 +47,7 @@ impl ProcessError {
         match self {
             ProcessError::Settings(error) => error.keys(),
             ProcessError::NoAddress(_) | ProcessError::Listen(_) => &["listen"],
+            ProcessError::OneAddress(_) => &["listen", "admin"],
             ProcessError::RefusedAtFirst { .. } => &["id", "data-dir"],
             ProcessError::Directory(_) => &["data-dir"],
             ProcessError::Config(ConfigError::Changed { .. }) => &["slots", "replicas", "lease-ms"],

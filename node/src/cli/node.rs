@@ -32,7 +32,7 @@ pub(super) async fn run(arguments: ServeArguments) -> Result<(), ProcessError> {
         None if listener.address().ip().is_unspecified() => return Err(ProcessError::NoAddress(arguments.listen)),
         None => listener.address().to_string(),
     };
-    let admin = Admin::<NodeMetrics, NodeState>::bind(arguments.admin).await?;
+    let admin = Admin::<NodeMetrics, NodeState>::bind(arguments.admin, arguments.listen).await?;
     let (mut directory, opened) = Directory::open(&arguments.data_dir, &Owner::Node(arguments.id.clone()))?;
     let identity = match opened {
         Opened::Existing(identity) => identity,

@@ -15,7 +15,7 @@ pub struct NodeState {
     cluster: String,
     node_id: String,
     incarnation: String,
-    process: u64,
+    process_id: String,
     presence: &'static str,
     coordinator: Coordinator,
     disk: Disk,
@@ -125,7 +125,7 @@ impl NodeState {
             cluster: identity.cluster.to_string(),
             node_id: identity.node.to_string(),
             incarnation: identity.incarnation.to_string(),
-            process: identity.process.0,
+            process_id: identity.process.0.to_string(),
             presence: match overview.presence {
                 Presence::Staying => "staying",
                 Presence::Leaving => "leaving",

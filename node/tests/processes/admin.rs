@@ -49,6 +49,7 @@ pub(crate) fn get(port: u16, path: &str) -> Answer {
 pub(crate) fn state(port: u16) -> Value {
     let answer = get(port, "/admin/v1/state");
     assert_eq!((answer.status, answer.kind.as_str()), (200, "application/json"), "{}", answer.body);
+    assert_eq!(answer.body.matches("\"process\":").count(), 1, "{}", answer.body);
     serde_json::from_str(&answer.body).expect("JSON")
 }
 

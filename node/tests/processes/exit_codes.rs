@@ -174,6 +174,16 @@ fn a_cluster_that_is_not_reached_ends_with_5() {
 }
 
 #[test]
+fn a_node_that_is_taken_for_a_coordinator_is_noticed() {
+    let (_directory, cluster) = small_cluster();
+    let node = format!("127.0.0.1:{}", cluster.port + 1);
+    for call in [&["put", "k", "v"][..], &["get", "k"], &["status"]] {
+        let error = refused(&run(&[call, &["--endpoints", &node, "--timeout", "300ms"]].concat()), 5);
+        assert!(error.contains(&node) && error.contains("it does not know this call"), "{error}");
+    }
+}
+
+#[test]
 fn a_write_that_is_not_answered_ends_with_6_and_a_read_with_5() {
     let (_directory, cluster) = small_cluster();
     // The only copy, asleep: it is kept in its chains, however dead it looks.

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Output, Stdio};
 
 use rustix::process::Signal;
@@ -244,4 +245,12 @@ fn without_a_coordinator_an_operator_ends_with_5() {
         let error = refused(&run(&[command, &["--endpoints", &endpoint, "--timeout", "100ms"]].concat()), 5);
         assert!(error.contains(&endpoint), "{error}");
     }
+}
+
+#[test]
+fn a_coordinator_that_says_nothing_is_named() {
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = silent.local_addr().unwrap().to_string();
+    let error = refused(&run(&["status", "--endpoints", &endpoint, "--timeout", "300ms"]), 5);
+    assert!(error.contains(&format!("{endpoint} (no answer in time)")), "{error}");
 }

@@ -72,6 +72,17 @@ fn a_taken_port() {
 }
 
 #[test]
+fn one_address_for_calls_and_for_admin_http() {
+    let directory = TempDir::new().unwrap();
+    let data = directory.path().join("data");
+    let node = Node::new(&data, nobody());
+    let address = format!("127.0.0.1:{}", node.port);
+    let error = refused(&node.command().args(["--admin", &address]).output().unwrap(), 1);
+    assert!(error.contains(&format!("{address} is for --listen and for --admin")), "{error}");
+    assert!(!data.exists(), "nothing was created");
+}
+
+#[test]
 fn a_directory_that_cannot_be_written() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let below = file.path().join("data");

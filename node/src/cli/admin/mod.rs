@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tracing::{error, info};
 
 use self::guest::Door;
+use super::error::ProcessError;
 use crate::monitor::{Metrics, Monitor, Window};
 
 /// Whose it is.
@@ -41,11 +42,14 @@ pub(super) struct Admin<M, S> {
 }
 
 impl<M: Metrics, S: Serialize + Send + 'static> Admin<M, S> {
-    /// Listens on `address`, if one is given.
+    /// Listens on `address`, if one is given. `calls`: the address for those.
     ///
     /// # Errors
-    /// When the address is taken or not allowed; it is named.
-    pub(super) async fn bind(address: Option<SocketAddr>) -> Result<Self, ServeError> {
+    /// When the address is taken or not allowed, or that for calls; it is named.
+    pub(super) async fn bind(address: Option<SocketAddr>, calls: SocketAddr) -> Result<Self, ProcessError> {
+        if address == Some(calls) && calls.port() != 0 {
+            return Err(ProcessError::OneAddress(calls));
+        }
         let (monitor, window) = Monitor::new();
         let server = match address {
             Some(address) => Some((listen(address).await?, window)),

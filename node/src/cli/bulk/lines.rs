@@ -112,6 +112,7 @@ impl<R: Read> Reader<R> {
         loop {
             self.number += 1;
             match self.read() {
+                Ok(0) if self.number < first => return Some(Err((first, LineError::NotThere { lines: self.number - 1 }))),
                 Ok(0) => return None,
                 Ok(_) if self.number < first || self.line.trim_ascii().is_empty() => {}
                 Ok(_) => {
@@ -166,7 +167,8 @@ mod tests {
         assert_eq!(numbers(&lines), [1, 4, 5]);
         assert_eq!(lines[2].as_ref().unwrap().end, text.len() as u64 - 1);
         assert_eq!(numbers(&read(&pairs(1000), 400)), (400..=1000).collect::<Vec<_>>());
-        assert!(read("", 1).is_empty() && read(&pairs(3), 4).is_empty() && read(&pairs(3), 9).is_empty());
+        assert!(read("", 1).is_empty() && read(&pairs(3), 4).is_empty());
+        assert!(matches!(read(&pairs(3), 5)[..], [Err((5, LineError::NotThere { lines: 3 }))]));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) enum LineError {
     Base64 { field: &'static str, source: base64::DecodeError },
     #[error("it has over {LINE_BYTES} bytes, more than any pair takes: is a line feed missing?")]
     TooLong,
+    #[error("it is not there: the input has {lines} lines, give the first of them that is not stored yet")]
+    NotThere { lines: u64 },
     #[error("it cannot be read: {0}")]
     Read(#[from] io::Error),
 }
@@ -52,6 +54,10 @@ struct Fields {
 
 /// Reads one line.
 pub(super) fn parse(line: &[u8]) -> Result<Pair, LineError> {
+    // A list with as many elements would be taken for an object's fields.
+    if line.trim_ascii_start().starts_with(b"[") {
+        return Err(LineError::Json("it is no object".to_owned()));
+    }
     let Fields { key, key_base64, value, value_base64 } = serde_json::from_slice(line).map_err(|error| not_json(&error))?;
     Ok(Pair { key: bytes("key", key, key_base64)?, value: bytes("value", value, value_base64)? })
 }
@@ -94,6 +100,7 @@ mod tests {
         for (line, said) in [
             ("", "EOF while parsing a value at column 0"),
             ("nonsense", "expected ident at column 2"),
+            (r#"["k",null,"v",null]"#, "it is no object"),
             (r#"{"key":"k","value":"v""#, "EOF while parsing an object at column 22"),
             (r#"{"key":"k","value":7}"#, "invalid type: integer `7`, expected a string at column 20"),
             (r#"{"key":"k","key":"l","value":"v"}"#, "duplicate field `key` at column"),

@@ -44,7 +44,7 @@ pub(super) async fn run(arguments: StatusArguments) -> Exit {
 /// What the last try came to.
 pub(super) async fn ask(admin: &AdminClient, patience: Duration) -> Result<Status, AdminError> {
     let deadline = Instant::now() + patience;
-    let mut last = AdminError::NobodyLeads { tried: Vec::new() };
+    let mut last = admin.unanswered();
     while let Ok(asked) = timeout(deadline - Instant::now(), admin.status()).await {
         match asked {
             Err(error @ AdminError::NobodyLeads { .. }) => last = error,
