@@ -50,14 +50,7 @@ pub(crate) struct Campaign {
 }
 
 impl Campaign {
-    pub(crate) fn run(self) -> ExitCode {
-        self.perform().unwrap_or_else(|problem| {
-            eprintln!("catena-sim: {problem}");
-            ExitCode::from(2)
-        })
-    }
-
-    fn perform(self) -> Result<ExitCode, String> {
+    pub(crate) fn run(self) -> Result<ExitCode, String> {
         let (scale, runs) = (self.clocks.of(self.size.scale()), if self.twice { Runs::Twice } else { Runs::Once });
         let seeds = self.seeds.clone().unwrap_or(self.from..u64::MAX);
         let fresh = Totals::new(scale, runs, seeds.start)?;

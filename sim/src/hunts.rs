@@ -38,14 +38,7 @@ pub(crate) struct Hunts {
 }
 
 impl Hunts {
-    pub(crate) fn run(self) -> ExitCode {
-        self.perform().unwrap_or_else(|problem| {
-            eprintln!("error: {problem}");
-            ExitCode::from(2)
-        })
-    }
-
-    fn perform(self) -> Result<ExitCode, String> {
+    pub(crate) fn run(self) -> Result<ExitCode, String> {
         self.write.as_deref().map_or(Ok(()), files::try_to_write)?;
         let chosen = if self.only.is_empty() { Mutant::ALL } else { &self.only };
         let effort = Effort {

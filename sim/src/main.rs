@@ -146,7 +146,15 @@ fn parse_mutant(text: &str) -> Result<Mutant, String> {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    run(Cli::parse().command).unwrap_or_else(|problem| {
+        eprintln!("error: {problem}");
+        ExitCode::from(2)
+    })
+}
+
+/// Does what was asked for; or says what is wrong with that.
+fn run(command: Command) -> Result<ExitCode, String> {
+    match command {
         Command::Run(campaign) => campaign.run(),
         Command::Replay { file, seed, mutant, size, clocks, html, until } => {
             let wanted = Wanted { html, until };

@@ -62,15 +62,9 @@ fn parse_plant(text: &str) -> Result<Plant, String> {
     found.map(|(_, plant)| *plant).ok_or_else(|| format!("nothing is planted as {text:?}: give one of {}", names()))
 }
 
-pub(crate) fn run(arguments: ProcessArguments) -> ExitCode {
+pub(crate) fn run(arguments: ProcessArguments) -> Result<ExitCode, String> {
     let ProcessArguments { rounds, seed, binary, keep, heal_within, plant, mutant } = arguments;
-    let binary = match binary.map_or_else(beside, Ok).and_then(|binary| there(&binary, mutant)) {
-        Ok(binary) => binary,
-        Err(problem) => {
-            eprintln!("catena-sim: {problem}");
-            return ExitCode::from(2);
-        }
-    };
+    let binary = there(&binary.map_or_else(beside, Ok)?, mutant)?;
     let campaign = Campaign { rounds, seed, binary, mutant, keep, healing: Duration::from_secs(heal_within), plant };
     let (begun, mut progress) = (Instant::now(), Progress::new());
     let ended = run_campaign(
@@ -82,20 +76,17 @@ pub(crate) fn run(arguments: ProcessArguments) -> ExitCode {
     match ended {
         Ok(report) => {
             say(format!("{report}{:.0?} in all", begun.elapsed()).trim_end());
-            ExitCode::SUCCESS
+            Ok(ExitCode::SUCCESS)
         }
-        Err(failure) => ExitCode::from(tell(&failure, &campaign)),
+        Err(failure) => tell(&failure, &campaign).map(ExitCode::from),
     }
 }
 
-/// Says what failed; the exit code.
-fn tell(failure: &Failure, campaign: &Campaign) -> u8 {
+/// Says what failed; the exit code, unless it is what was asked for.
+fn tell(failure: &Failure, campaign: &Campaign) -> Result<u8, String> {
     let violation = match &failure.trouble {
-        Trouble::Here(problem) => {
-            eprintln!("catena-sim: {problem}");
-            return 2;
-        }
-        Trouble::Interrupted => return 130,
+        Trouble::Here(problem) => return Err(problem.clone()),
+        Trouble::Interrupted => return Ok(130),
         Trouble::Violated(violation) => violation,
     };
     let Failure { seed, round, faults, kept, .. } = failure;
@@ -112,7 +103,7 @@ fn tell(failure: &Failure, campaign: &Campaign) -> u8 {
     let (binary, rounds, heal_within) = (campaign.binary.display(), round.max(&1), campaign.healing.as_secs());
     let given = format!("--seed {seed} --rounds {rounds} --heal-within {heal_within} --binary {binary}{plant}{mutant}");
     say(&format!("again: {COMMAND} process {given}"));
-    exit(violation.severity)
+    Ok(exit(violation.severity))
 }
 
 /// The binary that was built beside this one.

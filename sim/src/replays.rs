@@ -43,37 +43,35 @@ pub(crate) struct Wanted {
 }
 
 /// Runs a seed again.
-pub(crate) fn replay_seed(case: Case, wanted: &Wanted) -> ExitCode {
+pub(crate) fn replay_seed(case: Case, wanted: &Wanted) -> Result<ExitCode, String> {
     let subject = Subject::seed(case.seed, case.scale, case.mutant);
     replay(&subject, wanted, &format!("{COMMAND} replay {}", case.arguments()))
 }
 
 /// Runs again what a file says.
-pub(crate) fn replay_file(file: &Path, wanted: &Wanted) -> ExitCode {
-    let name = file.display();
-    let text = match files::read(file) {
-        Ok(text) => text,
-        Err(why) => return usage(&format!("{name} cannot be read ({why}): give a file that catena-sim shrink has written")),
-    };
-    match Subject::file(&text) {
-        Ok(subject) => replay(&subject, wanted, &format!("{COMMAND} replay {name}")),
-        Err(error) => usage(&format!("{name}: {error}")),
-    }
+pub(crate) fn replay_file(file: &Path, wanted: &Wanted) -> Result<ExitCode, String> {
+    let (name, give) = (file.display(), "give a file that catena-sim shrink has written");
+    let text = files::read(file).map_err(|why| format!("{name} cannot be read ({why}): {give}"))?;
+    let subject = Subject::file(&text).map_err(|error| format!("{name}: {error}"))?;
+    replay(&subject, wanted, &format!("{COMMAND} replay {name}"))
 }
 
-fn replay(subject: &Subject, wanted: &Wanted, command: &str) -> ExitCode {
+fn replay(subject: &Subject, wanted: &Wanted, command: &str) -> Result<ExitCode, String> {
     let printing = if wanted.html.is_some() { Printing::Off } else { Printing::On };
     if printing == Printing::On {
         say(&format!("options:\n{}", subject.options().table()));
     }
     let replayed = subject.replay(Look { printing, until: wanted.until, page: wanted.html.is_some() }, command);
     if let (Some(file), Some(page)) = (&wanted.html, &replayed.page) {
-        if let Err(problem) = files::write(file, page) {
-            return usage(&problem);
-        }
-        say(&format!("wrote {}: open it in a browser", file.display()));
+        write_page(file, page)?;
     }
-    conclude(subject, &replayed)
+    Ok(conclude(subject, &replayed))
+}
+
+fn write_page(file: &Path, page: &str) -> Result<(), String> {
+    files::write(file, page)?;
+    say(&format!("wrote {}: open it in a browser", file.display()));
+    Ok(())
 }
 
 fn conclude(subject: &Subject, replayed: &Replayed) -> ExitCode {
@@ -99,24 +97,19 @@ fn conclude(subject: &Subject, replayed: &Replayed) -> ExitCode {
 }
 
 /// Makes a failing seed small, and writes what is left to a file; and a page, if one is wanted.
-pub(crate) fn shrink_seed(case: Case, out: &Path, html: Option<&Path>, time: Duration) -> ExitCode {
+pub(crate) fn shrink_seed(case: Case, out: &Path, html: Option<&Path>, time: Duration) -> Result<ExitCode, String> {
     if html == Some(out) {
-        return usage(&format!("{} cannot be both: give one file for --out and another for --html", out.display()));
+        return Err(format!("{} cannot be both: give one file for --out and another for --html", out.display()));
     }
-    if let Err(problem) = [Some(out), html].into_iter().flatten().try_for_each(files::try_to_write) {
-        return usage(&problem);
-    }
+    [Some(out), html].into_iter().flatten().try_for_each(files::try_to_write)?;
     let (begun, mut progress) = (Instant::now(), Progress::new());
     let shrunk = shrink(case.seed, case.scale, case.mutant, time, |events, runs| {
         progress.show(|_| format!("{events} events left, {runs} runs"));
     });
     progress.end();
-    let Some(shrunk) = shrunk else {
-        return usage(&format!("{} is clean, there is nothing to shrink: give one that fails", case.arguments()));
-    };
-    if let Err(problem) = files::write(out, &shrunk.file) {
-        return usage(&problem);
-    }
+    let clean = || format!("{} is clean, there is nothing to shrink: give one that fails", case.arguments());
+    let shrunk = shrunk.ok_or_else(clean)?;
+    files::write(out, &shrunk.file)?;
     say(&format!(
         "{} of {} events are left, {:.3} virtual seconds; {} runs, {:.1?}",
         shrunk.events,
@@ -128,27 +121,12 @@ pub(crate) fn shrink_seed(case: Case, out: &Path, html: Option<&Path>, time: Dur
     say(&format!("still violated: {}", shrunk.violation));
     say(&format!("wrote {}; replay: {COMMAND} replay {}", out.display(), out.display()));
     if let Some(html) = html {
-        return draw(&shrunk.file, out, html);
+        let subject = Subject::file(&shrunk.file).expect("it has just been written");
+        let look = Look { printing: Printing::Off, until: None, page: true };
+        let page = subject.replay(look, &format!("{COMMAND} replay {}", out.display())).page;
+        write_page(html, &page.expect("it was asked for"))?;
+    } else {
+        say(&format!("to look at it: {COMMAND} replay {} --html {}", out.display(), out.with_extension("html").display()));
     }
-    say(&format!("to look at it: {COMMAND} replay {} --html {}", out.display(), out.with_extension("html").display()));
-    ExitCode::SUCCESS
-}
-
-/// Draws what has just been written to `out`.
-fn draw(text: &str, out: &Path, html: &Path) -> ExitCode {
-    let subject = Subject::file(text).expect("it has just been written");
-    let look = Look { printing: Printing::Off, until: None, page: true };
-    let page = subject.replay(look, &format!("{COMMAND} replay {}", out.display())).page.expect("it was asked for");
-    match files::write(html, &page) {
-        Ok(()) => {
-            say(&format!("wrote {}: open it in a browser", html.display()));
-            ExitCode::SUCCESS
-        }
-        Err(problem) => usage(&problem),
-    }
-}
-
-fn usage(text: &str) -> ExitCode {
-    eprintln!("error: {text}");
-    ExitCode::from(2)
+    Ok(ExitCode::SUCCESS)
 }

@@ -39,10 +39,8 @@ enum Fate {
 }
 
 /// Plays these files, or all that there are. The exit code is that of the worst.
-pub(crate) fn tell(files: &[PathBuf], telling: Telling) -> ExitCode {
-    let all = || catena_sim::scenario::files().map_err(|problem| say_error(&problem));
-    let files = if files.is_empty() { all() } else { Ok(files.to_vec()) };
-    let Ok(files) = files else { return ExitCode::from(2) };
+pub(crate) fn tell(files: &[PathBuf], telling: Telling) -> Result<ExitCode, String> {
+    let files = if files.is_empty() { catena_sim::scenario::files()? } else { files.to_vec() };
     if let Some(mutant) = telling.mutant {
         say(&format!("{} breaks rule {}: {}", mutant.name(), mutant.rule(), mutant.story()));
     }
@@ -50,7 +48,7 @@ pub(crate) fn tell(files: &[PathBuf], telling: Telling) -> ExitCode {
     for file in &files {
         worst = worst.max(tell_one(file, telling));
     }
-    match worst {
+    Ok(match worst {
         Fate::Same => {
             say(&format!("{} scenarios, all as their files say", files.len()));
             ExitCode::SUCCESS
@@ -58,7 +56,7 @@ pub(crate) fn tell(files: &[PathBuf], telling: Telling) -> ExitCode {
         Fate::Differs => ExitCode::from(1),
         Fate::Unusable => ExitCode::from(2),
         Fate::Halted(Reverse(severity)) => ExitCode::from(exit(severity)),
-    }
+    })
 }
 
 fn tell_one(file: &Path, telling: Telling) -> Fate {
